@@ -1,0 +1,3 @@
+module github.com/ringfleet/ringfleet
+
+go 1.26.0
