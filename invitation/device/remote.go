@@ -201,11 +201,14 @@ func remoteOffered(r *Remote, _ *invitation.Notice, _ invitation.CallError) (Out
 // before, or one that an earlier process with the same device id accepted. That one's word is lost,
 // so this device can only say that it failed.
 func remoteNeverShown(r *Remote, n *invitation.Notice, _ invitation.CallError) (Output, invitation.CallError) {
+	r.settled = n.Settled
+	if r.settled {
+		return Output{}, invitation.OK
+	}
 	said := n.Remote
 	if said == invitation.RemoteAcceptSentToLocal || said == invitation.RemoteAccepted {
 		said = invitation.RemoteFailure
 	}
-	r.settled = n.Settled
 	return Output{Word: invitation.Word{
 		ID: n.ID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: said,
 	}}, invitation.OK

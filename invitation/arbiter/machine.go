@@ -1,0 +1,203 @@
+package arbiter
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// What an unanswered view is repeated after: the first time, doubling, and at most. Repeating
+// matters between nodes, where messages get lost; on one node the first repeat is hardly reached.
+const (
+	FirstRetry = 500 * time.Millisecond
+	LastRetry  = 8 * time.Second
+)
+
+// EffectKind is what a host has to do.
+type EffectKind uint8
+
+// The kinds of effect.
+const (
+	TellCaller  EffectKind = 1 // give View to the caller's session
+	TellCallee  EffectKind = 2 // give View to the callee's session
+	ReplyCaller EffectKind = 3 // give Reply to the caller's session
+	ReplyCallee EffectKind = 4 // give Reply to the callee's session
+	Stop        EffectKind = 5 // drop the machine
+)
+
+// Effect is one thing that a host has to do after a Step.
+type Effect struct {
+	Kind  EffectKind
+	View  *invitation.View
+	Reply *invitation.Reply
+}
+
+// Machine arbitrates one invitation. Make it with [New].
+type Machine struct {
+	view *invitation.View // what is said now; replaced at each move, never changed
+
+	deadline Time // when the stage ends by itself; in Ended, the linger
+	goneAt   Time // when the sending device will have been away for the grace; 0: it is connected
+	patience Time // Confirmed and Ended: until when the named callee's device's word is awaited; 0: not awaited
+	lostAt   Time // when the chosen device's connection was lost; 0: it is connected
+	retryAt  Time // when what is unanswered is repeated; 0: nothing is
+	retries  uint8
+	noTimer  bool // retryAt is never set: the host gives MsgResend
+
+	placed       bool // the send has been answered
+	taken        bool // the callee's session has taken the offer
+	callerOnline bool
+	connected    bool // the sending device is
+	absent       bool // no device of the caller was connected since the accept was recorded
+	calleeOnline bool
+	callerDone   bool // the sending device has acknowledged the outcome
+	concluded    bool // every device of the callee that was shown the invitation has, too
+
+	confirmed invitation.Device // the callee's device that the caller's device confirmed
+	said      invitation.Device // the callee's device that has said "accepted"
+
+	sendID   uint64 // the request ids of what was carried out, to repeat the answer
+	cancelID uint64
+	answerID uint64 // of the accept or the refuse that counts; its device is view.Chosen
+}
+
+// Time is [invitation.Time].
+type Time = invitation.Time
+
+// Option changes how a [Machine] is made.
+type Option func(*Machine)
+
+// WithoutRetry makes a machine that repeats only on MsgResend: for explorers that treat repetition
+// as an event of its own.
+func WithoutRetry() Option { return func(m *Machine) { m.noTimer = true } }
+
+// New returns the machine for an invitation whose first MsgStart is to be its first input.
+func New(terms *invitation.Terms, options ...Option) *Machine {
+	m := &Machine{view: &invitation.View{Terms: terms}}
+	for _, o := range options {
+		o(m)
+	}
+	return m
+}
+
+// View returns what the machine says now.
+func (m *Machine) View() *invitation.View { return m.view }
+
+// Deadline returns when the host's timer is to be due; 0: no timer.
+func (m *Machine) Deadline() Time {
+	d := invitation.Earliest(m.deadline, m.retryAt)
+	if m.view.Stage < invitation.Confirmed {
+		d = invitation.Earliest(d, m.goneAt)
+	}
+	return invitation.Earliest(d, m.patience)
+}
+
+// Step takes one message at now and appends what is to be done to out.
+func (m *Machine) Step(now Time, msg *invitation.Message, out []Effect) []Effect {
+	err := invitation.NotFound
+	if m.entitled(msg) {
+		out, err = rules[m.view.Stage][msg.Kind].do(m, now, msg, out)
+	}
+	if msg.RequestID != 0 && msg.Kind != invitation.MsgStart {
+		out = append(out, m.reply(msg, err))
+	}
+	if !m.noTimer && msg.Kind != invitation.MsgTick {
+		m.scheduleRetry(now)
+	}
+	return out
+}
+
+// entitled reports whether a message comes from the side, and for the caller's words from the
+// device, that may say it.
+func (m *Machine) entitled(msg *invitation.Message) bool {
+	terms := m.view.Terms
+	switch msg.Kind {
+	case invitation.MsgCancel, invitation.MsgConfirm, invitation.MsgCallerDone:
+		return msg.User == terms.Caller && msg.Device == terms.Device
+	case invitation.MsgStart, invitation.MsgCaller:
+		return msg.User == terms.Caller
+	case invitation.MsgSeen, invitation.MsgAccept, invitation.MsgRefuse, invitation.MsgCalleeDone, invitation.MsgCallee:
+		return msg.User == terms.Callee
+	}
+	return true
+}
+
+var requests = [invitation.MessageKinds]invitation.Request{
+	invitation.MsgCancel: invitation.Cancel,
+	invitation.MsgAccept: invitation.Accept,
+	invitation.MsgRefuse: invitation.Refuse,
+}
+
+func (m *Machine) reply(msg *invitation.Message, err invitation.CallError) Effect {
+	kind := ReplyCallee
+	if msg.Kind == invitation.MsgCancel {
+		kind = ReplyCaller
+	}
+	return Effect{Kind: kind, Reply: &invitation.Reply{
+		ID: m.view.Terms.ID, Device: msg.Device, Request: requests[msg.Kind], RequestID: msg.RequestID,
+		Error: err, View: m.view,
+	}}
+}
+
+// place answers the send, once: the callee's session has taken the offer, or was silent.
+func (m *Machine) place(err invitation.CallError, out []Effect) []Effect {
+	if m.placed {
+		return out
+	}
+	m.placed = true
+	return m.answerSend(err, out)
+}
+
+func (m *Machine) answerSend(err invitation.CallError, out []Effect) []Effect {
+	return append(out, Effect{Kind: ReplyCaller, Reply: &invitation.Reply{
+		ID: m.view.Terms.ID, Device: m.view.Terms.Device, Request: invitation.Send, RequestID: m.sendID,
+		Error: err, View: m.view,
+	}})
+}
+
+// move makes the next view: that of stage, with the next version.
+func (m *Machine) move(stage invitation.Stage, deadline Time) *invitation.View {
+	v := *m.view
+	v.Version++
+	v.Stage, v.Deadline = stage, deadline
+	m.view, m.deadline = &v, deadline
+	m.retries = 0
+	return m.view
+}
+
+func (m *Machine) tellCaller(out []Effect) []Effect {
+	return append(out, Effect{Kind: TellCaller, View: m.view})
+}
+
+func (m *Machine) tellCallee(out []Effect) []Effect {
+	return append(out, Effect{Kind: TellCallee, View: m.view})
+}
+
+func (m *Machine) tellBoth(out []Effect) []Effect { return m.tellCallee(m.tellCaller(out)) }
+
+// owed reports which side owes an answer to the current view. A side that is known to be away owes
+// none: its return is reported, and asks.
+func (m *Machine) owed() (caller, callee bool) {
+	switch m.view.Stage {
+	case invitation.Offering:
+		return false, !m.taken || m.calleeOnline
+	case invitation.Accepting:
+		return m.connected, false
+	case invitation.Confirmed:
+		return false, m.lostAt == 0
+	case invitation.Ended:
+		return m.connected && !m.callerDone, !m.concluded && (m.calleeOnline || !m.taken)
+	}
+	return false, false
+}
+
+func (m *Machine) scheduleRetry(now Time) {
+	caller, callee := m.owed()
+	if !caller && !callee {
+		m.retryAt = 0
+		return
+	}
+	if m.retryAt == 0 || m.retries == 0 {
+		m.retryAt = now.Add(min(FirstRetry<<m.retries, LastRetry))
+	}
+}

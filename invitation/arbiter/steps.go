@@ -1,0 +1,384 @@
+package arbiter
+
+import (
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// The caller's side.
+
+// start is the first message: the no-response time runs from here.
+func start(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if m.view.Version != 0 {
+		return startAgain(m, now, msg, out)
+	}
+	m.sendID = msg.RequestID
+	m.callerOnline, m.connected = msg.Online, msg.Connected
+	if !m.connected {
+		m.goneAt = now.Add(m.view.Terms.Timers.Grace)
+	}
+	m.move(invitation.Offering, now.Add(m.view.Terms.Timers.NoResponse))
+	return m.tellCallee(out), invitation.OK
+}
+
+// startAgain answers a repeated send: now, or with the first answer if that is still due.
+func startAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.sendID = msg.RequestID
+	if !m.placed && m.view.Stage == invitation.Offering {
+		return out, invitation.OK
+	}
+	return m.answerSend(invitation.OK, out), invitation.OK
+}
+
+func cancel(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.cancelID = msg.RequestID
+	return m.end(now, invitation.Canceled, msg.Reason, out), invitation.OK
+}
+
+func cancelAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.RequestID != 0 && msg.RequestID == m.cancelID {
+		return out, invitation.OK
+	}
+	return out, invitation.AlreadyEnd
+}
+
+// callerQuit takes "done" from a caller's device before the arbiter has decided anything: that
+// device has given up on the invitation (docs/spec.md §5, OUTCOME_FORGOTTEN).
+func callerQuit(m *Machine, now Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+	out = m.end(now, invitation.Canceled, invitation.CallerGone, out)
+	m.callerDone = true
+	return out, invitation.OK
+}
+
+func confirm(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Named != m.view.Chosen {
+		return m.tellCaller(out), invitation.OK
+	}
+	m.confirmed = msg.Named
+	window := m.deadline
+	m.move(invitation.Confirmed, window)
+	m.deadline = 0
+	m.await(max(now, window))
+	return m.tellCallee(out), invitation.OK
+}
+
+// confirmLate takes a confirm that comes after the arbiter decided otherwise. Whether the
+// invitation was accepted is for the named device to say.
+func confirmLate(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if m.confirmed == "" {
+		m.confirmed = msg.Named
+	}
+	switch {
+	case m.view.Verdict:
+		return m.tellCaller(out), invitation.OK
+	case m.said == m.confirmed:
+		return m.accepted(out), invitation.OK
+	case m.concluded:
+		return m.verdict(out), invitation.OK
+	case m.patience == 0:
+		m.await(now)
+	}
+	return m.tellCallee(out), invitation.OK
+}
+
+func callerDone(m *Machine, _ Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.callerDone, m.patience = true, 0
+	return m.settle(out), invitation.OK
+}
+
+// callerPresence takes the presence of the caller's devices.
+func callerPresence(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.callerOnline, m.connected = msg.Online, msg.Connected
+	if m.callerOnline {
+		m.absent = false
+	}
+	switch {
+	case m.connected:
+		m.goneAt = 0
+	case m.goneAt == 0:
+		m.goneAt = now.Add(m.view.Terms.Timers.Grace)
+	}
+	if msg.Ask {
+		out = m.tellCaller(out)
+	}
+	return out, invitation.OK
+}
+
+// The callee's side.
+
+// offerTaken takes the presence of the callee's side, which tells that its session has the offer,
+// or that it is over its bound.
+func offerTaken(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Full {
+		if m.placed {
+			m.concluded = true
+			return m.end(now, invitation.Undelivered, invitation.NoResponse, out), invitation.OK
+		}
+		out = m.place(invitation.LimitExceeded, out)
+		return append(out, Effect{Kind: Stop}), invitation.OK
+	}
+	return calleePresence(m, now, msg, m.place(invitation.OK, out))
+}
+
+func calleePresence(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.taken = true
+	m.calleeOnline = msg.Online
+	if m.view.Chosen != "" && (!msg.Online || msg.Chosen == m.view.Chosen) {
+		m.chosenPresence(now, msg.Online && msg.Connected)
+	}
+	if msg.Concluded && m.view.Stage == invitation.Ended {
+		return m.conclude(out), invitation.OK
+	}
+	if msg.Ask {
+		v := *m.view
+		v.Permit = msg.Permit
+		m.view = &v
+		out = m.tellCallee(out)
+	}
+	return out, invitation.OK
+}
+
+// chosenPresence takes the presence of the callee's device whose word is awaited: the grace is
+// counted from its loss, and anew from its return.
+func (m *Machine) chosenPresence(now Time, connected bool) {
+	switch {
+	case connected && m.lostAt != 0:
+		m.lostAt = 0
+		if m.patience != 0 {
+			m.await(now)
+		}
+	case !connected && m.lostAt == 0:
+		m.lostAt = now
+		if m.patience != 0 {
+			m.await(now)
+		}
+	}
+}
+
+// await sets until when the named device's word is awaited: for the grace, from its loss or else
+// from the given time.
+func (m *Machine) await(from Time) {
+	if m.lostAt != 0 {
+		from = m.lostAt
+	}
+	m.patience = from.Add(m.view.Terms.Timers.Grace)
+}
+
+func seen(m *Machine, now Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.taken, m.calleeOnline = true, true
+	out = m.place(invitation.OK, out)
+	m.move(invitation.Ringing, now.Add(m.view.Terms.Timers.Expire))
+	return m.tellCaller(out), invitation.OK
+}
+
+// seenAgain answers a device that shows an invitation of which more is known.
+func seenAgain(m *Machine, _ Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+	if m.view.Stage == invitation.Ringing {
+		return out, invitation.OK
+	}
+	return m.tellCallee(out), invitation.OK
+}
+
+func accept(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.taken, m.calleeOnline, m.lostAt = true, true, 0
+	out = m.place(invitation.OK, out)
+	m.answerID = msg.RequestID
+	m.absent = !m.callerOnline
+	v := m.move(invitation.Accepting, now.Add(m.view.Terms.Timers.AcceptWindow))
+	v.Chosen, v.Response = msg.Device, msg.Response
+	return m.tellBoth(out), invitation.OK
+}
+
+func refuse(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.taken, m.calleeOnline = true, true
+	m.answerID = msg.RequestID
+	out = m.place(invitation.OK, out)
+	out = m.end(now, invitation.Refused, invitation.NoReason, out)
+	m.view.Chosen, m.view.Response = msg.Device, msg.Response
+	return out, invitation.OK
+}
+
+// answerAgain answers an accept or a refuse when one has been recorded, or the invitation has
+// ended.
+func answerAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	switch {
+	case msg.Device == m.view.Chosen && msg.RequestID == m.answerID:
+		return out, invitation.OK
+	case msg.Device == m.view.Chosen && m.view.Stage != invitation.Ended:
+		return out, invitation.AlreadyAccept
+	}
+	return m.tellCallee(out), invitation.AlreadyEnd
+}
+
+// verdict takes the word of the device that was told the commit.
+func verdict(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Device != m.confirmed {
+		return out, invitation.OK
+	}
+	if msg.Remote != invitation.RemoteAccepted {
+		out = m.end(now, invitation.Unconfirmed, invitation.AcceptNotConfirmed, out)
+		m.view.Verdict = true
+		return m.calleeConcluded(msg, out), invitation.OK
+	}
+	m.said = msg.Device
+	out = m.end(now, invitation.Accepted, invitation.NoReason, out)
+	m.view.Verdict = true
+	return m.calleeConcluded(msg, out), invitation.OK
+}
+
+// chosenQuit takes "done" from the chosen device before the caller's device has confirmed: that
+// device has given up on the invitation.
+func chosenQuit(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Device != m.view.Chosen || msg.Remote == invitation.RemoteAccepted {
+		return out, invitation.OK
+	}
+	out = m.end(now, invitation.Unconfirmed, m.unconfirmedReason(), out)
+	return m.calleeConcluded(msg, out), invitation.OK
+}
+
+// calleeDone takes a device's acknowledgement of the end.
+func calleeDone(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Remote == invitation.RemoteAccepted {
+		m.said = msg.Device
+	}
+	if msg.Device == m.confirmed && !m.view.Verdict {
+		if m.said == m.confirmed {
+			out = m.accepted(out)
+		} else {
+			out = m.verdict(out)
+		}
+	}
+	return m.calleeConcluded(msg, out), invitation.OK
+}
+
+func (m *Machine) calleeConcluded(msg *invitation.Message, out effects) effects {
+	if msg.Concluded {
+		return m.conclude(out)
+	}
+	return out
+}
+
+// Ending.
+
+// end decides the outcome, as far as the arbiter can: see the package documentation.
+func (m *Machine) end(now Time, outcome invitation.Outcome, reason invitation.Reason, out effects) effects {
+	out = m.place(invitation.OK, out)
+	v := m.move(invitation.Ended, now.Add(m.view.Terms.Timers.Linger))
+	v.Outcome, v.Reason = outcome, reason
+	m.goneAt = 0
+	return m.tellBoth(out)
+}
+
+// accepted makes an ending what the callee's device says it was.
+func (m *Machine) accepted(out effects) effects {
+	v := m.move(invitation.Ended, m.deadline)
+	v.Outcome, v.Reason, v.Chosen, v.Verdict = invitation.Accepted, invitation.NoReason, m.said, true
+	m.patience = 0
+	return m.tellBoth(out)
+}
+
+// verdict tells a caller's device that has confirmed that the callee's device will not accept.
+func (m *Machine) verdict(out effects) effects {
+	v := m.move(invitation.Ended, m.deadline)
+	v.Verdict = true
+	m.patience = 0
+	return m.tellCaller(out)
+}
+
+// conclude takes that every device that was shown the invitation has ended it.
+func (m *Machine) conclude(out effects) effects {
+	m.concluded = true
+	if m.confirmed != "" && !m.view.Verdict {
+		out = m.verdict(out)
+	}
+	return m.settle(out)
+}
+
+// settle tells both sides that both have concluded, once they have, and stops.
+func (m *Machine) settle(out effects) effects {
+	if !m.callerDone || !m.concluded {
+		return out
+	}
+	m.move(invitation.Ended, m.deadline).Settled = true
+	return append(m.tellBoth(out), Effect{Kind: Stop})
+}
+
+func abort(m *Machine, now Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+	out = m.end(now, invitation.Forgotten, invitation.OutcomeForgotten, out)
+	return out, invitation.OK
+}
+
+// Time.
+
+func tick(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	switch {
+	case m.patience != 0 && m.patience <= now:
+		out = m.lost(now, out)
+	case m.deadline != 0 && m.deadline <= now:
+		out = m.expire(now, out)
+	case m.goneAt != 0 && m.goneAt <= now && m.view.Stage < invitation.Confirmed:
+		out = m.end(now, invitation.Canceled, invitation.CallerGone, out)
+	case m.retryAt != 0 && m.retryAt <= now:
+		m.retries = min(m.retries+1, 5)
+		m.retryAt = now.Add(min(FirstRetry<<m.retries, LastRetry))
+		return resend(m, now, msg, out)
+	default:
+		return out, invitation.OK
+	}
+	if !m.noTimer {
+		m.retryAt = 0
+		m.scheduleRetry(now)
+	}
+	return out, invitation.OK
+}
+
+// lost gives up on the named device's word.
+func (m *Machine) lost(now Time, out effects) effects {
+	if m.view.Stage == invitation.Ended {
+		return m.verdict(out)
+	}
+	m.patience = 0
+	out = m.end(now, invitation.Lost, invitation.CalleeLost, out)
+	m.view.Verdict = true
+	return out
+}
+
+func (m *Machine) expire(now Time, out effects) effects {
+	switch m.view.Stage {
+	case invitation.Offering:
+		reason := invitation.NoResponse
+		if !m.calleeOnline {
+			reason = invitation.CalleeOffline
+		}
+		return m.end(now, invitation.Undelivered, reason, out)
+	case invitation.Ringing:
+		return m.end(now, invitation.Unanswered, invitation.Expired, out)
+	case invitation.Accepting:
+		return m.end(now, invitation.Unconfirmed, m.unconfirmedReason(), out)
+	}
+	v := m.move(invitation.Ended, 0)
+	v.Settled, v.Verdict = true, true
+	m.patience, m.retryAt = 0, 0
+	return append(m.tellBoth(out), Effect{Kind: Stop})
+}
+
+func (m *Machine) unconfirmedReason() invitation.Reason {
+	if m.absent {
+		return invitation.CallerOffline
+	}
+	return invitation.AcceptNotConfirmed
+}
+
+// resend repeats the view to the sides that owe an answer to it.
+func resend(m *Machine, _ Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+	if m.view.Stage == invitation.Offering {
+		out = m.place(invitation.OK, out)
+	}
+	caller, callee := m.owed()
+	if caller {
+		out = m.tellCaller(out)
+	}
+	if callee {
+		out = m.tellCallee(out)
+	}
+	return out, invitation.OK
+}
