@@ -1,0 +1,74 @@
+# Every command of this repository, by one name each. `make help` lists them; .ci/run calls them.
+# Nothing here is needed to use ringfleet: `go run ./cmd/node` and `go test ./...` are enough.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# What a run can be given, for example `make fuzz-smoke FUZZTIME=1m`.
+PKG ?= ./...
+FUZZTIME ?= 5s
+BENCHTIME ?= 200ms
+BENCH ?= .
+CALLS ?= 20000
+USERS ?= 200
+LOADFLAGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@awk -F ' \\?= ' '/^[A-Z]+ \?= / { printf "  %-16s default %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## Build everything; the commands go to bin/
+	go build ./...
+	@mkdir -p bin
+	go build -o bin/ ./cmd/... ./loadtest
+
+.PHONY: test
+test: ## Run every test (what CI and the README run)
+	go test $(PKG)
+
+.PHONY: race
+race: ## Run every test under the race detector, long explorations cut short
+	go test -race -short -timeout 20m $(PKG)
+
+.PHONY: lint
+lint: ## go vet, golangci-lint and buf's rules for the messages
+	go vet ./...
+	scripts/tool golangci-lint run
+	scripts/tool buf lint messages
+
+.PHONY: format
+format: ## Format the Go code as lint wants it
+	scripts/tool golangci-lint fmt
+
+.PHONY: generate
+generate: ## Generate the messages' Go code and the generated parts of the documents
+	go generate ./...
+
+.PHONY: generate-check
+generate-check: ## Fail if `make generate` changes anything
+	scripts/generate-check
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## Run every fuzz target for FUZZTIME
+	scripts/fuzz-smoke $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the packages' benchmarks, BENCHTIME each
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+.PHONY: load-smoke
+load-smoke: ## CALLS mixed calls over WebSockets against a node of its own, checking every promise
+	go run ./loadtest --self-host --calls $(CALLS) --users $(USERS) $(LOADFLAGS)
+
+.PHONY: ci
+ci: ## Everything that CI runs
+	bash .ci/run
+
+.PHONY: clean
+clean: ## Remove what build made
+	rm -rf bin dist

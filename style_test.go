@@ -1,0 +1,80 @@
+package ringfleet_test
+
+import (
+	"bytes"
+	"go/ast"
+	"strings"
+	"testing"
+)
+
+// maxLines is the length that no file of ours passes; most are half as long.
+const maxLines = 600
+
+// TestFileLengths keeps each file short enough to hold in one's head.
+func TestFileLengths(t *testing.T) {
+	for _, f := range repository(t) {
+		if !f.generated && f.lines > maxLines {
+			t.Errorf("%s has %d lines, more than %d: divide it by what its parts are about", f.path, f.lines, maxLines)
+		}
+	}
+}
+
+// TestNoSleep keeps the tests free of the wall clock's luck: a test may sleep in a file that runs its
+// tests in synctest bubbles, where sleeping takes no time and is exact; elsewhere it waits for what
+// it wants to see, with a deadline.
+func TestNoSleep(t *testing.T) {
+	for _, f := range repository(t) {
+		if sleeps(f) {
+			t.Errorf("%s calls time.Sleep outside a synctest bubble: wait for the event itself, with a deadline", f.path)
+		}
+	}
+}
+
+func TestNoSleepBites(t *testing.T) {
+	const text = "package p\nimport \"time\"\nfunc TestX(t *testing.T) { time.Sleep(1) }\n"
+	if !sleeps(parse(t, "x_test.go", text)) {
+		t.Error("a test that sleeps goes unnoticed")
+	}
+	if sleeps(parse(t, "x_test.go", text+"func TestY(t *testing.T) { synctest.Wait() }\n")) {
+		t.Error("a sleep in a bubble is refused")
+	}
+}
+
+func sleeps(f source) bool {
+	if !f.test || bytes.Contains(f.text, []byte("synctest.")) {
+		return false
+	}
+	found := false
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			id, ok := s.X.(*ast.Ident)
+			found = found || ok && id.Name == "time" && s.Sel.Name == "Sleep"
+		}
+		return true
+	})
+	return found
+}
+
+// TestPackageDocs asks of each package that one file, and only one, says what it is.
+func TestPackageDocs(t *testing.T) {
+	docs := map[string][]string{}
+	for _, f := range repository(t) {
+		if f.test {
+			continue
+		}
+		if docs[f.pkg()] == nil {
+			docs[f.pkg()] = []string{}
+		}
+		if f.ast.Doc != nil {
+			docs[f.pkg()] = append(docs[f.pkg()], f.path)
+		}
+	}
+	for pkg, files := range docs {
+		switch {
+		case len(files) == 0:
+			t.Errorf("package %s has no package doc: say what it is for, what it guarantees and who may call it", pkg)
+		case len(files) > 1:
+			t.Errorf("package %s has a package doc in each of %s: keep one", pkg, strings.Join(files, ", "))
+		}
+	}
+}
