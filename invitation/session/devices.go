@@ -1,0 +1,269 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+func (m *Machine) device(name invitation.Device) *device {
+	for i := range m.devices {
+		if m.devices[i].name == name {
+			return &m.devices[i]
+		}
+	}
+	return nil
+}
+
+func (m *Machine) online() bool { return m.Devices() != 0 }
+
+func (m *Machine) connected(name invitation.Device) bool {
+	d := m.device(name)
+	return d != nil && d.connected
+}
+
+// sorted returns the entries in the order of their ids, so that a machine's effects are a function
+// of its inputs.
+func (m *Machine) sorted() []*entry {
+	if len(m.entries) == 0 {
+		return nil
+	}
+	entries := make([]*entry, 0, len(m.entries))
+	for _, e := range m.entries {
+		entries = append(entries, e)
+	}
+	if len(entries) > 1 {
+		slices.SortFunc(entries, func(a, b *entry) int {
+			return slices.Compare(a.view.Terms.ID[:], b.view.Terms.ID[:])
+		})
+	}
+	return entries
+}
+
+func end(conn Conn, why invitation.End) Effect {
+	return Effect{Kind: ToDevice, Conn: conn, Down: invitation.Down{Ending: &invitation.Ending{End: why}}}
+}
+
+// attach takes a device's connection, and brings the device up to date.
+func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
+	login := in.Login
+	if why := m.refusal(login); why != 0 {
+		return append(out, end(in.Conn, why))
+	}
+	stamp := login.Stamp
+	for i := range m.devices {
+		if !login.Resume && m.devices[i].stamp >= stamp {
+			stamp = m.devices[i].stamp + 1
+		}
+	}
+	if m.config.Policy == Single {
+		out = m.endOthers(now, login.Device, out)
+	}
+	if d := m.device(login.Device); d != nil {
+		if d.connected && d.conn != in.Conn {
+			out = append(out, end(d.conn, invitation.EndReplaced))
+		}
+		if !login.Resume {
+			out = m.restart(now, login.Device, out)
+		}
+	} else {
+		m.makeRoom()
+		m.devices = append(m.devices, device{name: login.Device})
+	}
+	m.connect++
+	*m.device(login.Device) = device{
+		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.connect, connected: true,
+	}
+	out = append(out, Effect{
+		Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: stamp}},
+	})
+	return m.update(now, m.device(login.Device), login.Words, out)
+}
+
+// refusal returns why a login is not taken, 0 if it is.
+func (m *Machine) refusal(login *invitation.Login) invitation.End {
+	if m.config.Policy == Single && login.Resume {
+		for i := range m.devices {
+			if d := &m.devices[i]; d.name != login.Device && d.stamp > login.Stamp {
+				return invitation.EndRemoteLogin
+			}
+		}
+	}
+	if m.config.Policy == Multi && m.device(login.Device) == nil && m.Devices() >= m.config.MaxDevices {
+		return invitation.EndTooMany
+	}
+	return 0
+}
+
+// endOthers ends the devices that a newer login displaces.
+func (m *Machine) endOthers(now Time, winner invitation.Device, out []Effect) []Effect {
+	for _, d := range slices.Clone(m.devices) {
+		if d.name == winner {
+			continue
+		}
+		if d.connected {
+			out = append(out, end(d.conn, invitation.EndRemoteLogin))
+		}
+		out = m.depart(now, d.name, out)
+	}
+	return out
+}
+
+// makeRoom forgets the device that was lost first, when there are as many as there may be.
+func (m *Machine) makeRoom() {
+	if len(m.devices) < m.config.MaxDevices {
+		return
+	}
+	oldest := -1
+	for i := range m.devices {
+		if d := &m.devices[i]; !d.connected && (oldest < 0 || d.lostAt < m.devices[oldest].lostAt) {
+			oldest = i
+		}
+	}
+	if oldest >= 0 {
+		m.devices = slices.Delete(m.devices, oldest, oldest+1)
+	}
+}
+
+// update brings a device that has just connected up to date, and the arbiters about the user.
+func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Effect) []Effect {
+	for _, e := range m.sorted() {
+		if e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered ||
+			e.side == invitation.Callee && e.showing(d.name) != nil {
+			out = m.notify(now, e, d, out)
+		}
+	}
+	for i := range words {
+		if w := &words[i]; w.Kind != invitation.NoWord {
+			in := Input{Kind: InWord, Device: d.name, Conn: d.conn, Word: w}
+			out = m.about(now, &in, out)
+		}
+	}
+	return m.reportAll(now, out)
+}
+
+// restart is a login anew of a device that was logged in: what its earlier login sent is canceled,
+// and what it was shown it is shown again, if the arbiter permits.
+func (m *Machine) restart(now Time, name invitation.Device, out []Effect) []Effect {
+	out = m.cancelAll(name, out)
+	for _, e := range m.sorted() {
+		if e.side == invitation.Callee && e.view.Chosen != name {
+			out = m.unshow(now, e, name, out)
+		}
+	}
+	return out
+}
+
+// cancelAll cancels what a device that has ended sent.
+func (m *Machine) cancelAll(name invitation.Device, out []Effect) []Effect {
+	for _, e := range m.sorted() {
+		if e.side == invitation.Caller && e.view.Terms.Device == name && e.view.Stage != invitation.Ended {
+			out = append(out, m.message(&invitation.Message{
+				Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: name, Reason: invitation.CallerLoggedOut,
+			}))
+		}
+	}
+	return out
+}
+
+// depart removes a device whose login is over. Of an accept it made it can no longer say that it
+// holds.
+func (m *Machine) depart(now Time, name invitation.Device, out []Effect) []Effect {
+	out = m.cancelAll(name, out)
+	for _, e := range m.sorted() {
+		if e.side == invitation.Callee {
+			out = m.unshow(now, e, name, out)
+		}
+	}
+	m.devices = slices.DeleteFunc(m.devices, func(d device) bool { return d.name == name })
+	return m.reportAll(now, out)
+}
+
+// unshow forgets that an invitation was shown to a device which will not say its last word.
+func (m *Machine) unshow(_ Time, e *entry, name invitation.Device, out []Effect) []Effect {
+	s := e.showing(name)
+	if s == nil || s.done {
+		return out
+	}
+	e.shown = slices.DeleteFunc(e.shown, func(s showing) bool { return s.device == name })
+	if e.view.Chosen == name || e.view.Stage == invitation.Ended && e.concluded() {
+		out = append(out, m.message(&invitation.Message{
+			Kind: invitation.MsgCalleeDone, ID: e.view.Terms.ID, Device: name, Remote: invitation.RemoteFailure,
+			Concluded: e.concluded(),
+		}))
+	}
+	return out
+}
+
+func (m *Machine) logout(now Time, name invitation.Device, conn Conn, out []Effect) []Effect {
+	d := m.device(name)
+	if d == nil || d.conn != conn {
+		return out
+	}
+	if d.connected {
+		out = append(out, end(d.conn, invitation.EndLoggedOut))
+	}
+	return m.depart(now, name, out)
+}
+
+func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
+	d := m.device(in.Device)
+	if d == nil || d.conn != in.Conn || !d.connected {
+		return out
+	}
+	d.connected, d.lostAt = false, now
+	return m.reportAll(now, out)
+}
+
+// reportAll tells every arbiter about the presence of the user's devices.
+func (m *Machine) reportAll(now Time, out []Effect) []Effect {
+	for _, e := range m.sorted() {
+		ask := false
+		if e.side == invitation.Callee && m.unshown(e) {
+			ask, e.asking = true, true
+			m.expect(e, now.Add(askAgain))
+		}
+		if e.side == invitation.Caller && !e.answered {
+			continue // its arbiter may not exist yet
+		}
+		out = append(out, m.report(e, ask))
+	}
+	return out
+}
+
+// unshown reports whether a connected device was not shown an invitation that rings.
+func (m *Machine) unshown(e *entry) bool {
+	if e.view.Stage > invitation.Ringing {
+		return false
+	}
+	for i := range m.devices {
+		if d := &m.devices[i]; d.connected && e.showing(d.name) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// report makes the message that tells an arbiter about the presence of this side's devices.
+func (m *Machine) report(e *entry, ask bool) Effect {
+	msg := &invitation.Message{ID: e.view.Terms.ID, Online: m.online(), Ask: ask}
+	switch {
+	case e.side == invitation.Callee:
+		msg.Kind = invitation.MsgCallee
+		msg.Chosen, msg.Connected = e.view.Chosen, m.connected(e.view.Chosen)
+		msg.Concluded = e.view.Stage == invitation.Ended && e.concluded()
+		msg.Permit = m.connect
+	case e.answered:
+		msg.Kind = invitation.MsgCaller
+		msg.Connected = m.connected(e.view.Terms.Device)
+	default:
+		msg.Kind, msg.Terms, msg.RequestID = invitation.MsgStart, e.view.Terms, e.sendID
+		msg.Connected = m.connected(e.view.Terms.Device)
+	}
+	return m.message(msg)
+}
+
+func (m *Machine) message(msg *invitation.Message) Effect {
+	msg.User = m.user
+	return Effect{Kind: ToArbiter, Message: msg}
+}

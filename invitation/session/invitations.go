@@ -1,0 +1,429 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+func (e *entry) showing(name invitation.Device) *showing {
+	for i := range e.shown {
+		if e.shown[i].device == name {
+			return &e.shown[i]
+		}
+	}
+	return nil
+}
+
+// concluded reports whether every device that was shown the invitation has said its last word.
+func (e *entry) concluded() bool {
+	return !slices.ContainsFunc(e.shown, func(s showing) bool { return !s.done })
+}
+
+func (m *Machine) remembers(id invitation.ID) bool { return slices.Contains(m.past, id) }
+
+func (m *Machine) remember(id invitation.ID) {
+	if len(m.past) < m.config.Remember {
+		m.past = append(m.past, id)
+		return
+	}
+	m.past[m.next] = id
+	m.next = (m.next + 1) % len(m.past)
+}
+
+func (m *Machine) add(e *entry) {
+	if m.entries == nil {
+		m.entries = make(map[invitation.ID]*entry)
+	}
+	m.entries[e.view.Terms.ID] = e
+	if e.view.Stage != invitation.Ended {
+		m.live[e.side]++
+	}
+}
+
+// drop forgets an invitation, but for its id.
+func (m *Machine) drop(e *entry) {
+	m.remove(e)
+	m.remember(e.view.Terms.ID)
+}
+
+func (m *Machine) remove(e *entry) {
+	if e.view.Stage != invitation.Ended {
+		m.live[e.side]--
+	}
+	delete(m.entries, e.view.Terms.ID)
+	if len(m.entries) == 0 {
+		m.entries, m.sweepAt = nil, 0
+	}
+}
+
+// see takes the entry's next view, and counts.
+func (m *Machine) see(e *entry, v *invitation.View) {
+	if e.view.Stage != invitation.Ended && v.Stage == invitation.Ended {
+		m.live[e.side]--
+	}
+	e.view = v
+}
+
+// full reports whether one more live invitation of a side is over the user's bound.
+func (m *Machine) full(side invitation.Side) bool {
+	bound := m.config.MaxOutgoing
+	if side == invitation.Callee {
+		bound = m.config.MaxIncoming
+	}
+	return m.live[side] >= bound || len(m.entries) >= lingering*(m.config.MaxOutgoing+m.config.MaxIncoming)
+}
+
+// takeToken takes one send from the user's rate. When there is none it returns after what time
+// there will be.
+func (m *Machine) takeToken(now Time) (time.Duration, bool) {
+	m.tokens += now.Sub(m.filled).Seconds() * m.config.SendRate
+	m.tokens = min(m.tokens, float64(m.config.SendBurst))
+	m.filled = now
+	if m.tokens < 1 {
+		return time.Duration((1 - m.tokens) / m.config.SendRate * float64(time.Second)), false
+	}
+	m.tokens--
+	return 0, true
+}
+
+// answer answers a call, with the state where the invitation is known.
+func (m *Machine) answer(in *Input, err invitation.CallError, e *entry, out []Effect) []Effect {
+	a := &invitation.Answer{Request: in.Call.Request, RequestID: in.Call.RequestID, Error: err, ID: in.ID}
+	if e != nil && (e.side == invitation.Callee || e.answered) && err != invitation.NotFound {
+		n := e.view.Notice(e.side, in.Device, 0)
+		a.Notice = &n
+	}
+	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Answer: a}})
+}
+
+// notify tells a device the state of an invitation.
+func (m *Machine) notify(now Time, e *entry, d *device, out []Effect) []Effect {
+	if d == nil || !d.connected {
+		return out
+	}
+	n := e.view.Notice(e.side, d.name, now)
+	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+}
+
+// The caller's side.
+
+func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	call := in.Call
+	terms := &invitation.Terms{
+		ID: in.ID, Caller: m.user, Device: in.Device, Callee: call.Callee,
+		Content: call.Content, ChannelID: call.ChannelID, Timers: call.Timers,
+	}
+	err := terms.Check()
+	if err == invitation.OK && !invitation.ValidKey(call.Key) {
+		err = invitation.InvalidArgument
+	}
+	if err == invitation.OK && m.full(invitation.Caller) {
+		err = invitation.LimitExceeded
+	}
+	if err != invitation.OK {
+		return m.answer(in, err, nil, out)
+	}
+	if wait, ok := m.takeToken(now); !ok {
+		out = m.answer(in, invitation.LimitExceeded, nil, out)
+		out[len(out)-1].Down.Answer.RetryAfter = wait
+		return out
+	}
+	terms.Timers = terms.Timers.Or(m.config.Timers)
+	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID}
+	m.add(e)
+	m.expect(e, now.Add(askAgain))
+	return append(out, m.report(e, false))
+}
+
+// sendAgain answers a repeated send with the invitation that the first one made. While that one is
+// not answered, the answer to come is for the newest request.
+func sendAgain(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+	e.sendID = in.Call.RequestID
+	if !e.answered {
+		return append(out, m.report(e, false))
+	}
+	return m.answer(in, invitation.OK, e, out)
+}
+
+// sent answers the send, once.
+func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effect) []Effect {
+	if e.answered {
+		return out
+	}
+	e.answered = true
+	d := m.device(e.view.Terms.Device)
+	if d == nil || !d.connected {
+		return out
+	}
+	a := &invitation.Answer{Request: invitation.Send, RequestID: e.sendID, Error: err, ID: e.view.Terms.ID}
+	if err == invitation.OK {
+		n := e.view.Notice(invitation.Caller, d.name, now)
+		a.Notice = &n
+	}
+	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: a}})
+}
+
+// callerView takes what the arbiter says to the caller's side.
+func callerView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	v := in.View
+	if v.Version < e.view.Version {
+		return out
+	}
+	m.see(e, v)
+	m.heard(now, e)
+	out = m.sent(now, e, invitation.OK, out)
+	out = m.notify(now, e, m.device(v.Terms.Device), out)
+	if v.Settled {
+		m.drop(e)
+	}
+	return out
+}
+
+// adopt takes a view of an invitation that this user sent and this session does not know.
+func adopt(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	e := &entry{view: in.View, side: invitation.Caller, answered: true}
+	m.add(e)
+	m.heard(now, e)
+	out = m.notify(now, e, m.device(in.View.Terms.Device), out)
+	if in.View.Settled {
+		m.drop(e)
+	}
+	return out
+}
+
+// The callee's side.
+
+// offer takes the first word about an invitation to this user. It is a permit to show it to the
+// devices that are connected.
+func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	v := in.View
+	e := &entry{view: v, side: invitation.Callee}
+	switch {
+	case v.Settled:
+		m.remember(v.Terms.ID)
+		return out
+	case v.Stage == invitation.Ended:
+		m.remember(v.Terms.ID)
+		return append(out, m.report(e, false))
+	case m.full(invitation.Callee):
+		out = append(out, m.report(e, false))
+		out[len(out)-1].Message.Full = true
+		return out
+	}
+	m.add(e)
+	m.heard(now, e)
+	if v.Stage <= invitation.Ringing {
+		for i := range m.devices {
+			out = m.show(now, e, &m.devices[i], out)
+		}
+	}
+	return append(out, m.report(e, false))
+}
+
+// show shows an invitation to a device for the first time.
+func (m *Machine) show(now Time, e *entry, d *device, out []Effect) []Effect {
+	if !d.connected || e.showing(d.name) != nil {
+		return out
+	}
+	e.shown = append(e.shown, showing{device: d.name})
+	return m.notify(now, e, d, out)
+}
+
+// calleeView takes what the arbiter says to the callee's side.
+func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	v, before := in.View, e.view
+	if v.Version < before.Version {
+		return out
+	}
+	m.see(e, v)
+	if v.Permit == m.connect {
+		e.asking = false
+	}
+	m.heard(now, e)
+	repeated := v.Version == before.Version && v.Permit == before.Permit
+	for i := range e.shown {
+		s := &e.shown[i]
+		if v.Stage == invitation.Accepting && s.device == v.Chosen {
+			continue // the answer to its accept says so
+		}
+		if repeated && !s.done || differs(before, v, s.device) || v.Settled {
+			out = m.notify(now, e, m.device(s.device), out)
+		}
+	}
+	if v.Stage <= invitation.Ringing {
+		for i := range m.devices {
+			if d := &m.devices[i]; d.attached <= v.Permit {
+				out = m.show(now, e, d, out)
+			}
+		}
+	}
+	switch {
+	case v.Settled:
+		m.drop(e)
+	case v.Stage == invitation.Ended && e.concluded(), repeated:
+		out = append(out, m.report(e, false))
+	}
+	return out
+}
+
+func differs(a, b *invitation.View, name invitation.Device) bool {
+	before, _, _ := a.Remote(name)
+	after, _, _ := b.Remote(name)
+	return before != after
+}
+
+// claimSeen takes "seen" from a device that this session does not remember to have shown the
+// invitation to: it is told the end of it, like any other.
+func claimSeen(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Caller {
+		return out
+	}
+	e.shown = append(e.shown, showing{device: in.Device})
+	out = m.notify(now, e, m.device(in.Device), out)
+	return say(m, now, e, in, out)
+}
+
+func calleeDone(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+	e.showing(in.Device).done = true
+	if concluded := e.concluded(); concluded || in.Device == e.view.Chosen {
+		out = append(out, m.message(&invitation.Message{
+			Kind: invitation.MsgCalleeDone, ID: in.ID, Device: in.Device, Remote: in.Word.Remote, Concluded: concluded,
+		}))
+	}
+	return out
+}
+
+// concludedBefore answers a view of an invitation that has ended here, or was never shown.
+func concludedBefore(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+	if in.View.Settled {
+		return out
+	}
+	return append(out, m.report(&entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
+}
+
+// Both sides.
+
+var callMessages = [invitation.Requests]invitation.MessageKind{
+	invitation.Cancel: invitation.MsgCancel, invitation.Accept: invitation.MsgAccept, invitation.Refuse: invitation.MsgRefuse,
+}
+
+// forward gives a request to the arbiter.
+func forward(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+	if !invitation.ValidText(in.Call.Response, invitation.MaxResponse) {
+		return m.answer(in, invitation.InvalidArgument, e, out)
+	}
+	msg := &invitation.Message{
+		Kind: callMessages[in.Call.Request], ID: in.ID, Device: in.Device, RequestID: in.Call.RequestID, Response: in.Call.Response,
+	}
+	if msg.Kind == invitation.MsgCancel {
+		msg.Reason = invitation.CallerCanceled
+	}
+	return append(out, m.message(msg))
+}
+
+// say gives a word to the arbiter.
+func say(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+	msg := &invitation.Message{ID: in.ID, Device: in.Device, Named: in.Word.Named, Local: in.Word.Local}
+	switch in.Word.Kind {
+	case invitation.WordSeen:
+		msg.Kind = invitation.MsgSeen
+	case invitation.WordConfirmed:
+		msg.Kind = invitation.MsgConfirm
+	default:
+		msg.Kind = invitation.MsgCallerDone
+	}
+	return append(out, m.message(msg))
+}
+
+func query(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	out = m.answer(in, invitation.OK, e, out)
+	if e.side == invitation.Callee || e.answered {
+		n := e.view.Notice(e.side, in.Device, now)
+		out[len(out)-1].Down.Answer.Notice = &n
+	}
+	return out
+}
+
+// reply gives the arbiter's answer to the device that asked.
+func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	r := in.Reply
+	if r.View.Version >= e.view.Version && e.side == invitation.Caller {
+		m.see(e, r.View)
+		m.heard(now, e)
+	}
+	if r.Request == invitation.Send {
+		out = m.sent(now, e, r.Error, out)
+		if r.Error != invitation.OK {
+			m.remove(e)
+		}
+		return out
+	}
+	d := m.device(r.Device)
+	if d == nil || !d.connected {
+		return out
+	}
+	n := r.View.Notice(e.side, r.Device, now)
+	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{
+		Request: r.Request, RequestID: r.RequestID, Error: r.Error, ID: in.ID, Notice: &n,
+	}}})
+}
+
+// inquire asks the arbiter about an invitation that a device speaks of and this session does not
+// know.
+func inquire(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.connect}
+	if in.Word.Side == invitation.Caller {
+		msg.Kind, msg.Connected = invitation.MsgCaller, true
+	} else {
+		msg.Kind = invitation.MsgCallee
+	}
+	return append(out, m.message(msg))
+}
+
+// dismiss tells a device that it may forget an invitation that is over here.
+func dismiss(_ *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+	n := invitation.ForgottenNotice(in.ID, in.Word.Side)
+	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Notice: &n}})
+}
+
+// forgotten tells the user's devices that the server no longer knows an invitation that one of them
+// spoke of. Which side it was on only that device knows.
+func forgotten(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+	for i := range m.devices {
+		d := &m.devices[i]
+		if !d.connected {
+			continue
+		}
+		for _, side := range [...]invitation.Side{invitation.Caller, invitation.Callee} {
+			n := invitation.ForgottenNotice(in.ID, side)
+			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+		}
+	}
+	return out
+}
+
+// lost takes that there is no arbiter of an invitation that is live here. A send that was not
+// answered is put again; anything else is over, and how it ended is forgotten.
+func lost(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Caller && !e.answered {
+		m.expect(e, now.Add(askAgain))
+		return append(out, m.report(e, false))
+	}
+	devices := []invitation.Device{e.view.Terms.Device}
+	if e.side == invitation.Callee {
+		devices = devices[:0]
+		for _, s := range e.shown {
+			devices = append(devices, s.device)
+		}
+	}
+	for _, name := range devices {
+		if d := m.device(name); d != nil && d.connected {
+			n := invitation.ForgottenNotice(in.ID, e.side)
+			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+		}
+	}
+	m.drop(e)
+	return out
+}

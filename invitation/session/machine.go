@@ -1,0 +1,288 @@
+package session
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Time is [invitation.Time].
+type Time = invitation.Time
+
+// Conn is a device's connection: the gateway that holds it, and its number there.
+type Conn struct {
+	Node   string // the gateway's node; "" is this node
+	Number uint64 // never used again on that node
+}
+
+// Policy says what a second device's login does.
+type Policy uint8
+
+// The policies.
+const (
+	Single Policy = 0 // the newer login ends the older device with REMOTE_LOGIN
+	Multi  Policy = 1 // all devices ring, the first accept wins
+)
+
+// Config are the deployment's choices. It is shared by all sessions of a node and must not change.
+type Config struct {
+	Policy      Policy
+	Timers      invitation.Timers // for invitations that set none
+	MaxDevices  int               // devices of a user (policy multi), default 8
+	MaxOutgoing int               // live outgoing invitations of a user, default 64
+	MaxIncoming int               // live incoming invitations of a user, default 64
+	SendRate    float64           // sends per second of a user, sustained; default 10
+	SendBurst   int               // sends of a user at once, default 20
+	Remember    int               // ended invitations whose ids are remembered, default 64
+}
+
+// DefaultConfig is what the zero fields of a [Config] stand for.
+var DefaultConfig = Config{
+	Timers:      invitation.DefaultTimers,
+	MaxDevices:  8,
+	MaxOutgoing: 64,
+	MaxIncoming: 64,
+	SendRate:    10,
+	SendBurst:   20,
+	Remember:    64,
+}
+
+// What a session asks its arbiters about by itself: a question that was not answered, and an
+// invitation of which nothing was heard since its stage should have ended by itself.
+const (
+	askAgain = time.Second
+	overdue  = 5 * time.Second
+)
+
+// Lingering invitations are not live, but cost memory: a user may have this many times its bounds
+// of live invitations, the lingering ones included.
+const lingering = 4
+
+// InputKind is what a session is told.
+type InputKind uint8
+
+// The inputs.
+const (
+	InAttach  InputKind = 0 // a device connected and was authenticated: Conn, Login
+	InDetach  InputKind = 1 // a connection is lost: Device, Conn
+	InLogout  InputKind = 2 // a device logs out, or an operator ends it: Device, Conn
+	InCall    InputKind = 3 // a device's request: Device, Conn, Call
+	InWord    InputKind = 4 // a device's word: Device, Conn, Word
+	InView    InputKind = 5 // an arbiter says: View
+	InReply   InputKind = 6 // an arbiter answers: Reply
+	InUnknown InputKind = 7 // there is no arbiter of ID
+	InTick    InputKind = 8 // the deadline is due
+	InResend  InputKind = 9 // repeat the questions that are unanswered now
+)
+
+// InputKinds is the number of kinds of input.
+const InputKinds = 10
+
+// Input is one thing that a session is told.
+type Input struct {
+	Kind   InputKind
+	ID     invitation.ID
+	Device invitation.Device
+	Conn   Conn
+	Login  *invitation.Login
+	Call   *invitation.Call
+	Word   *invitation.Word
+	View   *invitation.View
+	Reply  *invitation.Reply
+}
+
+// EffectKind is what a host has to do.
+type EffectKind uint8
+
+// The kinds of effect.
+const (
+	ToDevice  EffectKind = 1 // give Down to the connection Conn
+	ToArbiter EffectKind = 2 // give Message to the arbiter of Message.ID
+	Leave     EffectKind = 3 // drop the machine
+)
+
+// Effect is one thing that a host has to do after a Step.
+type Effect struct {
+	Kind    EffectKind
+	Conn    Conn
+	Down    invitation.Down
+	Message *invitation.Message
+}
+
+// device is a device of the user, connected or lost.
+type device struct {
+	name      invitation.Device
+	conn      Conn
+	stamp     uint64 // of its login
+	attached  uint64 // the number of its connect: what it is shown must be permitted since
+	connected bool
+	lostAt    Time
+}
+
+// showing is a device that was shown an incoming invitation.
+type showing struct {
+	device invitation.Device
+	done   bool // it has said its last word
+}
+
+// entry is an invitation that the session knows: live, or lingering.
+type entry struct {
+	view     *invitation.View
+	side     invitation.Side
+	answered bool      // caller: the send has been answered
+	sendID   uint64    // caller: the newest request id of the send
+	asking   bool      // callee: a question for a permit is unanswered
+	shown    []showing // callee
+	askAt    Time      // when to ask the arbiter, if nothing is heard before
+}
+
+// Machine is the session of one user. Make it with [New].
+type Machine struct {
+	user    invitation.User
+	config  *Config
+	devices []device
+	entries map[invitation.ID]*entry // nil when there are none
+	past    []invitation.ID          // ended invitations, a ring of config.Remember
+	next    int                      // where the next one goes in past
+	live    [3]int                   // live invitations, by side
+	connect uint64                   // counts connects
+	tokens  float64                  // sends that may be made at once
+	filled  Time                     // when tokens was right
+	sweepAt Time                     // no entry's askAt is earlier
+	leaveAt Time                     // when an idle session leaves; 0: not idle
+	noTimer bool
+}
+
+// Option changes how a [Machine] is made.
+type Option func(*Machine)
+
+// WithoutRetry makes a machine that repeats its questions only on InResend: for explorers that
+// treat repetition as an event of its own.
+func WithoutRetry() Option { return func(m *Machine) { m.noTimer = true } }
+
+// New returns the session of a user of whom nothing is known. Of config, which it keeps, zero fields
+// must have been replaced by [Config.WithDefaults].
+func New(user invitation.User, config *Config, options ...Option) *Machine {
+	m := &Machine{user: user, config: config, tokens: float64(config.SendBurst)}
+	for _, o := range options {
+		o(m)
+	}
+	return m
+}
+
+// WithDefaults returns c with each zero field taken from [DefaultConfig].
+func (c Config) WithDefaults() Config {
+	d := DefaultConfig
+	c.Timers = c.Timers.Or(d.Timers)
+	for _, field := range []struct{ value, other *int }{
+		{&c.MaxDevices, &d.MaxDevices},
+		{&c.MaxOutgoing, &d.MaxOutgoing},
+		{&c.MaxIncoming, &d.MaxIncoming},
+		{&c.SendBurst, &d.SendBurst},
+		{&c.Remember, &d.Remember},
+	} {
+		if *field.value == 0 {
+			*field.value = *field.other
+		}
+	}
+	if c.SendRate == 0 {
+		c.SendRate = d.SendRate
+	}
+	return c
+}
+
+// Deadline returns when the host's timer is to be due; 0: no timer.
+func (m *Machine) Deadline() Time { return invitation.Earliest(m.sweepAt, m.leaveAt) }
+
+// Devices returns how many devices are connected.
+func (m *Machine) Devices() int {
+	n := 0
+	for i := range m.devices {
+		if m.devices[i].connected {
+			n++
+		}
+	}
+	return n
+}
+
+// Live returns how many outgoing and incoming invitations are live.
+func (m *Machine) Live() (outgoing, incoming int) {
+	return m.live[invitation.Caller], m.live[invitation.Callee]
+}
+
+// Step takes one input at now and appends what is to be done to out.
+func (m *Machine) Step(now Time, in *Input, out []Effect) []Effect {
+	switch in.Kind {
+	case InAttach:
+		out = m.attach(now, in, out)
+	case InDetach:
+		out = m.detach(now, in, out)
+	case InLogout:
+		out = m.logout(now, in.Device, in.Conn, out)
+	case InTick:
+		return m.tick(now, out)
+	case InResend:
+		return m.ask(now, true, out)
+	default:
+		out = m.about(now, in, out)
+	}
+	m.idle(now)
+	return out
+}
+
+// idle notes since when there has been nothing to do here.
+func (m *Machine) idle(now Time) {
+	switch {
+	case len(m.entries) != 0 || m.Devices() != 0:
+		m.leaveAt = 0
+	case m.leaveAt == 0:
+		m.leaveAt = now.Add(m.config.Timers.Grace)
+	}
+}
+
+func (m *Machine) tick(now Time, out []Effect) []Effect {
+	if m.sweepAt != 0 && m.sweepAt <= now {
+		out = m.ask(now, false, out)
+	}
+	if m.leaveAt != 0 && m.leaveAt <= now {
+		m.leaveAt = 0
+		out = append(out, Effect{Kind: Leave})
+	}
+	return out
+}
+
+// ask puts the questions that are due, or with all, every question that is unanswered.
+func (m *Machine) ask(now Time, all bool, out []Effect) []Effect {
+	m.sweepAt = 0
+	for _, e := range m.sorted() {
+		if (all && (e.asking || !e.answered && e.side == invitation.Caller)) || (e.askAt != 0 && e.askAt <= now) {
+			out = append(out, m.report(e, true))
+			m.expect(e, now.Add(askAgain))
+		}
+		m.sweepAt = invitation.Earliest(m.sweepAt, e.askAt)
+	}
+	return out
+}
+
+// expect sets when the arbiter of e is asked, if nothing is heard before.
+func (m *Machine) expect(e *entry, at Time) {
+	if m.noTimer {
+		return
+	}
+	e.askAt = at
+	m.sweepAt = invitation.Earliest(m.sweepAt, at)
+}
+
+// heard sets it after a view has come.
+func (m *Machine) heard(now Time, e *entry) {
+	at := max(e.view.Deadline, now).Add(overdue)
+	if e.view.Stage == invitation.Confirmed || e.view.Stage == invitation.Offering {
+		// The callee's session is not told when the caller's side moves on.
+		t := e.view.Terms.Timers
+		at = now.Add(t.NoResponse + t.Expire + t.AcceptWindow + t.Grace + overdue)
+	}
+	if e.asking {
+		at = now.Add(askAgain)
+	}
+	m.expect(e, at)
+}

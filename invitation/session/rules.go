@@ -1,0 +1,231 @@
+package session
+
+import (
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/table"
+)
+
+// standing is what an invitation is to the session, and to the device that speaks of it. What an
+// arbiter says concerns all devices: there it tells only whether any was shown the invitation.
+type standing uint8
+
+const (
+	stranger standing = iota // not known
+	past                     // ended and dropped, its id remembered
+	outgoing                 // sent by this device; what an arbiter says: sent by this user
+	parked                   // incoming, or another device's: not shown to this device
+	shown                    // incoming, shown to this device, which has not said its last word
+	finished                 // incoming, shown to this device, which has said its last word
+)
+
+const standings = 6
+
+var standingNames = [standings]string{"STRANGER", "PAST", "OUTGOING", "PARKED", "SHOWN", "FINISHED"}
+
+// topic is what is said about the invitation: the columns of the table.
+type topic uint8
+
+const (
+	onSend topic = iota
+	onCancel
+	onAccept
+	onRefuse
+	onQuery
+	onSeen
+	onConfirmed
+	onDone
+	onCallerView // an arbiter's view, to its caller's session
+	onCalleeView // an arbiter's view, to its callee's session
+	onReply
+	onUnknown
+)
+
+const topics = 12
+
+var topicNames = [topics]string{
+	"SEND", "CANCEL", "ACCEPT", "REFUSE", "QUERY", "SEEN", "CONFIRMED", "DONE", "CALLER_VIEW", "CALLEE_VIEW", "REPLY", "UNKNOWN",
+}
+
+// do carries out a cell; e is nil for strangers and past invitations.
+type do func(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
+
+type rule struct {
+	verdict table.Verdict
+	do      do
+}
+
+func moves(f do) rule   { return rule{table.Move, f} }
+func repeats(f do) rule { return rule{table.Repeat, f} }
+
+var ignored = rule{table.Ignore, func(_ *Machine, _ Time, _ *entry, _ *Input, out []Effect) []Effect { return out }}
+
+func rejects(err invitation.CallError) rule {
+	return rule{table.Reject, func(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+		return m.answer(in, err, e, out)
+	}}
+}
+
+// rules is what the session does about one invitation.
+var rules = [standings][topics]rule{
+	stranger: {
+		onSend:       moves(send),
+		onCancel:     rejects(invitation.NotFound),
+		onAccept:     rejects(invitation.NotFound),
+		onRefuse:     rejects(invitation.NotFound),
+		onQuery:      rejects(invitation.NotFound),
+		onSeen:       moves(inquire),
+		onConfirmed:  moves(inquire),
+		onDone:       repeats(dismiss),
+		onCallerView: moves(adopt),
+		onCalleeView: moves(offer),
+		onReply:      ignored,
+		onUnknown:    moves(forgotten),
+	},
+	past: {
+		onSend:       rejects(invitation.AlreadyEnd),
+		onCancel:     rejects(invitation.AlreadyEnd),
+		onAccept:     rejects(invitation.AlreadyEnd),
+		onRefuse:     rejects(invitation.AlreadyEnd),
+		onQuery:      rejects(invitation.AlreadyEnd),
+		onSeen:       repeats(dismiss),
+		onConfirmed:  repeats(dismiss),
+		onDone:       repeats(dismiss),
+		onCallerView: ignored,
+		onCalleeView: repeats(concludedBefore),
+		onReply:      ignored,
+		onUnknown:    ignored,
+	},
+	outgoing: {
+		onSend:       repeats(sendAgain),
+		onCancel:     moves(forward),
+		onAccept:     rejects(invitation.NotFound),
+		onRefuse:     rejects(invitation.NotFound),
+		onQuery:      moves(query),
+		onSeen:       ignored,
+		onConfirmed:  moves(say),
+		onDone:       moves(say),
+		onCallerView: moves(callerView),
+		onCalleeView: ignored,
+		onReply:      moves(reply),
+		onUnknown:    moves(lost),
+	},
+	parked: {
+		onSend:       rejects(invitation.InvalidArgument), // another device's invitation has this id
+		onCancel:     rejects(invitation.NotFound),
+		onAccept:     rejects(invitation.NotFound),
+		onRefuse:     rejects(invitation.NotFound),
+		onQuery:      moves(query),
+		onSeen:       moves(claimSeen),
+		onConfirmed:  ignored,
+		onDone:       ignored,
+		onCallerView: ignored,
+		onCalleeView: moves(calleeView),
+		onReply:      moves(reply),
+		onUnknown:    moves(lost),
+	},
+	shown: {
+		onSend:       rejects(invitation.InvalidArgument), // no user invites itself
+		onCancel:     rejects(invitation.NotFound),
+		onAccept:     moves(forward),
+		onRefuse:     moves(forward),
+		onQuery:      moves(query),
+		onSeen:       moves(say),
+		onConfirmed:  ignored,
+		onDone:       moves(calleeDone),
+		onCallerView: ignored,
+		onCalleeView: moves(calleeView),
+		onReply:      moves(reply),
+		onUnknown:    moves(lost),
+	},
+	finished: {
+		onSend:       rejects(invitation.InvalidArgument), // no user invites itself
+		onCancel:     rejects(invitation.NotFound),
+		onAccept:     moves(forward), // the arbiter repeats the answer of a repeated request
+		onRefuse:     moves(forward),
+		onQuery:      moves(query),
+		onSeen:       ignored,
+		onConfirmed:  ignored,
+		onDone:       repeats(calleeDone),
+		onCallerView: ignored,
+		onCalleeView: moves(calleeView),
+		onReply:      moves(reply),
+		onUnknown:    moves(lost),
+	},
+}
+
+var callTopics = [invitation.Requests]topic{
+	invitation.Send: onSend, invitation.Cancel: onCancel, invitation.Accept: onAccept,
+	invitation.Refuse: onRefuse, invitation.Query: onQuery,
+}
+
+var wordTopics = [...]topic{
+	invitation.WordSeen: onSeen, invitation.WordConfirmed: onConfirmed, invitation.WordDone: onDone,
+}
+
+// about takes an input that concerns one invitation.
+func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
+	var on topic
+	switch in.Kind {
+	case InCall:
+		if why := m.silenced(in); why != 0 {
+			return append(out, end(in.Conn, why))
+		}
+		on, in.ID = callTopics[in.Call.Request], in.Call.ID
+		if in.Call.Request == invitation.Send {
+			in.ID = invitation.NewID(m.user, in.Device, in.Call.Key)
+		}
+	case InWord:
+		if why := m.silenced(in); why != 0 {
+			return append(out, end(in.Conn, why))
+		}
+		on, in.ID = wordTopics[in.Word.Kind], in.Word.ID
+	case InView:
+		on, in.ID = onCalleeView, in.View.Terms.ID
+		if in.View.Terms.Caller == m.user {
+			on = onCallerView
+		}
+	case InReply:
+		on, in.ID = onReply, in.Reply.ID
+	default:
+		on = onUnknown
+	}
+	e := m.entries[in.ID]
+	return rules[m.standing(e, in)][on].do(m, now, e, in, out)
+}
+
+// silenced returns why a device's input does not count, 0 if it does: it comes over a connection
+// that was replaced, or that this session does not know.
+func (m *Machine) silenced(in *Input) invitation.End {
+	switch d := m.device(in.Device); {
+	case d == nil || !d.connected:
+		return invitation.EndInternal
+	case d.conn != in.Conn:
+		return invitation.EndReplaced
+	}
+	return 0
+}
+
+func (m *Machine) standing(e *entry, in *Input) standing {
+	fromDevice := in.Kind == InCall || in.Kind == InWord
+	switch {
+	case e == nil && m.remembers(in.ID):
+		return past
+	case e == nil:
+		return stranger
+	case e.side == invitation.Caller && fromDevice && e.view.Terms.Device != in.Device:
+		return parked
+	case e.side == invitation.Caller:
+		return outgoing
+	case !fromDevice && len(e.shown) == 0:
+		return parked
+	case !fromDevice:
+		return shown
+	}
+	switch s := e.showing(in.Device); {
+	case s == nil:
+		return parked
+	case s.done:
+		return finished
+	}
+	return shown
+}
