@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Options configure a [System]. The zero value is a working default.
+type Options struct {
+	// Logger gets panics, and what protoactor logs. The default discards.
+	Logger *slog.Logger
+	// Clock is the node's time. The default is NewClock. The wheel measures its sleep with the
+	// process's own time, so another clock should run at the same speed.
+	Clock Clock
+	// Workers is how many goroutines run the actors. The default is 4 × GOMAXPROCS.
+	Workers int
+	// Backlog is how many actors may wait for a worker before the next one is given a goroutine of its
+	// own. The default is 16,384.
+	Backlog int
+	// Tick is the resolution of deadlines. The default is 50 ms.
+	Tick time.Duration
+}
+
+const (
+	workersPerCPU  = 4
+	defaultBacklog = 16_384
+	defaultTick    = 50 * time.Millisecond
+)
+
+// System is the actors of one node: protoactor's actor system, the workers that run the actors, and
+// the wheel that keeps their deadlines. Systems of one process share nothing. Make one with [New], then
+// its directories with [NewDirectory].
+type System struct {
+	actors *actor.ActorSystem
+	root   *actor.RootContext
+	logger *slog.Logger
+	clock  Clock
+	pool   *pool
+	wheel  *wheel
+	panics atomic.Uint64
+	live   atomic.Int64  // actors that have not stopped
+	empty  chan struct{} // a hint, once stopping, that live fell to 0
+
+	mu          sync.Mutex
+	directories []directory
+	stopping    atomic.Bool
+	stopped     chan struct{}
+}
+
+// directory is what a System needs of a Directory of any key.
+type directory interface{ close() }
+
+// New starts a system. It runs Options.Workers + 1 goroutines until [System.Stop]. It takes some
+// milliseconds and 3 MB, most of them for protoactor's process registry.
+func New(options Options) *System {
+	s := &System{logger: options.Logger, clock: options.Clock, empty: make(chan struct{}, 1), stopped: make(chan struct{})}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.clock == nil {
+		s.clock = NewClock()
+	}
+	if options.Workers == 0 {
+		options.Workers = workersPerCPU * runtime.GOMAXPROCS(0)
+	}
+	if options.Backlog == 0 {
+		options.Backlog = defaultBacklog
+	}
+	if options.Tick == 0 {
+		options.Tick = defaultTick
+	}
+	s.actors = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return s.logger }),
+		actor.WithDeadLetterRequestLogging(false),
+	)
+	// Nothing may fail past Context.receive; should it, the guardian stops it. A restart would go on with
+	// a fresh state under the same name.
+	s.root = s.actors.Root.Copy().WithGuardian(actor.NewOneForOneStrategy(0, 0,
+		func(any) actor.Directive { return actor.StopDirective }))
+	s.root.Self() // makes the guardian, which concurrent first spawns would make twice
+	s.pool = newPool(options.Workers, options.Backlog)
+	s.wheel = newWheel(s.clock, options.Tick, s.pool.crowded)
+	return s
+}
+
+// Now returns the system's time.
+func (s *System) Now() invitation.Time { return s.clock.Now() }
+
+// ActorSystem returns protoactor's system, for a transport that carries messages of actors elsewhere.
+func (s *System) ActorSystem() *actor.ActorSystem { return s.actors }
+
+// own takes a directory into Stop.
+func (s *System) own(d directory) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.directories = append(s.directories, d)
+	if s.stopping.Load() {
+		d.close()
+	}
+}
+
+// Stop ends the system: the directories take no more messages, each actor finishes the message it is
+// at and stops, what still waits is dropped and counted, and all goroutines end. It waits for that
+// until ctx is done; then it returns an error that says how many actors are still in a message, and
+// the rest of the stop goes on when they have finished. Calling it again waits again. It must not be
+// called by an actor.
+func (s *System) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.stopping.Swap(true) {
+		for _, d := range s.directories {
+			d.close()
+		}
+		go s.finish()
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.stopped:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("engine: %d actors have not stopped: %w", s.live.Load(), ctx.Err())
+	}
+}
+
+// finish waits for the actors, then ends what served them.
+func (s *System) finish() {
+	for s.live.Load() != 0 {
+		<-s.empty
+	}
+	s.wheel.stop()
+	s.pool.stop()
+	s.actors.Shutdown()
+	close(s.stopped)
+}
+
+// departed counts an actor that has stopped.
+func (s *System) departed() {
+	if s.live.Add(-1) == 0 && s.stopping.Load() {
+		select {
+		case s.empty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// contain ends a panic of a callback, called deferred.
+func (s *System) contain(where string) {
+	if recovered := recover(); recovered != nil {
+		s.reportPanic(where, recovered, debug.Stack())
+	}
+}
+
+func (s *System) reportPanic(where string, recovered any, stack []byte) {
+	s.panics.Add(1)
+	s.logger.Error("panic in an actor", "where", where, "panic", recovered, "stack", string(stack))
+}
+
+// Stats are the counts of a system.
+type Stats struct {
+	Live     int    // actors of all directories
+	Timers   int    // armed deadlines
+	Panics   uint64 // since the start: of behaviors, Activate and Miss
+	Queued   int    // actors that wait for a worker
+	Overflow uint64 // since the start: times an actor got a goroutine of its own, the backlog being full
+}
+
+// Stats returns the counts.
+func (s *System) Stats() Stats {
+	return Stats{
+		Live: int(s.live.Load()), Timers: s.wheel.armed(), Panics: s.panics.Load(),
+		Queued: len(s.pool.queue), Overflow: s.pool.overflow.Load(),
+	}
+}
