@@ -158,6 +158,38 @@ func TestReferredDocuments(t *testing.T) {
 	}
 }
 
+var (
+	target       = regexp.MustCompile(`(?m)^([a-z-]+):.* ## `)
+	targetNamed  = regexp.MustCompile("(?:`|    |^section \\S+ )make ([a-z][a-z-]*)")
+	makefilePath = regexp.MustCompile(`(?:^|\s)(\./[\w/]+|scripts/[\w-]+|\.ci/run)`)
+)
+
+// TestMakeTargets compares the targets that documents and CI name with those that exist, and looks for
+// the folders and scripts that the targets run.
+func TestMakeTargets(t *testing.T) {
+	makefile := read(t, "Makefile")
+	exists := map[string]bool{}
+	for _, m := range target.FindAllStringSubmatch(makefile, -1) {
+		exists[m[1]] = true
+	}
+	for _, name := range append(documents(t), filepath.Join(".ci", "run"), filepath.Join("scripts", "generate-check")) {
+		for line := range strings.Lines(read(t, name)) {
+			for _, m := range targetNamed.FindAllStringSubmatch(line, -1) {
+				if !exists[m[1]] {
+					t.Errorf("%s names `make %s`, which the Makefile does not have", name, m[1])
+				}
+			}
+		}
+	}
+	for line := range strings.Lines(makefile) {
+		for _, m := range makefilePath.FindAllStringSubmatch(line, -1) {
+			if _, err := os.Stat(filepath.FromSlash(m[1])); err != nil {
+				t.Errorf("the Makefile runs %s, which does not exist", m[1])
+			}
+		}
+	}
+}
+
 // documents returns the Markdown files of this repository.
 func documents(t *testing.T) []string {
 	t.Helper()
