@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"unicode/utf8"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/ringfleet/ringfleet/invitation"
@@ -13,9 +15,9 @@ var requestFields = map[protowire.Number]invitation.Request{
 
 // salvage reads a binary frame that protobuf refused because a text of it is not UTF-8, if it is
 // nothing worse than a request: the contract has such a request answered with INVALID_ARGUMENT, and
-// protobuf gives nothing to answer to. The texts of the call that is returned are as they came. What
-// else is wrong with the frame makes it a bad frame. In JSON a text that is not UTF-8 cannot be
-// written, so a frame with one is always a bad frame.
+// protobuf gives nothing to answer to. The texts of the call that is returned are as they came, at
+// least one of them not UTF-8. In JSON a text that is not UTF-8 cannot be written, so a frame with
+// one is always a bad frame.
 func salvage(data []byte) (*invitation.Call, bool) {
 	number, kind, n := protowire.ConsumeTag(data)
 	request := requestFields[number]
@@ -27,6 +29,7 @@ func salvage(data []byte) (*invitation.Call, bool) {
 		return nil, false
 	}
 	call := &invitation.Call{Request: request}
+	broken := false
 	for len(body) > 0 {
 		number, kind, n := protowire.ConsumeTag(body)
 		if n < 0 {
@@ -36,44 +39,38 @@ func salvage(data []byte) (*invitation.Call, bool) {
 		if m < 0 {
 			return nil, false
 		}
-		setField(call, number, kind, body[n:n+m])
+		value := body[n : n+m]
 		body = body[n+m:]
-	}
-	return call, true
-}
-
-// setField puts one field of a request's message into its call. Timers are left out: the call is
-// refused whatever they are.
-func setField(call *invitation.Call, number protowire.Number, kind protowire.Type, value []byte) {
-	switch kind {
-	case protowire.VarintType:
-		if number == 1 {
+		switch {
+		case kind == protowire.VarintType && number == 1:
 			call.RequestID, _ = protowire.ConsumeVarint(value) // was consumed before
-		}
-	case protowire.BytesType:
-		b, _ := protowire.ConsumeBytes(value) // was consumed before
-		if call.Request == invitation.Send {
-			setSendText(call, number, string(b))
-			return
-		}
-		switch number {
-		case 2:
-			call.ID = callID(string(b))
-		case 3:
-			call.Response = string(b)
+		case kind == protowire.BytesType && !broken: // what broke is kept, whatever repeats the field
+			text, _ := protowire.ConsumeBytes(value) // was consumed before
+			broken = setText(call, number, string(text)) && !utf8.Valid(text)
 		}
 	}
+	return call, broken
 }
 
-func setSendText(call *invitation.Call, number protowire.Number, text string) {
-	switch number {
-	case 2:
+// setText puts one text of a request's message into its call and reports whether the field is one.
+// Timers are not: the call is refused whatever they are.
+func setText(call *invitation.Call, number protowire.Number, text string) bool {
+	send := call.Request == invitation.Send
+	switch {
+	case number == 2 && send:
 		call.Key = text
-	case 3:
+	case number == 2:
+		call.ID = callID(text)
+	case number == 3 && send:
 		call.Callee = invitation.User(text)
-	case 4:
+	case number == 3 && (call.Request == invitation.Accept || call.Request == invitation.Refuse):
+		call.Response = text
+	case number == 4 && send:
 		call.Content = text
-	case 5:
+	case number == 5 && send:
 		call.ChannelID = text
+	default:
+		return false
 	}
+	return true
 }
