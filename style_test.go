@@ -3,6 +3,7 @@ package ringfleet_test
 import (
 	"bytes"
 	"go/ast"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,7 +49,7 @@ func sleeps(f source) bool {
 	ast.Inspect(f.ast, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
-			return !strings.HasPrefix(n.Name.Name, "Benchmark")
+			return !measures(n)
 		case *ast.SelectorExpr:
 			id, ok := n.X.(*ast.Ident)
 			found = found || ok && id.Name == "time" && n.Sel.Name == "Sleep"
@@ -56,6 +57,18 @@ func sleeps(f source) bool {
 		return true
 	})
 	return found
+}
+
+// measures reports whether a function takes a *testing.B.
+func measures(f *ast.FuncDecl) bool {
+	return slices.ContainsFunc(f.Type.Params.List, func(p *ast.Field) bool {
+		star, ok := p.Type.(*ast.StarExpr)
+		if !ok {
+			return false
+		}
+		b, ok := star.X.(*ast.SelectorExpr)
+		return ok && b.Sel.Name == "B"
+	})
 }
 
 // TestPackageDocs asks of each package that one file, and only one, says what it is.
