@@ -1,0 +1,125 @@
+package actors
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ringfleet/ringfleet/actors/engine"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/arbiter"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// Network carries what the actors of a node say to where the receiver lives, be it this node. Its
+// methods are called by actors: they must not block, and what they can not deliver they drop; the
+// protocol repeats it. What they are given is shared and must not be changed.
+type Network interface {
+	// Session carries an input to the session of user.
+	Session(user invitation.User, in *session.Input)
+	// Arbiter carries a message to the arbiter of msg.ID.
+	Arbiter(msg *invitation.Message)
+	// Device carries down to a device's connection.
+	Device(conn session.Conn, down invitation.Down)
+}
+
+// Stage is what an [Observer] is told: an invitation has moved.
+type Stage struct {
+	View *invitation.View // what holds now; must not be changed
+	Now  invitation.Time
+	Sent invitation.Time // when the send was taken
+}
+
+// Observer is told of every invitation's life on this node. Its methods are called by actors: they
+// must be quick, must not block, and may be called for several invitations at once; for one
+// invitation they are called in order.
+type Observer interface {
+	// Moved tells that an invitation has reached a stage: Offering when it was sent, and so on to
+	// Ended, which comes once. Stages may be left out.
+	Moved(s Stage)
+	// Settled tells that an invitation's arbiter has gone.
+	Settled(s Stage)
+	// Late tells by how much a deadline was kept late.
+	Late(by time.Duration)
+}
+
+// Options configure a [Host].
+type Options struct {
+	Network  Network        // required
+	Observer Observer       // nil: none
+	Session  session.Config // zero fields: the defaults
+	Engine   engine.Options
+	// MaxSessions and MaxInvitations bound the live actors; over them a message that would make one
+	// more is refused with engine.ErrBusy. The default of each is 8,388,608.
+	MaxSessions    int
+	MaxInvitations int
+}
+
+// Host runs the sessions and arbiters of one node. Make it with [New].
+type Host struct {
+	network  Network
+	observer Observer
+	config   session.Config
+	system   *engine.System
+	sessions *engine.Directory[invitation.User]
+	arbiters *engine.Directory[invitation.ID]
+
+	sessionEffects sync.Pool
+	arbiterEffects sync.Pool
+
+	fault func(msg any) // tests: called before each message is handled; may panic
+}
+
+// New starts a host. It runs the goroutines of an [engine.System] until [Host.Stop].
+func New(options Options) *Host {
+	h := &Host{
+		network:  options.Network,
+		observer: options.Observer,
+		config:   options.Session.WithDefaults(),
+		system:   engine.New(options.Engine),
+	}
+	h.sessionEffects.New = func() any { return new([]session.Effect) }
+	h.arbiterEffects.New = func() any { return new([]arbiter.Effect) }
+	h.sessions = engine.NewDirectory(h.system, engine.DirectoryOptions[invitation.User]{
+		Activate: h.newSession, Limit: options.MaxSessions,
+	})
+	h.arbiters = engine.NewDirectory(h.system, engine.DirectoryOptions[invitation.ID]{
+		Activate: h.newArbiter, Miss: h.unknown, Limit: options.MaxInvitations,
+	})
+	return h
+}
+
+// TellSession gives an input to the session of user on this node. The host keeps in. The errors are
+// [engine.ErrBusy] and [engine.ErrStopped]: in was not taken.
+func (h *Host) TellSession(user invitation.User, in *session.Input) error {
+	return h.sessions.Tell(user, in)
+}
+
+// TellArbiter gives a message to the arbiter of msg.ID on this node. The host keeps msg. The errors
+// are [engine.ErrBusy] and [engine.ErrStopped]: msg was not taken.
+func (h *Host) TellArbiter(msg *invitation.Message) error { return h.arbiters.Tell(msg.ID, msg) }
+
+// Now returns the node's time.
+func (h *Host) Now() invitation.Time { return h.system.Now() }
+
+// Config returns the sessions' configuration, its defaults filled in.
+func (h *Host) Config() session.Config { return h.config }
+
+// Stop ends all actors; see [engine.System.Stop].
+func (h *Host) Stop(ctx context.Context) error { return h.system.Stop(ctx) }
+
+// Stats are the counts of a [Host].
+type Stats struct {
+	Engine   engine.Stats
+	Sessions engine.DirectoryStats
+	Arbiters engine.DirectoryStats
+}
+
+// Stats returns the counts. It takes some hundred short locks.
+func (h *Host) Stats() Stats {
+	return Stats{Engine: h.system.Stats(), Sessions: h.sessions.Stats(), Arbiters: h.arbiters.Stats()}
+}
+
+// Live returns how many sessions and invitations have an actor. O(1).
+func (h *Host) Live() (sessions, invitations int) { return h.sessions.Len(), h.arbiters.Len() }
+

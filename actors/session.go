@@ -1,0 +1,159 @@
+package actors
+
+import (
+	"github.com/ringfleet/ringfleet/actors/engine"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/arbiter"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// sessionActor is the shell of a session.
+type sessionActor struct {
+	host    *Host
+	machine session.Machine
+}
+
+// newSession makes the session that in is the first input of, unless there is nothing to be told.
+func (h *Host) newSession(user invitation.User, in any) engine.Behavior {
+	switch in := in.(*session.Input); in.Kind {
+	case session.InDetach, session.InLogout, session.InReply, session.InUnknown:
+		return nil
+	case session.InView:
+		if in.View.Settled {
+			return nil
+		}
+	}
+	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
+}
+
+var (
+	sessionTick                  = &session.Input{Kind: session.InTick}
+	arbiterTick                  = &invitation.Message{Kind: invitation.MsgTick}
+	arbiterAbort                 = &invitation.Message{Kind: invitation.MsgAbort}
+	_            engine.Behavior = (*sessionActor)(nil)
+	_            engine.Behavior = (*arbiterActor)(nil)
+)
+
+// Receive implements engine.Behavior.
+func (a *sessionActor) Receive(c *engine.Context, msg any) {
+	if a.host.fault != nil {
+		a.host.fault(msg)
+	}
+	in, ok := msg.(*session.Input)
+	if !ok {
+		in = sessionTick
+	}
+	before := a.machine.Deadline()
+	buf := a.host.sessionEffects.Get().(*[]session.Effect) //nolint:errcheck // the pool holds nothing else
+	effects := a.machine.Step(c.Now(), in, (*buf)[:0])
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case session.ToDevice:
+			a.host.network.Device(e.Conn, e.Down)
+		case session.ToArbiter:
+			a.host.network.Arbiter(e.Message)
+		case session.Leave:
+			c.Leave()
+		}
+	}
+	clear(effects)
+	*buf = effects
+	a.host.sessionEffects.Put(buf)
+	if d := a.machine.Deadline(); d != before || !ok {
+		c.Arm(d)
+	}
+}
+
+// OnPanic implements engine.Behavior: the session goes on without the message.
+func (a *sessionActor) OnPanic(c *engine.Context, _ any, _ []byte, _ any) {
+	c.Arm(a.machine.Deadline())
+}
+
+// arbiterActor is the shell of an arbiter.
+type arbiterActor struct {
+	host    *Host
+	machine arbiter.Machine
+	sent    invitation.Time
+	told    invitation.Stage // the stage the observer was told last
+}
+
+// newArbiter makes the arbiter of an invitation that is sent.
+func (h *Host) newArbiter(_ invitation.ID, msg any) engine.Behavior {
+	start, ok := msg.(*invitation.Message)
+	if !ok || start.Kind != invitation.MsgStart {
+		return nil
+	}
+	return &arbiterActor{host: h, machine: *arbiter.New(start.Terms)}
+}
+
+// unknown answers a message for an invitation that has no arbiter.
+func (h *Host) unknown(id invitation.ID, msg any) {
+	if m, ok := msg.(*invitation.Message); ok && m.User != "" {
+		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id})
+	}
+}
+
+// Receive implements engine.Behavior.
+func (a *arbiterActor) Receive(c *engine.Context, msg any) {
+	if a.host.fault != nil {
+		a.host.fault(msg)
+	}
+	in, ok := msg.(*invitation.Message)
+	if !ok {
+		in = arbiterTick
+	}
+	a.step(c, in)
+}
+
+// OnPanic implements engine.Behavior: the invitation ends as a failure.
+func (a *arbiterActor) OnPanic(c *engine.Context, _ any, _ []byte, _ any) { a.step(c, arbiterAbort) }
+
+func (a *arbiterActor) step(c *engine.Context, msg *invitation.Message) {
+	now, before := c.Now(), a.machine.Deadline()
+	if observer := a.host.observer; observer != nil && msg == arbiterTick && before != 0 && before <= now {
+		observer.Late(now.Sub(before))
+	}
+	buf := a.host.arbiterEffects.Get().(*[]arbiter.Effect) //nolint:errcheck // the pool holds nothing else
+	effects := a.machine.Step(now, msg, (*buf)[:0])
+	a.observe(now, msg)
+	for i := range effects {
+		a.carryOut(c, now, &effects[i])
+	}
+	clear(effects)
+	*buf = effects
+	a.host.arbiterEffects.Put(buf)
+	if d := a.machine.Deadline(); d != before || msg == arbiterTick {
+		c.Arm(d)
+	}
+}
+
+func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbiter.Effect) {
+	terms := a.machine.View().Terms
+	switch e.Kind {
+	case arbiter.TellCaller:
+		a.host.network.Session(terms.Caller, &session.Input{Kind: session.InView, View: e.View})
+	case arbiter.TellCallee:
+		a.host.network.Session(terms.Callee, &session.Input{Kind: session.InView, View: e.View})
+	case arbiter.ReplyCaller:
+		a.host.network.Session(terms.Caller, &session.Input{Kind: session.InReply, Reply: e.Reply})
+	case arbiter.ReplyCallee:
+		a.host.network.Session(terms.Callee, &session.Input{Kind: session.InReply, Reply: e.Reply})
+	case arbiter.Stop:
+		if a.host.observer != nil {
+			a.host.observer.Settled(Stage{View: a.machine.View(), Now: now, Sent: a.sent})
+		}
+		c.Leave()
+	}
+}
+
+// observe tells the observer when the invitation has moved.
+func (a *arbiterActor) observe(now invitation.Time, msg *invitation.Message) {
+	first := msg.Kind == invitation.MsgStart && a.sent == 0
+	if first {
+		a.sent = now
+	}
+	if v := a.machine.View(); a.host.observer != nil && (first || v.Stage != a.told) {
+		a.told = v.Stage
+		a.host.observer.Moved(Stage{View: v, Now: now, Sent: a.sent})
+	}
+}
