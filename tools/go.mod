@@ -1,9 +1,9 @@
 // The development tools, pinned. They are kept out of the product's go.mod so that embedding
-// ringfleet costs none of their dependencies. Run one from the root of the repository with
+// ringfleet costs none of their dependencies. Run one with scripts/tool, which keeps its binary:
 //
-//	go tool -modfile=tools/go.mod buf lint messages
+//	scripts/tool buf lint messages
 //
-// buf, golangci-lint and gofumpt take minutes to build cold; go caches them.
+// The protobuf plugin is not here: it is built from the product's go.mod, whose runtime it must match.
 module github.com/ringfleet/ringfleet/tools
 
 go 1.26.7
@@ -11,7 +11,6 @@ go 1.26.7
 tool (
 	github.com/bufbuild/buf/cmd/buf
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-	google.golang.org/protobuf/cmd/protoc-gen-go
 	mvdan.cc/gofumpt
 )
 

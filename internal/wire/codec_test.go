@@ -47,18 +47,30 @@ func TestNumbers(t *testing.T) {
 		count  int
 		name   func(n uint8) string
 	}{
-		{"LOCAL_INVITATION_STATE_", enum(clientpb.LocalInvitationState(0)), invitation.LocalStates,
-			func(n uint8) string { return invitation.LocalState(n).String() }},
-		{"REMOTE_INVITATION_STATE_", enum(clientpb.RemoteInvitationState(0)), invitation.RemoteStates,
-			func(n uint8) string { return invitation.RemoteState(n).String() }},
-		{"LOCAL_INVITATION_ERROR_", enum(clientpb.LocalInvitationError(0)), invitation.LocalErrors,
-			func(n uint8) string { return invitation.LocalError(n).String() }},
-		{"REMOTE_INVITATION_ERROR_", enum(clientpb.RemoteInvitationError(0)), invitation.RemoteErrors,
-			func(n uint8) string { return invitation.RemoteError(n).String() }},
-		{"INVITATION_API_CALL_ERROR_", enum(clientpb.InvitationApiCallError(0)), len(invitation.Codes),
-			func(n uint8) string { return invitation.CallError(n).String() }},
-		{"REASON_", enum(clientpb.Reason(0)), invitation.Reasons,
-			func(n uint8) string { return invitation.Reason(n).String() }},
+		{
+			"LOCAL_INVITATION_STATE_", enum(clientpb.LocalInvitationState(0)), invitation.LocalStates,
+			func(n uint8) string { return invitation.LocalState(n).String() },
+		},
+		{
+			"REMOTE_INVITATION_STATE_", enum(clientpb.RemoteInvitationState(0)), invitation.RemoteStates,
+			func(n uint8) string { return invitation.RemoteState(n).String() },
+		},
+		{
+			"LOCAL_INVITATION_ERROR_", enum(clientpb.LocalInvitationError(0)), invitation.LocalErrors,
+			func(n uint8) string { return invitation.LocalError(n).String() },
+		},
+		{
+			"REMOTE_INVITATION_ERROR_", enum(clientpb.RemoteInvitationError(0)), invitation.RemoteErrors,
+			func(n uint8) string { return invitation.RemoteError(n).String() },
+		},
+		{
+			"INVITATION_API_CALL_ERROR_", enum(clientpb.InvitationApiCallError(0)), len(invitation.Codes),
+			func(n uint8) string { return invitation.CallError(n).String() },
+		},
+		{
+			"REASON_", enum(clientpb.Reason(0)), invitation.Reasons,
+			func(n uint8) string { return invitation.Reason(n).String() },
+		},
 	} {
 		if c.values.Len() != c.count {
 			t.Errorf("%s… has %d values, package invitation %d", c.prefix, c.values.Len(), c.count)

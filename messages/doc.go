@@ -1,0 +1,21 @@
+// Package messages holds the protobuf schemas of ringfleet's protocols and, in the packages below
+// it, the Go code generated from them. Nothing is exported here.
+//
+//	proto/ringfleet/client/v1   what a device and a node say to each other, public
+//	clientpb                    the same in Go
+//	testdata/golden             frames as they were sent once: added, never edited
+//	testdata/client.binpb       all that was ever part of the client protocol, as a buf image
+//
+// # Change
+//
+// Edit the .proto file and run
+//
+//	go generate ./messages
+//
+// which lints, refuses what would break a client in the field (numbers, types and JSON names are
+// for ever), and generates. The generated code is committed, so that building and testing need
+// neither buf nor a plugin; `make generate-check` fails when it is not current. A new field or frame
+// also wants a golden file (see internal/wire) and a place in docs/protocol.md.
+package messages
+
+//go:generate ./generate.sh
