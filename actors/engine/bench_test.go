@@ -216,11 +216,11 @@ type owned struct {
 
 func (o *owned) expire() { o.fired() }
 
-func newTimers(w *wheel, n int, fired func()) []owned {
+func newTimers(n int, fired func()) []owned {
 	timers := make([]owned, n)
 	for i := range timers {
 		timers[i].fired = fired
-		w.bind(&timers[i].timer, &timers[i], uint64(i)*0x9e3779b97f4a7c15>>32)
+		timers[i].owner = &timers[i]
 	}
 	return timers
 }
@@ -233,7 +233,7 @@ const million = 1_000_000
 func BenchmarkWheel(b *testing.B) {
 	w := newWheel(NewClock(), defaultTick, never)
 	defer w.stop()
-	timers := newTimers(w, million, func() {})
+	timers := newTimers(million, func() {})
 	far := func(i int) invitation.Time {
 		return w.clock.Now().Add(time.Hour + time.Duration(i%60_000)*time.Millisecond)
 	}

@@ -121,10 +121,9 @@ func (s *shard[K]) takeNext() actor.Actor {
 // The error is [ErrBusy] or [ErrStopped]. nil means that msg was taken, by an actor or by Miss. msg
 // must not be changed any more, and must not be a message of protoactor's own.
 func (d *Directory[K]) Tell(key K, msg any) error {
-	hash := d.hash(key)
-	s := &d.shards[hash%shards]
+	s := &d.shards[d.hash(key)%shards]
 	s.mu.Lock()
-	a, err := s.find(key, hash, msg)
+	a, err := s.find(key, msg)
 	if a != nil {
 		d.sys.root.Send(a.pid, msg)
 	}
@@ -136,7 +135,7 @@ func (d *Directory[K]) Tell(key K, msg any) error {
 }
 
 // find returns the activation that is to get msg, or nil if there is to be none.
-func (s *shard[K]) find(key K, hash uint64, msg any) (*activation[K], error) {
+func (s *shard[K]) find(key K, msg any) (*activation[K], error) {
 	if s.closed {
 		return nil, ErrStopped
 	}
@@ -149,17 +148,17 @@ func (s *shard[K]) find(key K, hash uint64, msg any) (*activation[K], error) {
 	case a != nil:
 		return a, nil
 	}
-	return s.spawn(key, hash, msg), nil
+	return s.spawn(key, msg), nil
 }
 
 // spawn makes the activation of a key, if the directory's owner wants one.
-func (s *shard[K]) spawn(key K, hash uint64, msg any) *activation[K] {
+func (s *shard[K]) spawn(key K, msg any) *activation[K] {
 	behavior := s.dir.build(key, msg)
 	if behavior == nil {
 		return nil
 	}
 	a := &activation[K]{Context: Context{sys: s.dir.sys, behavior: behavior}, key: key, shard: s}
-	s.dir.sys.wheel.bind(&a.timer, &a.Context, hash/shards)
+	a.timer.owner = &a.Context
 	s.next = a
 	a.pid = s.dir.sys.root.Spawn(s.props)
 	s.next = nil
@@ -173,7 +172,7 @@ func (s *shard[K]) spawn(key K, hash uint64, msg any) *activation[K] {
 // depart takes a, which is stopping, out of the directory and passes on what it leaves in its mailbox.
 // It runs as the mailbox's consumer.
 func (s *shard[K]) depart(a *activation[K]) {
-	d, hash := s.dir, s.dir.hash(a.key)
+	d := s.dir
 	var missed []any
 	s.mu.Lock()
 	delete(s.live, a.key)
@@ -189,7 +188,7 @@ func (s *shard[K]) depart(a *activation[K]) {
 			continue
 		}
 		if heir == nil {
-			heir = s.spawn(a.key, hash, l.msg)
+			heir = s.spawn(a.key, l.msg)
 		}
 		if heir == nil {
 			missed = append(missed, l.msg)

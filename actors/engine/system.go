@@ -176,7 +176,7 @@ type Stats struct {
 // Stats returns the counts.
 func (s *System) Stats() Stats {
 	return Stats{
-		Live: int(s.live.Load()), Timers: s.wheel.armed(), Panics: s.panics.Load(),
+		Live: int(s.live.Load()), Timers: s.wheel.size(), Panics: s.panics.Load(),
 		Queued: len(s.pool.queue), Overflow: s.pool.overflow.Load(),
 	}
 }
