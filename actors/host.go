@@ -25,9 +25,12 @@ type Network interface {
 
 // Stage is what an [Observer] is told: an invitation has moved.
 type Stage struct {
-	View *invitation.View // what holds now; must not be changed
-	Now  invitation.Time
-	Sent invitation.Time // when the send was taken
+	View  *invitation.View // what holds now; must not be changed
+	Now   invitation.Time
+	Sent  invitation.Time  // when the send was taken
+	First bool             // there was no stage before
+	From  invitation.Stage // the stage before
+	Since invitation.Time  // when that one was reached
 }
 
 // Observer is told of every invitation's life on this node. Its methods are called by actors: they

@@ -74,7 +74,8 @@ type arbiterActor struct {
 	host    *Host
 	machine arbiter.Machine
 	sent    invitation.Time
-	told    invitation.Stage // the stage the observer was told last
+	reached invitation.Time  // when the stage the observer was told last was reached
+	told    invitation.Stage // that stage
 }
 
 // newArbiter makes the arbiter of an invitation that is sent.
@@ -140,7 +141,7 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 		a.host.network.Session(terms.Callee, &session.Input{Kind: session.InReply, Reply: e.Reply})
 	case arbiter.Stop:
 		if a.host.observer != nil {
-			a.host.observer.Settled(Stage{View: a.machine.View(), Now: now, Sent: a.sent})
+			a.host.observer.Settled(a.stage(now))
 		}
 		c.Leave()
 	}
@@ -150,10 +151,16 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 func (a *arbiterActor) observe(now invitation.Time, msg *invitation.Message) {
 	first := msg.Kind == invitation.MsgStart && a.sent == 0
 	if first {
-		a.sent = now
+		a.sent, a.reached = now, now
 	}
 	if v := a.machine.View(); a.host.observer != nil && (first || v.Stage != a.told) {
-		a.told = v.Stage
-		a.host.observer.Moved(Stage{View: v, Now: now, Sent: a.sent})
+		s := a.stage(now)
+		s.First = first
+		a.told, a.reached = v.Stage, now
+		a.host.observer.Moved(s)
 	}
+}
+
+func (a *arbiterActor) stage(now invitation.Time) Stage {
+	return Stage{View: a.machine.View(), Now: now, Sent: a.sent, From: a.told, Since: a.reached}
 }
