@@ -170,9 +170,10 @@ func seen(m *Machine, now Time, _ *invitation.Message, out effects) (effects, in
 	return m.tellCaller(out), invitation.OK
 }
 
-// seenAgain answers a device that shows an invitation of which more is known.
-func seenAgain(m *Machine, _ Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
-	if m.view.Stage == invitation.Ringing {
+// seenAgain answers a device that shows an invitation of which more is known. A device that answers
+// the commit with "seen" has not asked to accept: telling it again at once would go on for ever.
+func seenAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if m.view.Stage == invitation.Ringing || m.view.Stage == invitation.Confirmed && msg.Device == m.view.Chosen {
 		return out, invitation.OK
 	}
 	return m.tellCallee(out), invitation.OK
