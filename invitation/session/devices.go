@@ -179,10 +179,11 @@ func (m *Machine) depart(now Time, name invitation.Device, out []Effect) []Effec
 	return m.reportAll(now, out)
 }
 
-// unshow forgets that an invitation was shown to a device which will not say its last word.
+// unshow forgets that an invitation was shown to a device which will not say its last word. Of one
+// that was told the commit that is not known: its word may be on the way (see parting).
 func (m *Machine) unshow(_ Time, e *entry, name invitation.Device, out []Effect) []Effect {
 	s := e.showing(name)
-	if s == nil || s.done {
+	if s == nil || s.done || s.told {
 		return out
 	}
 	e.shown = slices.DeleteFunc(e.shown, func(s showing) bool { return s.device == name })

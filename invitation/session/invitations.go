@@ -104,6 +104,9 @@ func (m *Machine) notify(now Time, e *entry, d *device, out []Effect) []Effect {
 		return out
 	}
 	n := e.view.Notice(e.side, d.name, now)
+	if n.Remote == invitation.RemoteAccepted {
+		e.showing(d.name).told = true
+	}
 	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
 }
 

@@ -123,6 +123,7 @@ type device struct {
 type showing struct {
 	device invitation.Device
 	done   bool // it has said its last word
+	told   bool // the commit: what came of that only the device itself can say
 }
 
 // entry is an invitation that the session knows: live, or lingering.

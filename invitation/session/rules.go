@@ -175,7 +175,7 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 			in.ID = invitation.NewID(m.user, in.Device, in.Call.Key)
 		}
 	case InWord:
-		if why := m.silenced(in); why != 0 {
+		if why := m.silenced(in); why != 0 && !m.parting(in) {
 			return append(out, end(in.Conn, why))
 		}
 		on, in.ID = wordTopics[in.Word.Kind], in.Word.ID
@@ -203,6 +203,17 @@ func (m *Machine) silenced(in *Input) invitation.End {
 		return invitation.EndReplaced
 	}
 	return 0
+}
+
+// parting reports whether a word is that of a device whose login is over, about the commit it was
+// told before.
+func (m *Machine) parting(in *Input) bool {
+	e := m.entries[in.Word.ID]
+	if e == nil || m.device(in.Device) != nil {
+		return false
+	}
+	s := e.showing(in.Device)
+	return s != nil && s.told && in.Word.Kind == invitation.WordDone
 }
 
 func (m *Machine) standing(e *entry, in *Input) standing {
