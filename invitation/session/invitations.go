@@ -89,13 +89,23 @@ func (m *Machine) takeToken(now Time) (time.Duration, bool) {
 }
 
 // answer answers a call, with the state where the invitation is known.
-func (m *Machine) answer(in *Input, err invitation.CallError, e *entry, out []Effect) []Effect {
+func (m *Machine) answer(now Time, in *Input, err invitation.CallError, e *entry, out []Effect) []Effect {
 	a := &invitation.Answer{Request: in.Call.Request, RequestID: in.Call.RequestID, Error: err, ID: in.ID}
 	if e != nil && (e.side == invitation.Callee || e.answered) && err != invitation.NotFound {
-		n := e.view.Notice(e.side, in.Device, 0)
+		n := e.notice(in.Device, now)
 		a.Notice = &n
 	}
 	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Answer: a}})
+}
+
+// notice returns what a device is told of e. The callee's session is not told when the invitation
+// begins to ring: it counts the time that remains from the first ack it passed on.
+func (e *entry) notice(name invitation.Device, now Time) invitation.Notice {
+	n := e.view.Notice(e.side, name, now)
+	if e.side == invitation.Callee && e.view.Stage == invitation.Offering && e.seenAt != 0 {
+		n.Remaining = max(0, e.seenAt.Add(n.Remaining).Sub(now))
+	}
+	return n
 }
 
 // notify tells a device the state of an invitation.
@@ -103,7 +113,7 @@ func (m *Machine) notify(now Time, e *entry, d *device, out []Effect) []Effect {
 	if d == nil || !d.connected {
 		return out
 	}
-	n := e.view.Notice(e.side, d.name, now)
+	n := e.notice(d.name, now)
 	if n.Remote == invitation.RemoteAccepted {
 		e.showing(d.name).told = true
 	}
@@ -126,10 +136,10 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		err = invitation.LimitExceeded
 	}
 	if err != invitation.OK {
-		return m.answer(in, err, nil, out)
+		return m.answer(now, in, err, nil, out)
 	}
 	if wait, ok := m.takeToken(now); !ok {
-		out = m.answer(in, invitation.LimitExceeded, nil, out)
+		out = m.answer(now, in, invitation.LimitExceeded, nil, out)
 		out[len(out)-1].Down.Answer.RetryAfter = wait
 		return out
 	}
@@ -142,12 +152,12 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 
 // sendAgain answers a repeated send with the invitation that the first one made. While that one is
 // not answered, the answer to come is for the newest request.
-func sendAgain(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+func sendAgain(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	e.sendID = in.Call.RequestID
 	if !e.answered {
 		return append(out, m.report(e, false))
 	}
-	return m.answer(in, invitation.OK, e, out)
+	return m.answer(now, in, invitation.OK, e, out)
 }
 
 // sent answers the send, once.
@@ -313,9 +323,9 @@ var callMessages = [invitation.Requests]invitation.MessageKind{
 }
 
 // forward gives a request to the arbiter.
-func forward(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+func forward(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if !invitation.ValidText(in.Call.Response, invitation.MaxResponse) {
-		return m.answer(in, invitation.InvalidArgument, e, out)
+		return m.answer(now, in, invitation.InvalidArgument, e, out)
 	}
 	msg := &invitation.Message{
 		Kind: callMessages[in.Call.Request], ID: in.ID, Device: in.Device, RequestID: in.Call.RequestID, Response: in.Call.Response,
@@ -327,11 +337,14 @@ func forward(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
 }
 
 // say gives a word to the arbiter.
-func say(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	msg := &invitation.Message{ID: in.ID, Device: in.Device, Named: in.Word.Named, Local: in.Word.Local}
 	switch in.Word.Kind {
 	case invitation.WordSeen:
 		msg.Kind = invitation.MsgSeen
+		if e.seenAt == 0 {
+			e.seenAt = now
+		}
 	case invitation.WordConfirmed:
 		msg.Kind = invitation.MsgConfirm
 	default:
@@ -341,12 +354,7 @@ func say(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
 }
 
 func query(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
-	out = m.answer(in, invitation.OK, e, out)
-	if e.side == invitation.Callee || e.answered {
-		n := e.view.Notice(e.side, in.Device, now)
-		out[len(out)-1].Down.Answer.Notice = &n
-	}
-	return out
+	return m.answer(now, in, invitation.OK, e, out)
 }
 
 // reply gives the arbiter's answer to the device that asked.

@@ -134,6 +134,7 @@ type entry struct {
 	sendID   uint64    // caller: the newest request id of the send
 	asking   bool      // callee: a question for a permit is unanswered
 	shown    []showing // callee
+	seenAt   Time      // callee: when the first of its devices said "seen"
 	askAt    Time      // when to ask the arbiter, if nothing is heard before
 }
 

@@ -60,8 +60,8 @@ func repeats(f do) rule { return rule{table.Repeat, f} }
 var ignored = rule{table.Ignore, func(_ *Machine, _ Time, _ *entry, _ *Input, out []Effect) []Effect { return out }}
 
 func rejects(err invitation.CallError) rule {
-	return rule{table.Reject, func(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
-		return m.answer(in, err, e, out)
+	return rule{table.Reject, func(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+		return m.answer(now, in, err, e, out)
 	}}
 }
 
