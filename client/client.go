@@ -1,0 +1,368 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Options configure a [Client].
+type Options struct {
+	// User is who logs in. It must be the subject of the token that the carrier presents.
+	User invitation.User
+	// Device names this endpoint of the user. It must be the same over restarts of the program if they
+	// are to count as reconnects, and must not be used by two clients at a time: the newer connection
+	// ends the older. The default is a new random id for each client.
+	Device invitation.Device
+
+	// OnRemoteInvitation and OnEvent are set as by the methods of the same names.
+	OnRemoteInvitation func(*RemoteInvitation)
+	OnEvent            func(Event)
+
+	// Observer, if set, sees every step of the protocol, in order. It is called with the client locked:
+	// it must be quick, and must not call the client or its invitations.
+	Observer func(Observation)
+
+	// MaxInvitations bounds the live invitations of the client, both ways, and the events that were not
+	// delivered. Over it, Send gives LIMIT_EXCEEDED and offers are not taken. The default is 10,000.
+	MaxInvitations int
+	// MaxEnded bounds the ended invitations that are kept until the node says that both sides have
+	// concluded. Of more, the oldest are dropped. The default is 1,024.
+	MaxEnded int
+	// Linger is how long an ended invitation is kept at most, and how long the client may be away before
+	// it ends its live invitations as OUTCOME_FORGOTTEN. It should be the deployment's. The default is
+	// that of [invitation.DefaultTimers].
+	Linger time.Duration
+	// DialTimeout bounds one attempt to connect and log in. The default is 10 s.
+	DialTimeout time.Duration
+	// MaxBackoff bounds the random wait before an attempt to reconnect, where the node told none. The
+	// default is 10 s.
+	MaxBackoff time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Device == "" {
+		o.Device = invitation.Device("go-" + rand.Text())
+	}
+	o.MaxInvitations = positive(o.MaxInvitations, 10_000)
+	o.MaxEnded = positive(o.MaxEnded, 1_024)
+	o.Linger = positive(o.Linger, invitation.DefaultTimers.Linger)
+	o.DialTimeout = positive(o.DialTimeout, 10*time.Second)
+	o.MaxBackoff = positive(o.MaxBackoff, 10*time.Second)
+	return o
+}
+
+func positive[N int | time.Duration](n, otherwise N) N {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
+}
+
+// Client is one device of one user. All its methods are safe for concurrent use, and may be called
+// from callbacks.
+type Client struct {
+	carrier Carrier
+	options Options
+	epoch   time.Time
+	closed  chan struct{} // closed by Close
+	firing  func()        // c.deliver, bound once
+
+	mu    sync.Mutex // guards everything below, and all halves
+	phase phase
+
+	// The connection (connect.go).
+	attached   *attachment
+	stale      []Link             // to be closed when the mutex is released
+	stop       context.CancelFunc // ends the Login or the reconnecting that is under way
+	stamp      uint64             // of the Welcome
+	resume     bool               // stamp is of a session that goes on
+	since      time.Duration      // when the last Welcome came
+	failures   int                // attempts to reconnect in a row that came to nothing
+	leaving    bool               // Logout was called
+	logoutSaid bool               // and said
+	progress   chan struct{}      // closed when something changes that Logout waits for
+	leftover   []invitation.Word  // words for which the login had no room
+
+	// Invitations (keep.go).
+	byID   map[invitation.ID]*half
+	live   list // sent or shown, not ended
+	ended  list // ended, the word kept
+	memory memory
+
+	// Requests (request.go).
+	requestID uint64
+	pending   map[uint64]*pending
+	free      *waiter // waiters for reuse
+	freed     int
+	timer     *time.Timer
+	armed     bool
+	wake      time.Duration // when the timer fires, if armed
+	auditAt   time.Duration // when to ask for invitations that nothing was told of; 0: never
+	forgetAt  time.Duration // when to give up on live invitations; 0: never
+
+	// Events (event.go).
+	onRemote    func(*RemoteInvitation)
+	onEvent     func(Event)
+	channel     chan Event
+	events      []Event // queued
+	spare       []Event // an empty buffer to take the place of events
+	undelivered int     // events that the delivering goroutine has taken and not fired
+	delivering  bool
+}
+
+// phase is where a client is.
+type phase uint8
+
+const (
+	idle       phase = iota // no session
+	connecting              // Login is under way
+	online
+	away   // the session goes on, the connection is lost
+	closed // for ever
+)
+
+// New returns a client that is not logged in. carrier brings its words to a node: a [*WebSocket], or
+// that of a node in the same program. It costs no goroutine and needs no Close before Login.
+func New(carrier Carrier, options Options) *Client {
+	c := &Client{
+		carrier:   carrier,
+		options:   options.withDefaults(),
+		epoch:     time.Now(),
+		closed:    make(chan struct{}),
+		byID:      make(map[invitation.ID]*half),
+		pending:   make(map[uint64]*pending),
+		requestID: randomUint64(),
+		onRemote:  options.OnRemoteInvitation,
+		onEvent:   options.OnEvent,
+	}
+	c.firing = c.deliver
+	return c
+}
+
+// Dial is [New] and [Client.Login].
+func Dial(ctx context.Context, carrier Carrier, options Options) (*Client, error) {
+	c := New(carrier, options)
+	if err := c.Login(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func randomUint64() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// now is the time on the client's clock.
+func (c *Client) now() time.Duration { return time.Since(c.epoch) }
+
+// User returns who the client logs in as.
+func (c *Client) User() invitation.User { return c.options.User }
+
+// Device returns the id of this device.
+func (c *Client) Device() invitation.Device { return c.options.Device }
+
+// Connected reports whether the client is logged in and has a connection now.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == online
+}
+
+// OnRemoteInvitation sets the function that is called for each invitation the client is shown. A
+// client that has neither this, OnEvent nor Events takes no invitations: the user's other devices
+// ring. See the package's doc for where callbacks run; f may Accept or Refuse.
+func (c *Client) OnRemoteInvitation(f func(*RemoteInvitation)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onRemote = f
+}
+
+// OnEvent sets the function that is called for every event of the client, after the invitation's own
+// and after OnRemoteInvitation. See the package's doc for where callbacks run.
+func (c *Client) OnEvent(f func(Event)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onEvent = f
+}
+
+// Events returns a channel of every event of the client from now on; it is the same at each call.
+// Who calls Events must read on until the channel is closed, by Close: no event is dropped, and
+// callbacks wait while the channel is full.
+func (c *Client) Events() <-chan Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.channel == nil {
+		c.channel = make(chan Event, 16)
+		if c.phase == closed && !c.delivering {
+			close(c.channel)
+		}
+	}
+	return c.channel
+}
+
+// Query asks the node for the state of an invitation that this user sent or was sent. The client
+// knows the states of its own objects; this is for ids that come from elsewhere. NOT_FOUND is the
+// error for an invitation that is unknown, or not this user's.
+func (c *Client) Query(ctx context.Context, id invitation.ID) (invitation.Notice, error) {
+	if err := context.Cause(ctx); err != nil {
+		return invitation.Notice{}, err
+	}
+	c.mu.Lock()
+	if err := c.sessionError(); err != nil {
+		c.release()
+		return invitation.Notice{}, err
+	}
+	p := newPending(nil)
+	p.call.Request, p.call.ID = invitation.Query, id
+	w := c.join(p)
+	c.begin(p)
+	c.release()
+	n, err := c.await(ctx, w)
+	switch {
+	case err != nil:
+		return invitation.Notice{}, err
+	case n == nil:
+		return invitation.Notice{}, invitation.NotFound
+	}
+	return *n, nil
+}
+
+func (c *Client) sessionError() error {
+	switch {
+	case c.phase == closed:
+		return ErrClosed
+	case c.phase == idle || c.phase == connecting || c.leaving:
+		return ErrNotLoggedIn
+	}
+	return nil
+}
+
+// Logout ends the session: the node cancels what this device has sent and not confirmed
+// (CALLER_LOGGED_OUT), and every invitation that is live here gets its terminal event. It waits until
+// invitations that this device has confirmed are decided, then for the node. When ctx ends first, the
+// session is ended on this side alone; the node notices after the grace. The client may Login again.
+func (c *Client) Logout(ctx context.Context) error {
+	c.mu.Lock()
+	if err := c.sessionError(); err != nil {
+		c.release()
+		return err
+	}
+	c.leaving = true
+	for c.leaving {
+		if c.phase == online && !c.logoutSaid && !c.undecided() {
+			c.logoutSaid = true
+			c.say(invitation.Up{Logout: true})
+		}
+		if c.progress == nil {
+			c.progress = make(chan struct{})
+		}
+		progress := c.progress
+		c.release()
+		select {
+		case <-progress:
+			c.mu.Lock()
+		case <-ctx.Done():
+			c.mu.Lock()
+			if c.leaving {
+				c.finish(invitation.EndLoggedOut)
+				c.release()
+				return fmt.Errorf("client: stopped waiting for the logout: %w", context.Cause(ctx))
+			}
+		}
+	}
+	defer c.release()
+	if c.phase == closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// undecided tells whether there is an invitation that this device has confirmed and that has not
+// ended.
+func (c *Client) undecided() bool {
+	for h := c.live.first; h != nil; h = h.next {
+		if h.local != nil && h.local.machine.Confirmed() != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) tellProgress() {
+	if c.progress != nil {
+		close(c.progress)
+		c.progress = nil
+	}
+}
+
+// Close ends the client without a logout, as the end of a program does: the node takes it for a
+// device that has lost its connection. Nothing is fired any more: invitations that are live here get
+// no terminal event, their Wait and every method that waits return [ErrClosed]. Close may be called
+// more than once, and from callbacks; it does not wait for a callback that is running.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.release()
+	if c.phase == closed {
+		return nil
+	}
+	for _, p := range c.sorted() {
+		c.resolve(p, ErrClosed)
+	}
+	for h := c.live.first; h != nil; h = h.next {
+		if h.local != nil && h.local.cancel != nil {
+			c.resolve(h.local.cancel, ErrClosed)
+		}
+	}
+	c.detach()
+	c.phase, c.leaving = closed, false
+	c.events = nil
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	close(c.closed)
+	if c.channel != nil && !c.delivering {
+		close(c.channel)
+	}
+	c.tellProgress()
+	return nil
+}
+
+// detach drops the connection, and whoever makes a new one.
+func (c *Client) detach() {
+	if a := c.attached; a != nil {
+		c.drop(a)
+		a.fail(ErrClosed)
+	}
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+}
+
+// finish ends the session for good, for a cause that is an [invitation.End].
+func (c *Client) finish(cause error) {
+	reason := invitation.CallerGone
+	if errors.Is(cause, invitation.EndLoggedOut) || errors.Is(cause, invitation.EndRemoteLogin) {
+		reason = invitation.CallerLoggedOut
+	}
+	c.detach()
+	c.phase, c.leaving, c.logoutSaid, c.resume = idle, false, false, false
+	c.forgetAt, c.auditAt = 0, 0
+	over := fmt.Errorf("%w: the session is over: %w", ErrNotLoggedIn, cause)
+	c.endAll(over, abandonedBy(reason))
+	for _, p := range c.sorted() { // those about invitations that had ended before
+		c.resolve(p, over)
+	}
+	c.emitSession(SessionEnded, cause)
+	c.tellProgress()
+}

@@ -1,0 +1,344 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Bounds of one connection and of reconnecting.
+const (
+	maxOut       = 4_096                  // what waits to be said; more is dropped, and asked for or repeated
+	keptOut      = 256                    // a larger buffer is given back after a burst
+	maxWords     = 1_000                  // the words of a login; the others follow the Welcome
+	firstBackoff = 250 * time.Millisecond // doubled with each failure
+	steadyAfter  = 10 * time.Second       // a connection that lasted this long was not a failure
+)
+
+// attachment is the client's end of one connection.
+type attachment struct {
+	c     *Client
+	ready chan struct{} // closed when the Welcome has come, or cannot any more
+
+	// Guarded by the client's mutex.
+	link     Link // nil while dialing
+	out      []invitation.Up
+	spare    []invitation.Up
+	flushing bool
+	welcomed bool
+	failed   bool
+	err      error // why ready was closed without a Welcome
+}
+
+// Receive implements [Receiver].
+func (a *attachment) Receive(down invitation.Down) {
+	c := a.c
+	c.mu.Lock()
+	defer c.release()
+	if c.attached != a {
+		return
+	}
+	switch {
+	case down.Notice != nil:
+		c.noticed(down.Notice)
+	case down.Answer != nil:
+		c.answered(down.Answer)
+	case down.Welcome != nil:
+		c.welcomed(a, down.Welcome)
+	case down.Ending != nil:
+		c.lose(a, &EndError{End: down.Ending.End, RetryAfter: down.Ending.RetryAfter})
+	}
+}
+
+// Lost implements [Receiver].
+func (a *attachment) Lost(err error) {
+	a.c.mu.Lock()
+	defer a.c.release()
+	if err == nil {
+		err = errors.New("client: connection lost")
+	}
+	a.c.lose(a, err)
+}
+
+// fail tells whoever waits for the Welcome that it will not come.
+func (a *attachment) fail(err error) {
+	if a.welcomed || a.failed {
+		return
+	}
+	a.failed, a.err = true, err
+	close(a.ready)
+}
+
+// drop gives up a connection. Its link is closed when the mutex is released; one that is still being
+// opened, by who opens it.
+func (c *Client) drop(a *attachment) {
+	c.attached = nil
+	if a.link != nil {
+		c.stale = append(c.stale, a.link)
+	}
+}
+
+// say queues up for the connection. Without one, before the Welcome, or with a full queue, it is
+// dropped: requests are repeated, and words are asked for again.
+func (c *Client) say(up invitation.Up) {
+	if a := c.attached; a != nil && a.welcomed && len(a.out) < maxOut {
+		a.out = append(a.out, up)
+	}
+}
+
+// release releases the mutex, and does what was decided under it: it says what is queued, starts the
+// delivery of events, and closes links. It says things in the order of the queue, as one goroutine at
+// a time does it, and does not hold the mutex meanwhile.
+func (c *Client) release() {
+	if a := c.attached; a != nil && a.link != nil && len(a.out) > 0 && !a.flushing {
+		c.flush(a)
+	}
+	if len(c.events) > 0 && !c.delivering && c.phase != closed {
+		c.delivering = true
+		go c.firing()
+	}
+	stale := c.stale
+	c.stale = nil
+	c.mu.Unlock()
+	for _, link := range stale {
+		link.Close() // whatever it has to say, it is not used any more
+	}
+}
+
+// flush says what is queued. It is called with the mutex, and gives it up while it says.
+func (c *Client) flush(a *attachment) {
+	a.flushing = true
+	for len(a.out) > 0 && c.attached == a {
+		batch := a.out
+		a.out, a.spare = a.spare, nil
+		c.mu.Unlock()
+		var err error
+		for i := range batch {
+			if err = a.link.Say(batch[i]); err != nil {
+				break
+			}
+		}
+		clear(batch)
+		c.mu.Lock()
+		if cap(batch) <= keptOut {
+			a.spare = batch[:0]
+		}
+		if err != nil {
+			c.lose(a, err)
+		}
+	}
+	a.flushing = false
+}
+
+// Login logs in and returns when the node has taken the login. While the node says that it is too
+// busy or stopping, Login tries again. Any other failure of the first connection is returned: an
+// error of the network, or one that wraps an [invitation.End], such as EndUnauthorized. After a Login
+// that succeeded the client reconnects by itself, until the session ends.
+func (c *Client) Login(ctx context.Context) error {
+	if !c.options.User.Valid() || !c.options.Device.Valid() {
+		return fmt.Errorf("client: user %q, device %q: %w", c.options.User, c.options.Device, invitation.EndBadLogin)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	c.mu.Lock()
+	switch {
+	case c.phase == closed:
+		c.release()
+		return ErrClosed
+	case c.phase != idle:
+		c.release()
+		return ErrLoggedIn
+	}
+	c.phase, c.stop, c.failures = connecting, stop, 0
+	c.release()
+	for {
+		err := c.connect(ctx)
+		if err == nil {
+			return nil
+		}
+		end, told := endOf(err)
+		if told && end.End.Reconnect() && wait(ctx, c.backoff(end)) == nil {
+			continue
+		}
+		c.mu.Lock()
+		defer c.release()
+		if c.phase == closed {
+			return ErrClosed
+		}
+		c.phase, c.stop = idle, nil
+		if errors.Is(err, context.Canceled) || ctx.Err() != nil {
+			return fmt.Errorf("client: log in: %w", errors.Join(context.Cause(ctx), err))
+		}
+		return fmt.Errorf("client: log in: %w", err)
+	}
+}
+
+// connect makes one attempt to connect and log in. When it returns nil, the Welcome has come.
+func (c *Client) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.options.DialTimeout)
+	defer cancel()
+	a := &attachment{c: c, ready: make(chan struct{})}
+	c.mu.Lock()
+	if c.phase != connecting && c.phase != away {
+		c.release()
+		return ErrClosed
+	}
+	login := c.login()
+	c.attached = a
+	c.release()
+
+	link, err := c.carrier.Dial(ctx, login, a)
+	if err == nil {
+		c.mu.Lock()
+		a.link = link
+		lost := c.attached != a
+		c.release()
+		if lost {
+			link.Close() // it was lost while it was being opened
+		}
+		select {
+		case <-a.ready:
+			err = a.err // not written any more
+		case <-ctx.Done():
+			err = fmt.Errorf("client: no welcome: %w", context.Cause(ctx))
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.release()
+	if a.welcomed { // just so
+		return nil
+	}
+	a.fail(err)
+	if c.attached == a {
+		c.drop(a)
+	}
+	return err
+}
+
+// login returns what the connection opens with, and keeps what has no room in it.
+func (c *Client) login() invitation.Login {
+	words := c.words()
+	c.leftover = nil
+	if len(words) > maxWords {
+		words, c.leftover = words[:maxWords:maxWords], words[maxWords:]
+	}
+	login := invitation.Login{User: c.options.User, Device: c.options.Device, Words: words}
+	if c.resume {
+		login.Resume, login.Stamp = true, c.stamp
+	}
+	return login
+}
+
+// welcomed takes the answer to the login.
+func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
+	c.stamp, c.resume = w.Stamp, true
+	if a.welcomed {
+		return
+	}
+	a.welcomed = true
+	close(a.ready)
+	c.phase, c.since, c.forgetAt, c.stop = online, c.now(), 0, nil
+	c.emitSession(SessionConnected, nil)
+	for _, w := range c.leftover {
+		c.sayWord(nil, w)
+	}
+	c.leftover = nil
+	for _, p := range c.sorted() {
+		c.again(p)
+	}
+	if c.live.n > 0 {
+		for h := c.live.first; h != nil; h = h.next {
+			h.unheard = true
+		}
+		c.auditAt = c.now() + auditAfter
+		c.need(c.auditAt)
+	}
+	c.tellProgress()
+}
+
+// lose takes the end of a connection.
+func (c *Client) lose(a *attachment, err error) {
+	if c.attached != a {
+		return
+	}
+	c.drop(a)
+	if !a.welcomed {
+		a.fail(err)
+		return
+	}
+	end, told := endOf(err)
+	switch {
+	case c.leaving && c.logoutSaid:
+		c.finish(invitation.EndLoggedOut)
+		return
+	case told && !end.End.Reconnect():
+		c.finish(err)
+		return
+	}
+	if c.now()-c.since >= steadyAfter {
+		c.failures = 0
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c.phase, c.stop = away, stop
+	c.forgetAt, c.auditAt = c.now()+c.options.Linger, 0
+	c.need(c.forgetAt)
+	c.emitSession(SessionReconnecting, err)
+	go c.reconnect(ctx, end)
+}
+
+// reconnect comes back. It runs in a goroutine that exists only while the client is away.
+func (c *Client) reconnect(ctx context.Context, end EndError) {
+	for wait(ctx, c.backoff(end)) == nil {
+		err := c.connect(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		told := false
+		if end, told = endOf(err); told && !end.End.Reconnect() {
+			c.mu.Lock()
+			defer c.release()
+			if ctx.Err() == nil {
+				c.finish(err)
+			}
+			return
+		}
+	}
+}
+
+// backoff returns how long to wait before the next attempt: a random part of what the node told, if
+// it spreads its clients over other nodes; at least what it told, if it is busy; and a random part of
+// a time that doubles with each failure.
+func (c *Client) backoff(end EndError) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := c.options.MaxBackoff
+	if c.failures < 16 {
+		limit = min(limit, firstBackoff<<c.failures)
+	}
+	c.failures++
+	random := rand.N(limit)
+	if end.End == invitation.EndShutdown && end.RetryAfter > 0 {
+		return rand.N(end.RetryAfter)
+	}
+	return end.RetryAfter + random
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+var _ Receiver = (*attachment)(nil)

@@ -1,0 +1,241 @@
+package client
+
+import (
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/device"
+)
+
+// act does what a machine asked for.
+func (c *Client) act(h *half, out device.Output) {
+	c.register(h)
+	if out.Word.Kind != invitation.NoWord {
+		c.sayWord(h, out.Word)
+	}
+	if out.Request == invitation.Cancel {
+		c.beginKeptCancel(h)
+	}
+	if out.Event != device.NoEvent {
+		c.emit(h, out.Event)
+	}
+	if h.in == &c.live && h.terminal() {
+		c.endKeptCancel(h)
+		c.retire(h)
+		if c.progress != nil {
+			c.tellProgress()
+		}
+	}
+	if h.in == &c.ended && h.m.Settled() {
+		c.forget(h)
+	}
+}
+
+// sayWord says w, which is h's word. h is nil for an invitation of which nothing is kept.
+func (c *Client) sayWord(h *half, w invitation.Word) {
+	if c.options.Observer != nil {
+		c.observe(h, Observation{Step: StepWord, Word: w, ID: w.ID, Side: w.Side})
+	}
+	if h == nil {
+		c.say(invitation.Up{Word: &w})
+		return
+	}
+	slot := &h.said[0]
+	if w.Kind == invitation.WordDone {
+		slot = &h.said[1]
+	}
+	switch *slot {
+	case invitation.Word{}:
+		*slot = w
+	case w:
+	default: // a word differs from one said before: none does that
+		slot = new(invitation.Word)
+		*slot = w
+	}
+	c.say(invitation.Up{Word: slot})
+}
+
+// noticed takes a state that the node tells by itself.
+func (c *Client) noticed(n *invitation.Notice) {
+	h := c.byID[n.ID]
+	if c.options.Observer != nil {
+		c.observe(h, Observation{Step: StepNoticed, Notice: n})
+	}
+	switch {
+	case h != nil && h.side == n.Side:
+		c.observeViolation(h, h.violation(n), n)
+		c.step(h, n)
+	case h != nil: // the other side's view, of a node that is confused
+	case n.Side == invitation.Callee:
+		c.offered(n)
+	case n.Side == invitation.Caller:
+		c.unknownLocal(n)
+	}
+}
+
+// step gives a state to the machine.
+func (c *Client) step(h *half, n *invitation.Notice) {
+	h.unheard = false
+	h.deadline = 0
+	if n.Remaining > 0 {
+		h.deadline = c.now() + n.Remaining
+	}
+	c.act(h, h.m.Notice(n))
+}
+
+// offered takes a state of an invitation of somebody else's that the client has no object of.
+func (c *Client) offered(n *invitation.Notice) {
+	if w, ok := c.memory.find(n.ID, invitation.Callee); ok {
+		if !n.Remote.Terminal() {
+			c.observeViolation(nil, OfferAfterEnd, n)
+		}
+		if !n.Settled {
+			c.sayWord(nil, w)
+		}
+		return
+	}
+	if n.Remote != invitation.RemoteIdle && n.Remote != invitation.RemoteInvitationReceived {
+		if n.Settled {
+			return
+		}
+		c.observeViolation(nil, UnshownEnding, n)
+		var unshown device.Remote
+		c.sayWord(nil, unshown.Notice(n).Word)
+		return
+	}
+	if !c.listening() || c.leaving || n.ID.IsZero() || !c.admit() {
+		if c.options.Observer != nil {
+			c.observe(nil, Observation{Step: StepIgnored, Notice: n})
+		}
+		return
+	}
+	r := newRemote(c, n)
+	c.live.push(&r.half)
+	c.step(&r.half, n)
+}
+
+// listening tells whether the application wants to be told of invitations.
+func (c *Client) listening() bool {
+	return c.onRemote != nil || c.onEvent != nil || c.channel != nil
+}
+
+// unknownLocal takes a state of an invitation that this device sent but that the client has no
+// object of: one of an earlier program with the same device id, or one that was forgotten. Its
+// ending is acknowledged if nothing hangs on what that program may have said: the callee's word
+// stands behind it. A send that is under way may yet turn out to be this invitation.
+func (c *Client) unknownLocal(n *invitation.Notice) {
+	if n.Settled || n.ID.IsZero() {
+		return
+	}
+	if w, ok := c.memory.find(n.ID, invitation.Caller); ok {
+		c.sayWord(nil, w)
+		return
+	}
+	if !n.Local.Terminal() || !n.Verdict {
+		return
+	}
+	for _, p := range c.pending {
+		if p.call.Request == invitation.Send {
+			return
+		}
+	}
+	c.sayWord(nil, invitation.Word{ID: n.ID, Side: invitation.Caller, Kind: invitation.WordDone, Local: n.Local})
+}
+
+// answered takes the answer to a request.
+func (c *Client) answered(a *invitation.Answer) {
+	p := c.pending[a.RequestID]
+	if p == nil || a.RequestID != p.call.RequestID {
+		return // answered before: the request was said twice
+	}
+	if c.options.Observer != nil {
+		c.observe(p.h, Observation{Step: StepAnswered, Request: p.call.Request, Err: a.Error.Err(), Notice: a.Notice})
+	}
+	if p.retryable(a.Error) {
+		c.postpone(p, a)
+		return
+	}
+	switch {
+	case p.call.Request == invitation.Send:
+		c.answeredSend(p, a)
+	case p.h != nil:
+		c.answeredAbout(p, a)
+	default:
+		if a.Notice != nil {
+			for w := p.waiters; w != nil; w = w.next {
+				w.notice = a.Notice
+			}
+		}
+		c.resolve(p, callError(a.Error, a.RetryAfter))
+	}
+}
+
+// retryable tells whether a request that was answered with err is to be said again. What a user has
+// asked for on an invitation cannot be taken back, so it is; a send and a query can, so they are only
+// while somebody waits and the node is merely busy.
+func (p *pending) retryable(err invitation.CallError) bool {
+	takenBack := p.call.Request == invitation.Send || p.call.Request == invitation.Query && p.h == nil
+	switch err {
+	case invitation.Unavailable:
+		return !takenBack || p.waiters != nil
+	case invitation.LimitExceeded:
+		return !takenBack
+	}
+	return false
+}
+
+// answeredSend takes the answer to a send.
+func (c *Client) answeredSend(p *pending, a *invitation.Answer) {
+	h, code := p.h, a.Error
+	if code == invitation.OK && a.ID.IsZero() {
+		code = invitation.AlreadyEnd // an acceptance of nothing: nothing will be told of it
+	}
+	told := a.Notice != nil && a.Notice.Side == invitation.Caller && !a.Notice.ID.IsZero()
+	switch {
+	case told && (code != invitation.OK || a.Notice.Local != invitation.LocalIdle):
+		c.step(h, a.Notice)
+	case code == invitation.OK:
+		c.step(h, &invitation.Notice{
+			ID: a.ID, Side: invitation.Caller, Peer: h.peer, Local: invitation.LocalSentToRemote,
+		})
+	}
+	awaited := p.waiters != nil
+	if code != invitation.OK {
+		c.act(h, h.m.Rejected(code))
+		c.dropUnsent(h)
+	}
+	err := callError(code, a.RetryAfter)
+	c.resolve(p, err)
+	if err != nil && !awaited && !h.terminal() {
+		c.emitRejected(h, err)
+	}
+}
+
+// answeredAbout takes the answer to a request about an invitation that the node has taken.
+func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
+	h, code := p.h, a.Error
+	if code == invitation.NotFound && h.terminal() {
+		code = invitation.AlreadyEnd // it was settled, and the node has forgotten it
+	}
+	if n := a.Notice; n != nil && n.Side == h.side && n.ID == h.m.ID() {
+		c.step(h, n)
+	}
+	if code != invitation.OK {
+		c.act(h, h.m.Rejected(code))
+	}
+	err, awaited := callError(code, a.RetryAfter), p.waiters != nil
+	c.resolve(p, err)
+	if err != nil && !awaited && !h.terminal() && p.call.Request != invitation.Query {
+		c.emitRejected(h, err)
+	}
+}
+
+// dropUnsent takes a half whose send was rejected out of the live ones, if it has not ended: it is as
+// if it had not been sent.
+func (c *Client) dropUnsent(h *half) {
+	if h.in != &c.live || h.terminal() {
+		return
+	}
+	c.live.remove(h)
+	if p := h.local.cancel; p != nil {
+		c.resolve(p, invitation.NotStarted)
+	}
+}

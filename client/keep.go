@@ -1,0 +1,214 @@
+package client
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/device"
+)
+
+// machine is what [device.Local] and [device.Remote] have in common.
+type machine interface {
+	ID() invitation.ID
+	Word() invitation.Word
+	Settled() bool
+	Notice(n *invitation.Notice) device.Output
+	Rejected(err invitation.CallError) device.Output
+	Forget() device.Output
+}
+
+// half is what a [LocalInvitation] and a [RemoteInvitation] have in common. Its fields are guarded
+// by the client's mutex, but for those that are set once, before the half is shared.
+type half struct {
+	c      *Client           // set once
+	m      machine           // set once: the machine of local or remote
+	side   invitation.Side   // set once
+	local  *LocalInvitation  // set once: whose half it is, if the caller's
+	remote *RemoteInvitation // set once: the same, if the callee's
+	peer   invitation.User   // set once
+
+	content   string
+	channelID string
+	on        func(Event)
+	done      chan struct{} // made when somebody waits; closed at the end
+	deadline  time.Duration // when the current state ends by itself, on the client's clock; 0: not known
+
+	// What most invitations say, kept here to be said without an allocation. Never changed after it was
+	// said: the carrier may hold on to it.
+	first pending
+	used  bool // first is in use, or was
+	said  [2]invitation.Word
+
+	in         *list // the list it is in
+	next, prev *half
+	endedAt    time.Duration
+	known      bool // it was registered by its id
+	own        bool // it was the client itself that ended it, not the node
+	unheard    bool // nothing was told of it since the reconnect
+}
+
+func (h *half) terminal() bool {
+	if h.local != nil {
+		return h.local.machine.State().Terminal()
+	}
+	return h.remote.machine.State().Terminal()
+}
+
+// list is a list of halves. A half is in one list at most.
+type list struct {
+	first, last *half
+	n           int
+}
+
+func (l *list) push(h *half) {
+	h.in, h.prev, h.next = l, l.last, nil
+	if l.last != nil {
+		l.last.next = h
+	} else {
+		l.first = h
+	}
+	l.last = h
+	l.n++
+}
+
+func (l *list) remove(h *half) {
+	if h.prev != nil {
+		h.prev.next = h.next
+	} else {
+		l.first = h.next
+	}
+	if h.next != nil {
+		h.next.prev = h.prev
+	} else {
+		l.last = h.prev
+	}
+	h.in, h.prev, h.next = nil, nil, nil
+	l.n--
+}
+
+// remembered is how many settled invitations a client remembers, so that a late offer of one never
+// rings again.
+const remembered = 128
+
+// memory remembers the last words of settled invitations: a ring of bounded size.
+type memory struct {
+	words []lastWord
+	next  int
+}
+
+type lastWord struct {
+	id     invitation.ID
+	side   invitation.Side
+	local  invitation.LocalState
+	remote invitation.RemoteState
+}
+
+func (m *memory) add(w invitation.Word) {
+	last := lastWord{w.ID, w.Side, w.Local, w.Remote}
+	if len(m.words) < remembered {
+		m.words = append(m.words, last)
+		return
+	}
+	m.words[m.next] = last
+	m.next = (m.next + 1) % remembered
+}
+
+func (m *memory) find(id invitation.ID, side invitation.Side) (invitation.Word, bool) {
+	for i := range m.words {
+		if w := &m.words[i]; w.id == id && w.side == side {
+			return invitation.Word{ID: id, Side: side, Kind: invitation.WordDone, Local: w.local, Remote: w.remote}, true
+		}
+	}
+	return invitation.Word{}, false
+}
+
+// admit tells whether one more invitation may begin. It bounds the live invitations, and through
+// them the events that the application has not taken: each invitation has three at most.
+func (c *Client) admit() bool {
+	return c.live.n < c.options.MaxInvitations && c.backlog() < c.options.MaxInvitations
+}
+
+// register makes h findable by its id.
+func (c *Client) register(h *half) {
+	if h.known || h.in == nil || h.m.ID().IsZero() {
+		return
+	}
+	h.known = true
+	c.byID[h.m.ID()] = h
+}
+
+// retire moves an ended invitation from the live ones to those whose word is kept.
+func (c *Client) retire(h *half) {
+	c.live.remove(h)
+	h.endedAt = c.now()
+	c.ended.push(h)
+	c.trim()
+}
+
+// trim forgets the ended invitations that are over the bound or the linger.
+func (c *Client) trim() {
+	for h := c.ended.first; h != nil; h = c.ended.first {
+		if c.ended.n <= c.options.MaxEnded && h.endedAt+c.options.Linger > c.now() {
+			return
+		}
+		c.forget(h)
+	}
+}
+
+// forget drops an ended invitation; only its last word is remembered for a while.
+func (c *Client) forget(h *half) {
+	c.ended.remove(h)
+	id := h.m.ID()
+	if id.IsZero() || c.byID[id] != h {
+		return
+	}
+	delete(c.byID, id)
+	c.memory.add(h.m.Word())
+}
+
+// words returns what a login brings: the word of each invitation that is kept and has one.
+func (c *Client) words() []invitation.Word {
+	c.trim()
+	var words []invitation.Word
+	for _, l := range [...]*list{&c.live, &c.ended} {
+		for h := l.first; h != nil; h = h.next {
+			if w := h.m.Word(); w.Kind != invitation.NoWord && !w.ID.IsZero() {
+				words = append(words, w)
+			}
+		}
+	}
+	return words
+}
+
+// endAll ends every live invitation by end, as the node cannot any more. Requests about them that
+// are unanswered are answered with err.
+func (c *Client) endAll(err error, end func(*half) device.Output) {
+	for _, p := range c.sorted() {
+		if p.h != nil && p.h.in == &c.live {
+			c.resolve(p, err)
+		}
+	}
+	for h := c.live.first; h != nil; h = c.live.first {
+		h.own = true
+		c.act(h, end(h))
+		if h.in == &c.live { // a machine that did not end; none does that
+			c.live.remove(h)
+		}
+	}
+}
+
+// forgotten ends an invitation whose fate the client cannot learn any more.
+func forgotten(h *half) device.Output { return h.m.Forget() }
+
+// abandonedBy ends an invitation of a session that is over: the node cancels what was not confirmed.
+func abandonedBy(reason invitation.Reason) func(*half) device.Output {
+	return func(h *half) device.Output {
+		if h.local == nil || h.local.machine.Confirmed() != "" {
+			return h.m.Forget()
+		}
+		return h.m.Notice(&invitation.Notice{
+			ID: h.m.ID(), Side: invitation.Caller, Peer: h.peer, Local: invitation.LocalCanceled,
+			Reason: reason, Verdict: true, Settled: true,
+		})
+	}
+}

@@ -1,0 +1,260 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// When an unanswered request is said again: after firstRepeat, then after twice as long each time,
+// up to lastRepeat; and after every reconnect.
+const (
+	firstRepeat = time.Second
+	lastRepeat  = 8 * time.Second
+)
+
+// pending is a request that is not answered.
+type pending struct {
+	call    invitation.Call // not changed once said
+	h       *half           // nil for a query
+	waiters *waiter
+	next    time.Duration        // when it is said again, on the client's clock
+	wait    time.Duration        // the time from next to the one after it
+	refused invitation.CallError // it was answered "try again", and nothing has been said since
+}
+
+// waiter is a method that waits for an answer. Waiters are reused, by the same client alone: their
+// channels would tie the clients of different synctest bubbles together.
+type waiter struct {
+	result chan error // of size 1: whoever answers does not wait
+	p      *pending   // nil once answered
+	next   *waiter
+	notice *invitation.Notice // for a query
+}
+
+// keptWaiters bounds the waiters that a client keeps for reuse.
+const keptWaiters = 64
+
+// newPending returns a pending request about h. The first of an invitation needs no allocation.
+func newPending(h *half) *pending {
+	if h == nil || h.used {
+		return &pending{h: h}
+	}
+	h.used = true
+	h.first.h = h
+	return &h.first
+}
+
+// join makes the caller wait for the answer to p.
+func (c *Client) join(p *pending) *waiter {
+	w := c.free
+	if w == nil {
+		w = &waiter{result: make(chan error, 1)}
+	} else {
+		c.free = w.next
+		c.freed--
+	}
+	w.p, w.next = p, p.waiters
+	p.waiters = w
+	return w
+}
+
+// put gives back a waiter that nobody answers any more.
+func (c *Client) put(w *waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.freed < keptWaiters {
+		w.next, w.notice = c.free, nil
+		c.free = w
+		c.freed++
+	}
+}
+
+// begin says p for the first time, or when there is a connection again. p.call is set but for its
+// request id.
+func (c *Client) begin(p *pending) {
+	c.requestID++
+	if c.requestID == 0 {
+		c.requestID++
+	}
+	p.call.RequestID = c.requestID
+	c.pending[c.requestID] = p
+	p.wait = firstRepeat
+	if c.options.Observer != nil {
+		c.observe(p.h, Observation{Step: StepRequested, Request: p.call.Request})
+	}
+	c.sayCall(p)
+}
+
+// again repeats p.
+func (c *Client) again(p *pending) {
+	if c.options.Observer != nil {
+		c.observe(p.h, Observation{Step: StepRepeated, Request: p.call.Request})
+	}
+	c.sayCall(p)
+}
+
+func (c *Client) sayCall(p *pending) {
+	p.refused = invitation.OK
+	p.next = c.now() + p.wait
+	p.wait = min(2*p.wait, lastRepeat)
+	c.say(invitation.Up{Call: &p.call})
+	c.need(p.next)
+}
+
+// postpone takes the answer "try again" to p.
+func (c *Client) postpone(p *pending, a *invitation.Answer) {
+	p.refused = a.Error
+	p.next = c.now() + max(a.RetryAfter, p.wait/2) + rand.N(p.wait/2)
+	c.need(p.next)
+}
+
+// resolve ends p and answers whoever waits for it.
+func (c *Client) resolve(p *pending, err error) {
+	delete(c.pending, p.call.RequestID)
+	if p.h != nil && p.h.local != nil && p.h.local.cancel == p {
+		p.h.local.cancel = nil
+	}
+	for w := p.waiters; w != nil; w = p.waiters {
+		p.waiters, w.p, w.next = w.next, nil, nil
+		w.result <- err
+	}
+}
+
+// await waits for the answer to w's request. It is called without the mutex.
+func (c *Client) await(ctx context.Context, w *waiter) (*invitation.Notice, error) {
+	var err error
+	select {
+	case err = <-w.result:
+	case <-ctx.Done():
+		var left bool
+		if left, err = c.leave(w, context.Cause(ctx)); !left {
+			err = <-w.result
+		}
+	}
+	notice := w.notice
+	c.put(w)
+	return notice, err
+}
+
+// leave stops waiting, unless the answer has come meanwhile.
+func (c *Client) leave(w *waiter, cause error) (bool, error) {
+	c.mu.Lock()
+	defer c.release()
+	p := w.p
+	if p == nil {
+		return false, nil
+	}
+	for at := &p.waiters; *at != nil; at = &(*at).next {
+		if *at == w {
+			*at = w.next
+			break
+		}
+	}
+	w.p, w.next = nil, nil
+	request := p.call.Request
+	if p.waiters == nil && p.refused != invitation.OK && request == invitation.Send {
+		code := p.refused
+		c.resolve(p, nil)
+		c.act(p.h, p.h.m.Rejected(code))
+		c.dropUnsent(p.h)
+		return true, fmt.Errorf("client: %s was not taken: %w: %w", request, code, cause)
+	}
+	if p.waiters == nil && request == invitation.Query {
+		c.resolve(p, nil)
+	}
+	return true, fmt.Errorf("client: stopped waiting for the answer to %s: %w", request, cause)
+}
+
+// sorted returns the pending requests in the order in which they were begun.
+func (c *Client) sorted() []*pending {
+	all := make([]*pending, 0, len(c.pending))
+	for _, p := range c.pending {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *pending) int { // the order survives a wrap of the request ids
+		if int64(a.call.RequestID-b.call.RequestID) < 0 {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// need arms the client's one timer for at, if it is not armed for an earlier time. It stays armed
+// when what it was for is done: it fires at most once a second for nothing.
+func (c *Client) need(at time.Duration) {
+	if c.phase == closed || c.armed && c.wake <= at {
+		return
+	}
+	c.armed, c.wake = true, at
+	d := max(at-c.now(), 0)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(d, c.sweep)
+		return
+	}
+	c.timer.Reset(d)
+}
+
+// sweep does what is due: it repeats requests, asks for invitations that nothing was told of after a
+// reconnect, and gives up on a node that has been away for longer than the linger.
+func (c *Client) sweep() {
+	c.mu.Lock()
+	defer c.release()
+	c.armed = false
+	now := c.now()
+	switch c.phase {
+	case online:
+		c.sweepPending(now)
+		if c.auditAt != 0 && now >= c.auditAt {
+			c.audit()
+		}
+		if c.auditAt != 0 {
+			c.need(c.auditAt)
+		}
+	case away:
+		if c.forgetAt != 0 && now >= c.forgetAt {
+			c.forgetAt = 0
+			c.endAll(invitation.AlreadyEnd, forgotten)
+		}
+		if c.forgetAt != 0 {
+			c.need(c.forgetAt)
+		}
+	case idle, connecting, closed:
+	}
+}
+
+func (c *Client) sweepPending(now time.Duration) {
+	for _, p := range c.sorted() {
+		switch {
+		case p.waiters == nil && p.h != nil && p.h.in != &c.live:
+			c.resolve(p, nil) // nobody wants to know any more
+			continue
+		case p.next <= now:
+			c.again(p)
+		}
+		c.need(p.next)
+	}
+}
+
+// auditAfter is how long after a reconnect the client asks for live invitations that nothing was
+// told of.
+const auditAfter = 2 * time.Second
+
+// audit asks for the live invitations that nothing was told of since the reconnect: the node may
+// have lost them, and then nobody else ends them.
+func (c *Client) audit() {
+	c.auditAt = 0
+	for h := c.live.first; h != nil; h = h.next {
+		if h.unheard && !h.m.ID().IsZero() {
+			p := &pending{h: h}
+			p.call.Request, p.call.ID = invitation.Query, h.m.ID()
+			c.begin(p)
+		}
+		h.unheard = false
+	}
+}
