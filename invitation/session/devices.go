@@ -134,10 +134,8 @@ func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Eff
 		}
 	}
 	for i := range words {
-		if w := &words[i]; w.Kind != invitation.NoWord {
-			in := Input{Kind: InWord, Device: d.name, Conn: d.conn, Word: w}
-			out = m.about(now, &in, out)
-		}
+		in := Input{Kind: InWord, Device: d.name, Conn: d.conn, Word: &words[i]}
+		out = m.about(now, &in, out)
 	}
 	return m.reportAll(now, out)
 }

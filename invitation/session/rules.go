@@ -170,6 +170,9 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 		if why := m.silenced(in); why != 0 {
 			return append(out, end(in.Conn, why))
 		}
+		if in.Call.Request == invitation.NoRequest || in.Call.Request >= invitation.Requests {
+			return m.answer(now, in, invitation.InvalidArgument, nil, out)
+		}
 		on, in.ID = callTopics[in.Call.Request], in.Call.ID
 		if in.Call.Request == invitation.Send {
 			in.ID = invitation.NewID(m.user, in.Device, in.Call.Key)
@@ -177,6 +180,9 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 	case InWord:
 		if why := m.silenced(in); why != 0 && !m.parting(in) {
 			return append(out, end(in.Conn, why))
+		}
+		if in.Word.Kind == invitation.NoWord || int(in.Word.Kind) >= len(wordTopics) {
+			return out
 		}
 		on, in.ID = wordTopics[in.Word.Kind], in.Word.ID
 	case InView:
