@@ -156,6 +156,9 @@ func (v *View) Notice(side Side, device Device, now Time) Notice {
 		return n
 	}
 	state, code, reason := v.Remote(device)
+	if state.Terminal() {
+		n.Remaining = 0
+	}
 	n.Peer, n.Remote, n.Code, n.Reason = v.Terms.Caller, state, uint8(code), reason
 	n.Content, n.ChannelID = v.Terms.Content, v.Terms.ChannelID
 	if device != v.Chosen {

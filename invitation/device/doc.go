@@ -8,9 +8,11 @@
 //  2. Make the request that Step asks for, with a fresh request id, and repeat it with the same
 //     request id until it is answered, over reconnects too. Give an answer that is an error to Step.
 //  3. Say the word that Step returns. Words need no repeating: the server asks again.
-//  4. Keep the machine of an ended invitation until Settled, or for the linger at most, and bring
+//  4. Some seconds after a resume, query the live invitations that no notice has come about, and Forget
+//     those that the server answers with an error for.
+//  5. Keep the machine of an ended invitation until Settled, or for the linger at most, and bring
 //     Word of every machine kept in the login of a reconnect.
-//  5. Fire the event that Step returns, once.
+//  6. Fire the event that Step returns, once.
 //
 // Both machines are total: every state and input has a cell in the package's tables. They are not
 // safe for concurrent use, and never fail: a call that breaks a rule gets a
