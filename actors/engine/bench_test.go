@@ -208,24 +208,14 @@ func BenchmarkChurnParts(b *testing.B) {
 	}
 }
 
-// owned is an owner of a timer for the wheel's benchmarks.
-type owned struct {
-	timer
-	fired func()
-}
-
-func (o *owned) expire() { o.fired() }
-
-func newTimers(n int, fired func()) []owned {
+func newTimers(n int) []owned {
 	timers := make([]owned, n)
 	for i := range timers {
-		timers[i].fired = fired
+		timers[i].fired = func() {}
 		timers[i].owner = &timers[i]
 	}
 	return timers
 }
-
-func never() bool { return false }
 
 const million = 1_000_000
 
@@ -233,7 +223,7 @@ const million = 1_000_000
 func BenchmarkWheel(b *testing.B) {
 	w := newWheel(NewClock(), defaultTick, never)
 	defer w.stop()
-	timers := newTimers(million, func() {})
+	timers := newTimers(million)
 	far := func(i int) invitation.Time {
 		return w.clock.Now().Add(time.Hour + time.Duration(i%60_000)*time.Millisecond)
 	}
@@ -324,4 +314,3 @@ func fireMillion(b *testing.B, spread time.Duration) {
 	b.ReportMetric(float64(worst.Load())/1e6, "worst-late-ms")
 	b.ReportMetric(float64(sys.Stats().Overflow), "overflow")
 }
-

@@ -12,11 +12,12 @@ type Clock interface {
 	Now() invitation.Time
 }
 
-// NewClock returns a clock that starts at 1 ns and runs on the process's monotonic clock, so a step
-// of the wall clock does not move it. Inside a synctest bubble it follows the bubble's time, if it was
-// made there.
-func NewClock() Clock { return monotonic{start: time.Now()} }
+// NewClock returns a clock that starts at 1 s and runs on the process's monotonic clock, so a step of
+// the wall clock does not move it. Made inside a synctest bubble it follows the bubble's time; 1 s is a
+// whole number of usual ticks, so that a deadline of whole ticks in a test is kept to the nanosecond.
+func NewClock() Clock { return monotonic{start: time.Now().Add(-time.Second)} }
 
 type monotonic struct{ start time.Time }
 
-func (c monotonic) Now() invitation.Time { return invitation.Time(time.Since(c.start)) + 1 }
+// Now implements Clock.
+func (c monotonic) Now() invitation.Time { return invitation.Time(time.Since(c.start)) }

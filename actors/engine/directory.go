@@ -80,8 +80,11 @@ type shard[K comparable] struct {
 	activated, left, retold, dropped, busy uint64
 }
 
-// NewDirectory returns an empty directory of sys.
+// NewDirectory returns an empty directory of sys. It panics without options.Activate.
 func NewDirectory[K comparable](sys *System, options DirectoryOptions[K]) *Directory[K] {
+	if options.Activate == nil {
+		panic("engine: DirectoryOptions.Activate is not set")
+	}
 	d := &Directory[K]{
 		sys: sys, activate: options.Activate, miss: options.Miss, hash: options.Hash,
 		mailbox: options.Mailbox, limit: int64(options.Limit),

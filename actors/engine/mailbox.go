@@ -119,11 +119,12 @@ func (m *mailbox) run() {
 }
 
 // step handles one message and reports whether there was one.
-func (m *mailbox) step() bool {
+func (m *mailbox) step() (did bool) {
 	var msg any
 	defer func() {
 		if reason := recover(); reason != nil {
 			m.invoker.EscalateFailure(reason, msg)
+			did = true
 		}
 	}()
 	if m.systemNext == nil {
