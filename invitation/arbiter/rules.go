@@ -33,7 +33,7 @@ func rejects(err invitation.CallError) rule {
 // rules is the machine: what each stage does with each kind of message.
 var rules = [invitation.Stages][invitation.MessageKinds]rule{
 	invitation.Offering: {
-		invitation.MsgStart:      repeats(start),
+		invitation.MsgStart:      stays(start),
 		invitation.MsgCancel:     moves(cancel, invitation.Ended),
 		invitation.MsgConfirm:    ignored, // nothing was accepted here
 		invitation.MsgCallerDone: moves(callerQuit, invitation.Ended),
@@ -107,6 +107,19 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgTick:       stays(tick),
 		invitation.MsgResend:     stays(resend),
 	},
+}
+
+// Table returns the verdicts of the table, for the documentation.
+func Table() table.Table {
+	t := table.New(invitation.Stages, invitation.MessageKinds,
+		func(s int) string { return invitation.Stage(s).String() },
+		func(k int) string { return invitation.MessageKind(k).String() })
+	for s, row := range rules {
+		for k, r := range row {
+			t.Verdicts[s][k] = r.verdict
+		}
+	}
+	return t
 }
 
 // Edges returns the moves of the table, for the state diagram.

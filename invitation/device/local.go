@@ -139,7 +139,7 @@ var localTable = func() (t [invitation.LocalStates][LocalInputs]localRule) {
 	}
 	t[invitation.LocalIdle] = [LocalInputs]localRule{
 		LocalSend:     {table.Move, nil, localSend},
-		LocalCancel:   {table.Reject, nil, localCancelIdle},
+		LocalCancel:   {table.Move, nil, localCancelIdle},
 		LocalNoticed:  {table.Move, []invitation.LocalState{sent, received}, localNoticed},
 		LocalAsked:    {table.Move, []invitation.LocalState{received}, localAsked},
 		LocalToldEnd:  {table.Move, ends, localToldEnd},
@@ -292,6 +292,19 @@ func (l *Local) fail(code invitation.LocalError, reason invitation.Reason) Outpu
 	l.state, l.code, l.reason = invitation.LocalFailure, code, reason
 	l.sending, l.settled = false, true
 	return Output{Event: Failed}
+}
+
+// LocalTable returns the verdicts of the table, for the documentation.
+func LocalTable() table.Table {
+	t := table.New(invitation.LocalStates, LocalInputs,
+		func(s int) string { return invitation.LocalState(s).String() },
+		func(in int) string { return LocalInput(in).String() })
+	for s, row := range localTable {
+		for in, rule := range row {
+			t.Verdicts[s][in] = rule.verdict
+		}
+	}
+	return t
 }
 
 // LocalEdges returns the moves of the table, for the state diagram.

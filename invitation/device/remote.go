@@ -137,9 +137,9 @@ var remoteTable = func() (t [invitation.RemoteStates][RemoteInputs]remoteRule) {
 		RemoteAccept:        {table.Reject, nil, remoteReject(invitation.NotFound)},
 		RemoteRefuse:        {table.Reject, nil, remoteReject(invitation.NotFound)},
 		RemoteOffered:       {table.Move, states{received}, remoteOffered},
-		RemoteToldAccepting: {table.Ignore, nil, remoteNeverShown},
-		RemoteCommitted:     {table.Ignore, nil, remoteNeverShown},
-		RemoteToldEnd:       {table.Ignore, nil, remoteNeverShown},
+		RemoteToldAccepting: {table.Repeat, nil, remoteNeverShown},
+		RemoteCommitted:     {table.Repeat, nil, remoteNeverShown},
+		RemoteToldEnd:       {table.Repeat, nil, remoteNeverShown},
 		RemoteRejected:      {table.Ignore, nil, remoteIgnore},
 		RemoteForget:        {table.Ignore, nil, remoteIgnore},
 	}
@@ -274,6 +274,19 @@ func (r *Remote) fail() Output {
 	r.state, r.code, r.reason = invitation.RemoteFailure, invitation.RemoteExpire, invitation.OutcomeForgotten
 	r.settled = true
 	return Output{Event: Failed}
+}
+
+// RemoteTable returns the verdicts of the table, for the documentation.
+func RemoteTable() table.Table {
+	t := table.New(invitation.RemoteStates, RemoteInputs,
+		func(s int) string { return invitation.RemoteState(s).String() },
+		func(in int) string { return RemoteInput(in).String() })
+	for s, row := range remoteTable {
+		for in, rule := range row {
+			t.Verdicts[s][in] = rule.verdict
+		}
+	}
+	return t
 }
 
 // RemoteEdges returns the moves of the table, for the state diagram.

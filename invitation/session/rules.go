@@ -153,6 +153,19 @@ var rules = [standings][topics]rule{
 	},
 }
 
+// Table returns the verdicts of the table, for the documentation.
+func Table() table.Table {
+	t := table.New(standings, topics,
+		func(s int) string { return standingNames[s] },
+		func(on int) string { return topicNames[on] })
+	for s, row := range rules {
+		for on, r := range row {
+			t.Verdicts[s][on] = r.verdict
+		}
+	}
+	return t
+}
+
 var callTopics = [invitation.Requests]topic{
 	invitation.Send: onSend, invitation.Cancel: onCancel, invitation.Accept: onAccept,
 	invitation.Refuse: onRefuse, invitation.Query: onQuery,

@@ -59,3 +59,40 @@ func Mermaid(initial string, edges []Edge, final func(state string) bool) string
 	}
 	return b.String()
 }
+
+// Table is what a machine does with each input in each state.
+type Table struct {
+	States, Inputs []string
+	Verdicts       [][]Verdict // by state, then input
+}
+
+// New returns a table of holes with the names that state and input give.
+func New(states, inputs int, state, input func(int) string) Table {
+	var t Table
+	for s := range states {
+		t.States = append(t.States, state(s))
+		t.Verdicts = append(t.Verdicts, make([]Verdict, inputs))
+	}
+	for i := range inputs {
+		t.Inputs = append(t.Inputs, input(i))
+	}
+	return t
+}
+
+// Markdown draws a table with a row for each input and a column for each state.
+func (t Table) Markdown() string {
+	var b strings.Builder
+	b.WriteString("| |")
+	for _, s := range t.States {
+		b.WriteString(" " + s + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(t.States)) + "\n")
+	for i, input := range t.Inputs {
+		b.WriteString("| " + input + " |")
+		for s := range t.States {
+			b.WriteString(" " + t.Verdicts[s][i].String() + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
