@@ -72,7 +72,7 @@ const (
 	InReply   InputKind = 6 // an arbiter answers: Reply
 	InUnknown InputKind = 7 // there is no arbiter of ID
 	InTick    InputKind = 8 // the deadline is due
-	InResend  InputKind = 9 // repeat the questions that are unanswered now
+	InResend  InputKind = 9 // repeat the questions that are unanswered now; with ID, ask about that one too
 )
 
 // InputKinds is the number of kinds of input.
@@ -212,6 +212,16 @@ func (m *Machine) Live() (outgoing, incoming int) {
 	return m.live[invitation.Caller], m.live[invitation.Callee]
 }
 
+// Knows returns the stage that an invitation had by the last word of its arbiter, and whether the
+// session knows it: live, or lingering.
+func (m *Machine) Knows(id invitation.ID) (invitation.Stage, bool) {
+	e := m.entries[id]
+	if e == nil {
+		return invitation.Ended, false
+	}
+	return e.view.Stage, true
+}
+
 // Step takes one input at now and appends what is to be done to out.
 func (m *Machine) Step(now Time, in *Input, out []Effect) []Effect {
 	switch in.Kind {
@@ -224,7 +234,7 @@ func (m *Machine) Step(now Time, in *Input, out []Effect) []Effect {
 	case InTick:
 		return m.tick(now, out)
 	case InResend:
-		return m.ask(now, true, out)
+		return m.ask(now, true, in.ID, out)
 	default:
 		out = m.about(now, in, out)
 	}
@@ -244,7 +254,7 @@ func (m *Machine) idle(now Time) {
 
 func (m *Machine) tick(now Time, out []Effect) []Effect {
 	if m.sweepAt != 0 && m.sweepAt <= now {
-		out = m.ask(now, false, out)
+		out = m.ask(now, false, invitation.ID{}, out)
 	}
 	if m.leaveAt != 0 && m.leaveAt <= now {
 		m.leaveAt = 0
@@ -253,11 +263,13 @@ func (m *Machine) tick(now Time, out []Effect) []Effect {
 	return out
 }
 
-// ask puts the questions that are due, or with all, every question that is unanswered.
-func (m *Machine) ask(now Time, all bool, out []Effect) []Effect {
+// ask puts the questions that are due; with all, every question that is unanswered, and one about
+// the invitation named.
+func (m *Machine) ask(now Time, all bool, named invitation.ID, out []Effect) []Effect {
 	m.sweepAt = 0
 	for _, e := range m.sorted() {
-		if (all && (e.asking || !e.answered && e.side == invitation.Caller)) || (e.askAt != 0 && e.askAt <= now) {
+		unanswered := e.asking || !e.answered && e.side == invitation.Caller || e.view.Terms.ID == named
+		if all && unanswered || e.askAt != 0 && e.askAt <= now {
 			out = append(out, m.report(e, true))
 			m.expect(e, now.Add(askAgain))
 		}
