@@ -134,49 +134,6 @@ func (c *Client) flush(a *attachment) {
 	a.flushing = false
 }
 
-// Login logs in and returns when the node has taken the login. While the node says that it is too
-// busy or stopping, Login tries again. Any other failure of the first connection is returned: an
-// error of the network, or one that wraps an [invitation.End], such as EndUnauthorized. After a Login
-// that succeeded the client reconnects by itself, until the session ends.
-func (c *Client) Login(ctx context.Context) error {
-	if !c.options.User.Valid() || !c.options.Device.Valid() {
-		return fmt.Errorf("client: user %q, device %q: %w", c.options.User, c.options.Device, invitation.EndBadLogin)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	c.mu.Lock()
-	switch {
-	case c.phase == closed:
-		c.release()
-		return ErrClosed
-	case c.phase != idle:
-		c.release()
-		return ErrLoggedIn
-	}
-	c.phase, c.stop, c.failures = connecting, stop, 0
-	c.release()
-	for {
-		err := c.connect(ctx)
-		if err == nil {
-			return nil
-		}
-		end, told := endOf(err)
-		if told && end.End.Reconnect() && wait(ctx, c.backoff(end)) == nil {
-			continue
-		}
-		c.mu.Lock()
-		defer c.release()
-		if c.phase == closed {
-			return ErrClosed
-		}
-		c.phase, c.stop = idle, nil
-		if errors.Is(err, context.Canceled) || ctx.Err() != nil {
-			return fmt.Errorf("client: log in: %w", errors.Join(context.Cause(ctx), err))
-		}
-		return fmt.Errorf("client: log in: %w", err)
-	}
-}
-
 // connect makes one attempt to connect and log in. When it returns nil, the Welcome has come.
 func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.options.DialTimeout)
@@ -257,8 +214,7 @@ func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
 		for h := c.live.first; h != nil; h = h.next {
 			h.unheard = true
 		}
-		c.auditAt = c.now() + auditAfter
-		c.need(c.auditAt)
+		c.auditSoon()
 	}
 	c.tellProgress()
 }

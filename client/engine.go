@@ -218,8 +218,17 @@ func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 	if n := a.Notice; n != nil && n.Side == h.side && n.ID == h.m.ID() {
 		c.step(h, n)
 	}
-	if code != invitation.OK {
+	over := code == invitation.AlreadyEnd || code == invitation.NotFound
+	switch {
+	case p.call.Request == invitation.Query && over && h.in == &c.live:
+		c.act(h, h.m.Forget()) // the ending was told to nobody
+	case p.call.Request == invitation.Query:
+	case code != invitation.OK:
 		c.act(h, h.m.Rejected(code))
+	}
+	if over && h.in == &c.live { // the ending follows; if not, it was told to nobody
+		h.unheard = true
+		c.auditSoon()
 	}
 	err, awaited := callError(code, a.RetryAfter), p.waiters != nil
 	c.resolve(p, err)

@@ -44,7 +44,8 @@ type half struct {
 	endedAt    time.Duration
 	known      bool // it was registered by its id
 	own        bool // it was the client itself that ended it, not the node
-	unheard    bool // nothing was told of it since the reconnect
+	unheard    bool // the node owes word of it
+	anew       bool // it rang when the session ended: another login may show it anew
 }
 
 func (h *half) terminal() bool {
@@ -163,7 +164,9 @@ func (c *Client) forget(h *half) {
 		return
 	}
 	delete(c.byID, id)
-	c.memory.add(h.m.Word())
+	if !h.anew {
+		c.memory.add(h.m.Word())
+	}
 }
 
 // words returns what a login brings: the word of each invitation that is kept and has one.
@@ -203,7 +206,11 @@ func forgotten(h *half) device.Output { return h.m.Forget() }
 // abandonedBy ends an invitation of a session that is over: the node cancels what was not confirmed.
 func abandonedBy(reason invitation.Reason) func(*half) device.Output {
 	return func(h *half) device.Output {
-		if h.local == nil || h.local.machine.Confirmed() != "" {
+		if h.remote != nil {
+			h.anew = h.remote.machine.State() == invitation.RemoteInvitationReceived
+			return h.m.Forget()
+		}
+		if h.local.machine.Confirmed() != "" {
 			return h.m.Forget()
 		}
 		return h.m.Notice(&invitation.Notice{

@@ -114,8 +114,12 @@ func (c *Client) observeViolation(h *half, v Violation, n *invitation.Notice) {
 	}
 }
 
-// violation judges a notice before the machine takes it.
+// violation judges a notice before the machine takes it. What the client has ended by itself the node
+// may well see otherwise, and a node may always forget.
 func (h *half) violation(n *invitation.Notice) Violation {
+	if h.own || n.Settled && n.Reason == invitation.OutcomeForgotten {
+		return NoViolation
+	}
 	if h.side == invitation.Caller {
 		return h.local.violation(n)
 	}
@@ -125,8 +129,6 @@ func (h *half) violation(n *invitation.Notice) Violation {
 func (l *LocalInvitation) violation(n *invitation.Notice) Violation {
 	state := l.machine.State()
 	switch {
-	case l.own:
-		return NoViolation
 	case state.Terminal() && !n.Local.Terminal():
 		return BackwardState
 	case state.Terminal() && n.Local != state:
@@ -144,8 +146,6 @@ func (l *LocalInvitation) violation(n *invitation.Notice) Violation {
 func (r *RemoteInvitation) violation(n *invitation.Notice) Violation {
 	state := r.machine.State()
 	switch {
-	case r.own:
-		return NoViolation
 	case state.Terminal() && !n.Remote.Terminal() && n.Remote != invitation.RemoteAcceptSentToLocal:
 		return OfferAfterEnd
 	case state.Terminal() && !n.Remote.Terminal():

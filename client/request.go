@@ -200,8 +200,7 @@ func (c *Client) need(at time.Duration) {
 	c.timer.Reset(d)
 }
 
-// sweep does what is due: it repeats requests, asks for invitations that nothing was told of after a
-// reconnect, and gives up on a node that has been away for longer than the linger.
+// sweep does what is due: it repeats requests, asks for invitations that nothing was told of, and gives up on a node that has been away for longer than the linger.
 func (c *Client) sweep() {
 	c.mu.Lock()
 	defer c.release()
@@ -241,11 +240,19 @@ func (c *Client) sweepPending(now time.Duration) {
 	}
 }
 
-// auditAfter is how long after a reconnect the client asks for live invitations that nothing was
-// told of.
+// auditAfter is how long the client waits for what the node has to tell it of a live invitation, after
+// a reconnect or an ALREADY_END, before it asks.
 const auditAfter = 2 * time.Second
 
-// audit asks for the live invitations that nothing was told of since the reconnect: the node may
+// auditSoon sees that the invitations that are marked unheard are asked for.
+func (c *Client) auditSoon() {
+	if c.auditAt == 0 {
+		c.auditAt = c.now() + auditAfter
+		c.need(c.auditAt)
+	}
+}
+
+// audit asks for the live invitations that the node should have told something of and has not: it may
 // have lost them, and then nobody else ends them.
 func (c *Client) audit() {
 	c.auditAt = 0

@@ -1,0 +1,182 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Login logs in and returns when the node has taken the login. While the node says that it is too
+// busy or stopping, Login tries again. Any other failure of the first connection is returned: an
+// error of the network, or one that wraps an [invitation.End], such as EndUnauthorized. After a Login
+// that succeeded the client reconnects by itself, until the session ends.
+func (c *Client) Login(ctx context.Context) error {
+	if !c.options.User.Valid() || !c.options.Device.Valid() {
+		return fmt.Errorf("client: user %q, device %q: %w", c.options.User, c.options.Device, invitation.EndBadLogin)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	c.mu.Lock()
+	switch {
+	case c.phase == closed:
+		c.release()
+		return ErrClosed
+	case c.phase != idle:
+		c.release()
+		return ErrLoggedIn
+	}
+	c.phase, c.stop, c.failures = connecting, stop, 0
+	c.release()
+	for {
+		err := c.connect(ctx)
+		if err == nil {
+			return nil
+		}
+		end, told := endOf(err)
+		if told && end.End.Reconnect() && wait(ctx, c.backoff(end)) == nil {
+			continue
+		}
+		c.mu.Lock()
+		defer c.release()
+		if c.phase == closed {
+			return ErrClosed
+		}
+		c.phase, c.stop = idle, nil
+		if errors.Is(err, context.Canceled) || ctx.Err() != nil {
+			return fmt.Errorf("client: log in: %w", errors.Join(context.Cause(ctx), err))
+		}
+		return fmt.Errorf("client: log in: %w", err)
+	}
+}
+
+func (c *Client) sessionError() error {
+	switch {
+	case c.phase == closed:
+		return ErrClosed
+	case c.phase == idle || c.phase == connecting || c.leaving:
+		return ErrNotLoggedIn
+	}
+	return nil
+}
+
+// Logout ends the session: the node cancels what this device has sent and not confirmed
+// (CALLER_LOGGED_OUT), and every invitation that is live here gets its terminal event. It waits until
+// invitations that this device has confirmed are decided, then for the node. When ctx ends first, the
+// session is ended on this side alone; the node notices after the grace. The client may Login again.
+func (c *Client) Logout(ctx context.Context) error {
+	c.mu.Lock()
+	if err := c.sessionError(); err != nil {
+		c.release()
+		return err
+	}
+	c.leaving = true
+	for c.leaving {
+		if c.phase == online && !c.logoutSaid && !c.undecided() {
+			c.logoutSaid = true
+			c.say(invitation.Up{Logout: true})
+		}
+		if c.progress == nil {
+			c.progress = make(chan struct{})
+		}
+		progress := c.progress
+		c.release()
+		select {
+		case <-progress:
+			c.mu.Lock()
+		case <-ctx.Done():
+			c.mu.Lock()
+			if c.leaving {
+				c.finish(invitation.EndLoggedOut)
+				c.release()
+				return fmt.Errorf("client: stopped waiting for the logout: %w", context.Cause(ctx))
+			}
+		}
+	}
+	defer c.release()
+	if c.phase == closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// undecided tells whether there is an invitation that this device has confirmed and that has not
+// ended.
+func (c *Client) undecided() bool {
+	for h := c.live.first; h != nil; h = h.next {
+		if h.local != nil && h.local.machine.Confirmed() != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) tellProgress() {
+	if c.progress != nil {
+		close(c.progress)
+		c.progress = nil
+	}
+}
+
+// Close ends the client without a logout, as the end of a program does: the node takes it for a
+// device that has lost its connection. Nothing is fired any more: invitations that are live here get
+// no terminal event, their Wait and every method that waits return [ErrClosed]. Close may be called
+// more than once, and from callbacks; it does not wait for a callback that is running.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.release()
+	if c.phase == closed {
+		return nil
+	}
+	for _, p := range c.sorted() {
+		c.resolve(p, ErrClosed)
+	}
+	for h := c.live.first; h != nil; h = h.next {
+		if h.local != nil && h.local.cancel != nil {
+			c.resolve(h.local.cancel, ErrClosed)
+		}
+	}
+	c.detach()
+	c.phase, c.leaving = closed, false
+	c.events = nil
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	close(c.closed)
+	if c.channel != nil && !c.delivering {
+		close(c.channel)
+	}
+	c.tellProgress()
+	return nil
+}
+
+// detach drops the connection, and whoever makes a new one.
+func (c *Client) detach() {
+	if a := c.attached; a != nil {
+		c.drop(a)
+		a.fail(ErrClosed)
+	}
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+}
+
+// finish ends the session for good, for a cause that is an [invitation.End].
+func (c *Client) finish(cause error) {
+	reason := invitation.CallerGone
+	if errors.Is(cause, invitation.EndLoggedOut) || errors.Is(cause, invitation.EndRemoteLogin) {
+		reason = invitation.CallerLoggedOut
+	}
+	c.detach()
+	c.phase, c.leaving, c.logoutSaid, c.resume = idle, false, false, false
+	c.forgetAt, c.auditAt = 0, 0
+	over := fmt.Errorf("%w: the session is over: %w", ErrNotLoggedIn, cause)
+	c.endAll(over, abandonedBy(reason))
+	for _, p := range c.sorted() { // those about invitations that had ended before
+		c.resolve(p, over)
+	}
+	c.emitSession(SessionEnded, cause)
+	c.tellProgress()
+}
