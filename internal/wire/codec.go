@@ -74,7 +74,7 @@ func (c Codec) String() string {
 
 // ErrBadFrame is wrapped by the error of a frame that is not of the protocol. The text after it says
 // what is wrong, in at most 200 bytes of UTF-8, and may be shown to the peer.
-var ErrBadFrame = errors.New("bad frame")
+var ErrBadFrame = errors.New("not of the protocol")
 
 // ErrUnknownFrame is returned by [DecodeDown] for a frame that a newer node may send and that this
 // version does not know. A client ignores it.

@@ -12,18 +12,21 @@ import (
 
 var sources = filepath.Join("..", "..", "invitation")
 
-// TestPageIsCurrent compares docs/codes.md with what would be written.
-func TestPageIsCurrent(t *testing.T) {
-	want, err := render(sources)
+// TestDocumentsAreCurrent compares the documents with what would be written.
+func TestDocumentsAreCurrent(t *testing.T) {
+	root := filepath.Join("..", "..")
+	documents, err := render(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(filepath.Join("..", "..", "docs", "codes.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("docs/codes.md is not what package invitation says; run `go generate ./internal/codesdoc`")
+	for name, want := range documents {
+		got, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the code says; run `go generate ./internal/docgen`", name)
+		}
 	}
 }
 
@@ -61,7 +64,7 @@ func TestTablesAreComplete(t *testing.T) {
 
 // TestMissingConstant shows that a number without a constant is an error and not an empty cell.
 func TestMissingConstant(t *testing.T) {
-	if _, err := render(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no constant") {
+	if _, err := codesPage(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no constant") {
 		t.Errorf("got %v", err)
 	}
 }

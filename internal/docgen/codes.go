@@ -24,7 +24,7 @@ var meanings = [invitation.Reasons]string{
 	invitation.OutcomeForgotten:   "the server no longer knows how it ended",
 }
 
-const intro = `<!-- Generated from package invitation by internal/codesdoc. Do not edit: run "go generate ./internal/codesdoc". -->
+const intro = `<!-- Generated from package invitation by internal/docgen. Do not edit: run "go generate ./internal/docgen". -->
 
 # Codes
 
@@ -33,8 +33,8 @@ know by its range or kind. What each state and code means for the application is
 travel in [protocol.md](protocol.md).
 `
 
-// render returns the page, from the sources of package invitation in folder.
-func render(folder string) ([]byte, error) {
+// codesPage returns the page, from the sources of package invitation in folder.
+func codesPage(folder string) ([]byte, error) {
 	named, err := constants(folder)
 	if err != nil {
 		return nil, err
