@@ -67,7 +67,8 @@ type Observation struct {
 	Remote *RemoteInvitation
 	Peer   invitation.User
 
-	// The invitation's state after the step, as its methods tell it.
+	// The invitation's state, as its methods tell it: when the step began for StepNoticed, StepAnswered
+	// and StepViolation, else when it was done.
 	LocalState  invitation.LocalState
 	LocalCode   invitation.LocalError
 	RemoteState invitation.RemoteState
