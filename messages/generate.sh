@@ -2,25 +2,28 @@
 # messages/generate.sh: checks the schemas and generates the Go code. `go generate ./messages` runs it.
 #
 #  1. lints the schemas by the rules of buf.yaml;
-#  2. compares the client protocol with testdata/client.binpb, the image of all that was ever part of it,
-#     and refuses a change that would break a client in the field, on the wire or in JSON;
-#  3. generates clientpb;
-#  4. writes the image anew, with what was added.
+#  2. compares each protocol with its image, testdata/client.binpb and testdata/peer.binpb, which holds all that
+#     was ever part of it, and refuses a change that would break a client in the field, or a node of the
+#     version before;
+#  3. generates clientpb and peerpb;
+#  4. writes the images anew, with what was added.
 #
-# So the image only grows. Before a first release a break may be wanted: remove the image, then run this.
+# So the images only grow. Before a first release a break may be wanted: remove the image, then run this.
 # buf is pinned in tools/go.mod and built once (scripts/tool); the plugin is built from the version of
 # google.golang.org/protobuf that go.mod requires. Nothing is fetched at run time but Go modules.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-image=messages/testdata/client.binpb
-new=$(mktemp --suffix=.binpb)
-trap 'rm -f "$new"' EXIT
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
 
 scripts/tool buf lint messages
-scripts/tool buf build messages --path messages/proto/ringfleet/client --exclude-source-info -o "$new"
-if [ -f "$image" ]; then
-  scripts/tool buf breaking "$new" --against "$image" --config messages/buf.yaml
-fi
+for protocol in client peer; do
+  image=messages/testdata/$protocol.binpb
+  scripts/tool buf build messages --path "messages/proto/ringfleet/$protocol" --exclude-source-info -o "$new/$protocol.binpb"
+  if [ -f "$image" ]; then
+    scripts/tool buf breaking "$new/$protocol.binpb" --against "$image" --config messages/buf.yaml
+  fi
+done
 scripts/tool buf generate messages --template messages/buf.gen.yaml
-cat "$new" >"$image" # not cp: mktemp made the file for its owner only
+cp "$new/client.binpb" "$new/peer.binpb" messages/testdata/

@@ -1,0 +1,158 @@
+package peerwire_test
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/internal/peerwire"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// now is the time at which samples are encoded and decoded.
+const now = invitation.Time(90 * time.Second)
+
+func codecAt(t invitation.Time) peerwire.Codec {
+	return peerwire.Codec{Now: func() invitation.Time { return t }}
+}
+
+// sample is a message of some kind.
+type sample struct {
+	kind    cluster.Kind
+	payload any
+}
+
+var (
+	sampleID = invitation.NewID("alice", "phone", "f0e1d2c3b4a5968778695a4b3c2d1e0f")
+	otherID  = invitation.NewID("carol", "web", "k")
+
+	sampleTimers = invitation.Timers{
+		NoResponse: 30 * time.Second, Expire: time.Minute, AcceptWindow: 15 * time.Second, Grace: 1_500 * time.Millisecond,
+		Linger: 5 * time.Minute,
+	}
+	sampleTerms = &invitation.Terms{
+		ID: sampleID, Caller: "alice", Device: "phone", Callee: "bob", Content: "dinner?\n\"晚饭\"", ChannelID: "房间-7",
+		Timers: sampleTimers,
+	}
+	sampleConn = session.Conn{Node: "node-2", Number: 1<<63 + 7}
+
+	words = []invitation.Word{
+		{ID: sampleID, Side: invitation.Callee, Kind: invitation.WordSeen},
+		{ID: otherID, Side: invitation.Caller, Kind: invitation.WordConfirmed, Named: "tablet"},
+		{ID: otherID, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalCanceled},
+		{ID: sampleID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted},
+	}
+	sampleView = &invitation.View{
+		Terms: sampleTerms, Version: 3, Stage: invitation.Accepting, Chosen: "tablet", Response: "好", Permit: 5,
+		Deadline: now.Add(14_999_999 * time.Microsecond),
+	}
+	endedView = &invitation.View{
+		Terms: sampleTerms, Version: 9, Stage: invitation.Ended, Outcome: invitation.Canceled,
+		Reason: invitation.CallerLoggedOut, Verdict: true, Settled: true, Deadline: now.Add(-time.Second),
+	}
+	foreverView = &invitation.View{
+		Terms: &invitation.Terms{ID: otherID, Caller: "carol", Device: "web", Callee: "bob"}, Version: 1,
+	}
+	sampleNotice = &invitation.Notice{
+		ID: sampleID, Side: invitation.Caller, Peer: "bob", Response: "好", Local: invitation.LocalReceivedByRemote,
+		Confirm: "tablet", Verdict: true, Settled: true, Remaining: 14_999 * time.Millisecond,
+	}
+	failedNotice = &invitation.Notice{
+		ID: sampleID, Side: invitation.Callee, Peer: "alice", Content: "dinner?", ChannelID: "房间-7",
+		Remote: invitation.RemoteFailure, Code: uint8(invitation.RemoteAcceptFailure), Reason: invitation.AcceptNotConfirmed,
+	}
+)
+
+func in(i session.Input) sample {
+	return sample{peerwire.KindSession, &i}
+}
+
+func fromDevice(i session.Input) sample {
+	i.Conn = sampleConn
+	if i.Kind != session.InAttach {
+		i.Device = "phone"
+	}
+	return in(i)
+}
+
+func to(m invitation.Message) sample {
+	m.ID = sampleID
+	return sample{peerwire.KindArbiter, &m}
+}
+
+func down(d invitation.Down) sample {
+	return sample{peerwire.KindDevice, &peerwire.Delivery{Conn: 1<<63 + 7, Down: d}}
+}
+
+// samples has each kind of message at least once, and each field set at least once.
+var samples = map[string]sample{
+	"session_attach": fromDevice(session.Input{Kind: session.InAttach, Login: &invitation.Login{
+		User: "alice", Device: "phone", Resume: true, Stamp: 1 << 60, Words: words,
+	}}),
+	"session_attach_plain": fromDevice(session.Input{
+		Kind: session.InAttach, Login: &invitation.Login{User: "alice", Device: "phone"},
+	}),
+	"session_detach": fromDevice(session.Input{Kind: session.InDetach}),
+	"session_logout": fromDevice(session.Input{Kind: session.InLogout}),
+	"session_call_send": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
+		Request: invitation.Send, RequestID: 1 << 61, Key: "f0e1d2c3", Callee: "bob", Content: "dinner?", ChannelID: "房间-7",
+		Timers: sampleTimers,
+	}}),
+	"session_call_not_utf8": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
+		Request: invitation.Send, RequestID: 1, Key: "\xff", Callee: "b\xff", Content: "\xc0\x80", ChannelID: "\xfe",
+	}}),
+	"session_call_accept": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
+		Request: invitation.Accept, RequestID: 3, ID: sampleID, Response: "好",
+	}}),
+	"session_word_seen":        fromDevice(session.Input{Kind: session.InWord, Word: &words[0]}),
+	"session_word_confirmed":   fromDevice(session.Input{Kind: session.InWord, Word: &words[1]}),
+	"session_word_local_done":  fromDevice(session.Input{Kind: session.InWord, Word: &words[2]}),
+	"session_word_remote_done": fromDevice(session.Input{Kind: session.InWord, Word: &words[3]}),
+	"session_view":             in(session.Input{Kind: session.InView, View: sampleView}),
+	"session_view_ended":       in(session.Input{Kind: session.InView, View: endedView}),
+	"session_view_forever":     in(session.Input{Kind: session.InView, View: foreverView}),
+	"session_reply": in(session.Input{Kind: session.InReply, Reply: &invitation.Reply{
+		ID: sampleID, Device: "phone", Request: invitation.Cancel, RequestID: 4, Error: invitation.AlreadyEnd, View: endedView,
+	}}),
+	"session_reply_plain": in(session.Input{Kind: session.InReply, Reply: &invitation.Reply{
+		ID: sampleID, Device: "phone", Request: invitation.Refuse, RequestID: 4,
+	}}),
+	"session_unknown": in(session.Input{Kind: session.InUnknown, ID: sampleID}),
+
+	"arbiter_start": to(invitation.Message{
+		Kind: invitation.MsgStart, User: "alice", Device: "phone", RequestID: 1 << 61, Terms: sampleTerms, Online: true,
+		Connected: true,
+	}),
+	"arbiter_cancel": to(invitation.Message{
+		Kind: invitation.MsgCancel, User: "alice", Device: "phone", RequestID: 2, Reason: invitation.CallerLoggedOut,
+	}),
+	"arbiter_confirm":     to(invitation.Message{Kind: invitation.MsgConfirm, User: "alice", Device: "phone", Named: "tablet"}),
+	"arbiter_caller_done": to(invitation.Message{Kind: invitation.MsgCallerDone, User: "alice", Device: "phone", Local: invitation.LocalFailure}),
+	"arbiter_caller":      to(invitation.Message{Kind: invitation.MsgCaller, User: "alice", Online: true, Ask: true}),
+	"arbiter_seen":        to(invitation.Message{Kind: invitation.MsgSeen, User: "bob", Device: "tablet"}),
+	"arbiter_accept": to(invitation.Message{
+		Kind: invitation.MsgAccept, User: "bob", Device: "tablet", RequestID: 3, Response: "好",
+	}),
+	"arbiter_refuse_not_utf8": to(invitation.Message{
+		Kind: invitation.MsgRefuse, User: "bob", Device: "tablet", RequestID: 3, Response: "\xff",
+	}),
+	"arbiter_callee_done": to(invitation.Message{
+		Kind: invitation.MsgCalleeDone, User: "bob", Device: "tablet", Remote: invitation.RemoteAccepted, Concluded: true,
+	}),
+	"arbiter_callee": to(invitation.Message{
+		Kind: invitation.MsgCallee, User: "bob", Online: true, Connected: true, Chosen: "tablet", Full: true, Ask: true, Permit: 9,
+	}),
+
+	"device_welcome": down(invitation.Down{Welcome: &invitation.Welcome{Stamp: 1 << 60}}),
+	"device_answer": down(invitation.Down{Answer: &invitation.Answer{
+		Request: invitation.Send, RequestID: 5, ID: sampleID, Notice: sampleNotice,
+	}}),
+	"device_answer_error": down(invitation.Down{Answer: &invitation.Answer{
+		Request: invitation.Send, RequestID: 5, Error: invitation.LimitExceeded, RetryAfter: 1_500 * time.Millisecond,
+	}}),
+	"device_notice":        down(invitation.Down{Notice: sampleNotice}),
+	"device_notice_failed": down(invitation.Down{Notice: failedNotice}),
+	"device_ending": down(invitation.Down{Ending: &invitation.Ending{
+		End: invitation.EndRemoteLogin, RetryAfter: 5 * time.Second,
+	}}),
+}
