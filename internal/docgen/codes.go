@@ -40,13 +40,13 @@ func codesPage(folder string) ([]byte, error) {
 		return nil, err
 	}
 	p := &page{named: named}
-	p.Buffer.WriteString(intro)
+	p.WriteString(intro)
 	p.callErrors()
 	p.ends()
 	p.states()
 	p.failures()
 	p.reasons()
-	return p.Buffer.Bytes(), p.err
+	return p.Bytes(), p.err
 }
 
 // page is the page as far as it is written.

@@ -35,12 +35,12 @@ func fillStories(text []byte) ([]byte, error) {
 			if s.name != name {
 				continue
 			}
-			body, err := draw(s)
+			body := draw(s)
 			if kind == "frames" {
-				body, err = transcribe(s)
-			}
-			if err != nil {
-				failed = fmt.Errorf("story %s: %w", name, err)
+				var err error
+				if body, err = transcribe(s); err != nil {
+					failed = fmt.Errorf("story %s: %w", name, err)
+				}
 			}
 			return fmt.Appendf(nil, "<!-- %s %s -->\n%s<!-- end -->", kind, name, body)
 		}
@@ -65,7 +65,7 @@ func play(s story) []scene {
 }
 
 // draw draws a story as a mermaid sequence diagram, without the logins it begins with.
-func draw(s story) (string, error) {
+func draw(s story) string {
 	scenes := play(s)
 	var b strings.Builder
 	b.WriteString("```mermaid\nsequenceDiagram\n")
@@ -102,7 +102,7 @@ func draw(s story) (string, error) {
 		}
 	}
 	b.WriteString("```\n")
-	return b.String(), nil
+	return b.String()
 }
 
 func upLabel(f wire.ClientFrame) string {

@@ -88,10 +88,11 @@ func (p *phone) lose() {
 	p.w.settle()
 }
 
-func (p *phone) send(callee invitation.User) {
+// sendToBob sends the one invitation of a story.
+func (p *phone) sendToBob() {
 	p.local = new(device.Local)
 	out, _ := p.local.Send()
-	p.act(out, &invitation.Call{Key: "k1", Callee: callee, Content: "dinner?"})
+	p.act(out, &invitation.Call{Key: "k1", Callee: "bob", Content: "dinner?"})
 }
 
 func (p *phone) cancel() {
@@ -140,6 +141,7 @@ func (p *phone) act(out device.Output, call *invitation.Call) {
 		call.ID = p.local.ID()
 	case invitation.Accept, invitation.Refuse:
 		call.ID = p.remote.ID()
+	default: // a send has no id
 	}
 	p.unanswered = append(p.unanswered, call)
 	p.say(wire.ClientFrame{Up: invitation.Up{Call: call}})
@@ -156,6 +158,7 @@ func (p *phone) event(e device.Event) string {
 			details = append(details, p.local.Response())
 		case device.Failed:
 			details = append(details, p.local.Code().String())
+		default: // carries no more than the reason
 		}
 		details = append(details, p.local.Reason().String())
 	} else {

@@ -26,7 +26,7 @@ func meet(w *world) cast {
 // ring plays the begin of most stories.
 func ring(w *world) cast {
 	c := meet(w)
-	c.alice.send("bob")
+	c.alice.sendToBob()
 	w.settle()
 	return c
 }
@@ -45,7 +45,7 @@ var stories = []story{
 	{"cancel-before", session.Single, func(w *world) {
 		alice := w.phone("alice", "phone")
 		alice.login()
-		alice.send("bob")
+		alice.sendToBob()
 		w.pass(5 * time.Second)
 		alice.cancel()
 		w.settle()
@@ -63,14 +63,14 @@ var stories = []story{
 	{"late", session.Single, func(w *world) {
 		alice := w.phone("alice", "phone")
 		alice.login()
-		alice.send("bob")
+		alice.sendToBob()
 		w.pass(12 * time.Second)
 		w.phone("bob", "tablet").login()
 	}},
 	{"offline", session.Single, func(w *world) {
 		alice := w.phone("alice", "phone")
 		alice.login()
-		alice.send("bob")
+		alice.sendToBob()
 		w.pass(30 * time.Second)
 	}},
 	{"resume", session.Single, func(w *world) {
@@ -82,7 +82,7 @@ var stories = []story{
 	}},
 	{"resend", session.Single, func(w *world) {
 		c := meet(w)
-		c.alice.send("bob")
+		c.alice.sendToBob()
 		c.alice.loseUnheard()
 		w.pass(2 * time.Second)
 		c.alice.login()
@@ -91,7 +91,7 @@ var stories = []story{
 		c := meet(w)
 		watch := w.phone("bob", "watch")
 		watch.login()
-		c.alice.send("bob")
+		c.alice.sendToBob()
 		w.settle()
 		c.bob.accept()
 		w.settle()
