@@ -126,7 +126,7 @@ type Message struct {
 	Full      bool   // callee: the offer is over the callee's bound
 	Concluded bool   // callee, callee done: every device that was shown the invitation is done
 	Ask       bool   // caller, callee: wants the current view
-	Permit    uint64 // callee: the number of the question that Ask puts
+	Permit    uint64 // start, caller, callee: the number of the user's last change of presence; names the question that Ask puts
 }
 
 // Reply is what an arbiter answers to a message that carried a request id.

@@ -62,6 +62,7 @@ type View struct {
 	Verdict  bool    // when Ended: no callee's device can say "accepted" any more, or one has said it
 	Settled  bool    // when Ended: both sides have acknowledged, words may be forgotten
 	Permit   uint64  // the callee's session's last question that this answers (see session)
+	Heard    uint64  // the caller's session's last change of presence that is known here
 	Deadline Time    // when the current stage ends by itself
 }
 

@@ -46,6 +46,7 @@ type Machine struct {
 
 	placed       bool // the send has been answered
 	taken        bool // the callee's session has taken the offer
+	calleeHeard  uint64 // the callee's session's last change of presence that is known; the caller's is view.Heard
 	callerOnline bool
 	connected    bool // the sending device is
 	absent       bool // no device of the caller was connected since the accept was recorded

@@ -12,17 +12,15 @@ func start(m *Machine, now Time, msg *invitation.Message, out effects) (effects,
 		return startAgain(m, now, msg, out)
 	}
 	m.sendID = msg.RequestID
-	m.callerOnline, m.connected = msg.Online, msg.Connected
-	if !m.connected {
-		m.goneAt = now.Add(m.view.Terms.Timers.Grace)
-	}
 	m.move(invitation.Offering, now.Add(m.view.Terms.Timers.NoResponse))
+	m.callerPresent(now, msg)
 	return m.tellCallee(out), invitation.OK
 }
 
 // startAgain answers a repeated send: now, or with the first answer if that is still due.
-func startAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+func startAgain(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	m.sendID = msg.RequestID
+	m.callerPresent(now, msg)
 	if !m.placed && m.view.Stage == invitation.Offering {
 		return out, invitation.OK
 	}
@@ -87,6 +85,24 @@ func callerDone(m *Machine, _ Time, _ *invitation.Message, out effects) (effects
 
 // callerPresence takes the presence of the caller's devices.
 func callerPresence(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	m.callerPresent(now, msg)
+	if msg.Ask {
+		out = m.tellCaller(out)
+	}
+	return out, invitation.OK
+}
+
+// callerPresent notes the presence that a message of the caller's session tells, unless a later
+// change is known.
+func (m *Machine) callerPresent(now Time, msg *invitation.Message) {
+	if msg.Permit < m.view.Heard {
+		return
+	}
+	if msg.Permit > m.view.Heard {
+		v := *m.view
+		v.Heard = msg.Permit
+		m.view = &v
+	}
 	m.callerOnline, m.connected = msg.Online, msg.Connected
 	if m.callerOnline {
 		m.absent = false
@@ -97,10 +113,6 @@ func callerPresence(m *Machine, now Time, msg *invitation.Message, out effects) 
 	case m.goneAt == 0:
 		m.goneAt = now.Add(m.view.Terms.Timers.Grace)
 	}
-	if msg.Ask {
-		out = m.tellCaller(out)
-	}
-	return out, invitation.OK
 }
 
 // The callee's side.
@@ -121,9 +133,11 @@ func offerTaken(m *Machine, now Time, msg *invitation.Message, out effects) (eff
 
 func calleePresence(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	m.taken = true
-	m.calleeOnline = msg.Online
-	if m.view.Chosen != "" && (!msg.Online || msg.Chosen == m.view.Chosen) {
-		m.chosenPresence(now, msg.Online && msg.Connected)
+	if msg.Permit >= m.calleeHeard {
+		m.calleeHeard, m.calleeOnline = msg.Permit, msg.Online
+		if m.view.Chosen != "" && (!msg.Online || msg.Chosen == m.view.Chosen) {
+			m.chosenPresence(now, msg.Online && msg.Connected)
+		}
 	}
 	if msg.Concluded && m.view.Stage == invitation.Ended {
 		return m.conclude(out), invitation.OK

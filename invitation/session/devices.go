@@ -70,9 +70,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 		m.makeRoom()
 		m.devices = append(m.devices, device{name: login.Device})
 	}
-	m.connect++
+	m.changes++
 	*m.device(login.Device) = device{
-		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.connect, connected: true,
+		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true,
 	}
 	out = append(out, Effect{
 		Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: stamp}},
@@ -174,6 +174,7 @@ func (m *Machine) depart(now Time, name invitation.Device, out []Effect) []Effec
 		}
 	}
 	m.devices = slices.DeleteFunc(m.devices, func(d device) bool { return d.name == name })
+	m.changes++
 	return m.reportAll(now, out)
 }
 
@@ -211,23 +212,32 @@ func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
 		return out
 	}
 	d.connected, d.lostAt = false, now
+	m.changes++
 	return m.reportAll(now, out)
 }
 
-// reportAll tells every arbiter about the presence of the user's devices.
+// reportAll tells every arbiter about the presence of the user's devices. What the caller's arbiter
+// has to know, and what the callee's devices have to be shown, is asked about until it is answered.
 func (m *Machine) reportAll(now Time, out []Effect) []Effect {
 	for _, e := range m.sorted() {
-		ask := false
-		if e.side == invitation.Callee && m.unshown(e) {
-			ask, e.asking = true, true
-			m.expect(e, now.Add(askAgain))
-		}
 		if e.side == invitation.Caller && !e.answered {
 			continue // its arbiter may not exist yet
 		}
-		out = append(out, m.report(e, ask))
+		out = append(out, m.reportChange(now, e))
 	}
 	return out
+}
+
+func (m *Machine) reportChange(now Time, e *entry) Effect {
+	ask := m.unshown(e)
+	if e.side == invitation.Caller {
+		ask = e.view.Stage < invitation.Confirmed
+	}
+	if ask {
+		e.asking = true
+		m.expect(e, now.Add(askAgain))
+	}
+	return m.report(e, ask)
 }
 
 // unshown reports whether a connected device was not shown an invitation that rings.
@@ -245,13 +255,12 @@ func (m *Machine) unshown(e *entry) bool {
 
 // report makes the message that tells an arbiter about the presence of this side's devices.
 func (m *Machine) report(e *entry, ask bool) Effect {
-	msg := &invitation.Message{ID: e.view.Terms.ID, Online: m.online(), Ask: ask}
+	msg := &invitation.Message{ID: e.view.Terms.ID, Online: m.online(), Ask: ask, Permit: m.changes}
 	switch {
 	case e.side == invitation.Callee:
 		msg.Kind = invitation.MsgCallee
 		msg.Chosen, msg.Connected = e.view.Chosen, m.connected(e.view.Chosen)
 		msg.Concluded = e.view.Stage == invitation.Ended && e.concluded()
-		msg.Permit = m.connect
 	case e.answered:
 		msg.Kind = invitation.MsgCaller
 		msg.Connected = m.connected(e.view.Terms.Device)

@@ -167,6 +167,9 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 	}
 	e.answered = true
 	d := m.device(e.view.Terms.Device)
+	if err == invitation.OK && e.view.Heard != m.changes {
+		out = append(out, m.reportChange(now, e))
+	}
 	if d == nil || !d.connected {
 		return out
 	}
@@ -184,10 +187,16 @@ func callerView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 	if v.Version < e.view.Version {
 		return out
 	}
+	confirms := v.Version == e.view.Version && v.Heard > e.view.Heard // a report, nothing more
 	m.see(e, v)
+	if v.Heard == m.changes {
+		e.asking = false
+	}
 	m.heard(now, e)
 	out = m.sent(now, e, invitation.OK, out)
-	out = m.notify(now, e, m.device(v.Terms.Device), out)
+	if !confirms {
+		out = m.notify(now, e, m.device(v.Terms.Device), out)
+	}
 	if v.Settled {
 		m.drop(e)
 	}
@@ -251,7 +260,7 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		return out
 	}
 	m.see(e, v)
-	if v.Permit == m.connect {
+	if v.Permit == m.changes {
 		e.asking = false
 	}
 	m.heard(now, e)
@@ -384,7 +393,7 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 // inquire asks the arbiter about an invitation that a device speaks of and this session does not
 // know.
 func inquire(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
-	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.connect}
+	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.changes}
 	if in.Word.Side == invitation.Caller {
 		msg.Kind, msg.Connected = invitation.MsgCaller, true
 	} else {

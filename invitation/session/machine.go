@@ -114,7 +114,7 @@ type device struct {
 	name      invitation.Device
 	conn      Conn
 	stamp     uint64 // of its login
-	attached  uint64 // the number of its connect: what it is shown must be permitted since
+	attached  uint64 // the number of the change that it connected by: what it is shown must be permitted since
 	connected bool
 	lostAt    Time
 }
@@ -132,7 +132,7 @@ type entry struct {
 	side     invitation.Side
 	answered bool      // caller: the send has been answered
 	sendID   uint64    // caller: the newest request id of the send
-	asking   bool      // callee: a question for a permit is unanswered
+	asking   bool      // callee: a question for a permit is unanswered; caller: a change of presence is not confirmed
 	shown    []showing // callee
 	seenAt   Time      // callee: when the first of its devices said "seen"
 	askAt    Time      // when to ask the arbiter, if nothing is heard before
@@ -147,7 +147,7 @@ type Machine struct {
 	past    []invitation.ID          // ended invitations, a ring of config.Remember
 	next    int                      // where the next one goes in past
 	live    [3]int                   // live invitations, by side
-	connect uint64                   // counts connects
+	changes uint64                   // counts changes of presence: devices that come and go
 	tokens  float64                  // sends that may be made at once
 	filled  Time                     // when tokens was right
 	sweepAt Time                     // no entry's askAt is earlier
