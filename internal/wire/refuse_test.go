@@ -62,6 +62,7 @@ func TestBadFrames(t *testing.T) {
 		"login with a bad word":   `{"login":{"words":[{"seen":{}}]}}`,
 		"login with many words":   `{"login":{"words":[{}` + strings.Repeat(",{}", wire.MaxLoginWords) + `]}}`,
 		"long nonsense":           `{"send":` + strings.Repeat("é", 5_000),
+		"long number":             `{"send":{"requestId":"` + strings.Repeat("é", 5_000) + `"}}`,
 		"deep nonsense":           strings.Repeat("[", 10_000),
 		"deep nonsense in a send": `{"send":{"more":` + strings.Repeat("[", 10_000),
 	}
