@@ -81,7 +81,7 @@ var ErrBadFrame = errors.New("not of the protocol")
 var ErrUnknownFrame = errors.New("unknown frame")
 
 // maxReason bounds the text of an error, as parts of the peer's data may be in it.
-const maxReason = 180
+const maxReason = 170
 
 func badFrame(format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
