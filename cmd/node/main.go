@@ -1,0 +1,73 @@
+// Command node is a ringfleet node: it serves calling clients over WebSockets. Run it with --help
+// for its settings. It ends in order on SIGTERM and SIGINT; a second signal ends it at once.
+//
+// Exit status: 0 after a shutdown in order, 1 when something failed, 2 when the settings are wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ringfleet/ringfleet"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+// The exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	s, err := parse(args, environ, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "node: %v\n", err)
+		return exitUsage
+	case s.check:
+		fmt.Fprintln(stdout, "the settings are right")
+		return exitOK
+	}
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer restore()
+	if err := s.serve(ctx, stdout, restore); err != nil {
+		fmt.Fprintf(stderr, "node: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// serve runs the node until ctx is done.
+func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) error {
+	log := s.node.Logger
+	if s.authentication == "development" {
+		log.Warn("development authentication is on: every client on this machine is believed to be whom it claims to be",
+			"instead", "--auth jwt")
+	}
+	node, err := ringfleet.Start(s.node)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "ringfleet %s serves clients on ws://%v/v1/connect and its operator on http://%v\n",
+		node.Name(), node.ClientAddress(), node.AdminAddress())
+	<-ctx.Done()
+	restore() // a second signal ends the process
+	log.Info("shutting down", "timeout", s.shutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.shutdownTimeout)
+	defer cancel()
+	if err := node.Shutdown(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}

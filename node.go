@@ -1,0 +1,189 @@
+package ringfleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ringfleet/ringfleet/actors"
+	"github.com/ringfleet/ringfleet/actors/engine"
+	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/internal/observe"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// Node is a running node. Make it with [Start].
+type Node struct {
+	config      Config
+	host        *actors.Host
+	gateway     *gateway.Gateway
+	invitations *observe.Invitations
+	registry    *prometheus.Registry
+	servers     []*server
+	dropped     counter // messages that an actor's full mailbox refused; the protocol repeats them
+	stopping    atomic.Bool
+	stop        sync.Once
+	stopped     error
+}
+
+// ErrStopping is why a node that shuts down is not ready.
+var ErrStopping = errors.New("ringfleet: the node is shutting down")
+
+// Start starts a node. The error says all that is wrong with the configuration, or which address the
+// node could not listen on.
+func Start(config Config) (*Node, error) {
+	if err := config.Check(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: config.withDefaults(), invitations: observe.NewInvitations(), registry: prometheus.NewRegistry()}
+	gw, err := gateway.New(n.config.Gateway, backend{n})
+	if err != nil {
+		return nil, err
+	}
+	n.gateway = gw
+	n.host = actors.New(actors.Options{
+		Network:        network{n},
+		Observer:       observer{n.invitations, config.OnOutcome},
+		Session:        n.config.Session,
+		Engine:         engine.Options{Logger: n.config.Logger},
+		MaxSessions:    config.MaxSessions,
+		MaxInvitations: config.MaxInvitations,
+	})
+	n.registerMetrics()
+	if err := n.listen(); err != nil {
+		return nil, errors.Join(err, n.Shutdown(context.Background()))
+	}
+	return n, nil
+}
+
+func (n *Node) registerMetrics() {
+	n.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		n.invitations,
+		observe.NewActors(n.host),
+		n.gateway.Collector(),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "ringfleet_messages_dropped_total", Help: "Messages between actors that a full mailbox refused; they are repeated.",
+		}, func() float64 { return float64(n.dropped.Load()) }),
+	)
+}
+
+// session gives an input to a user's session.
+func (n *Node) session(user invitation.User, in *session.Input) error {
+	return n.host.TellSession(user, in)
+}
+
+// server is an HTTP server and the address it listens on.
+type server struct {
+	name     string
+	http     *http.Server
+	listener net.Listener
+}
+
+// listen opens the addresses of the configuration.
+func (n *Node) listen() error {
+	for _, s := range []struct {
+		name, address string
+		handler       http.Handler
+	}{
+		{"client", n.config.ClientAddress, n.Handler()},
+		{"admin", n.config.AdminAddress, n.AdminHandler()},
+	} {
+		if s.address == "" {
+			continue
+		}
+		listener, err := net.Listen("tcp", s.address)
+		if err != nil {
+			return fmt.Errorf("ringfleet: %s address: %w", s.name, err)
+		}
+		srv := &server{name: s.name, http: gateway.NewServer(s.address, s.handler), listener: listener}
+		n.servers = append(n.servers, srv)
+		go func() {
+			if err := srv.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				n.config.Logger.Error("server ended", "server", s.name, "error", err)
+			}
+		}()
+	}
+	return nil
+}
+
+// ClientAddress returns the address the node listens on for devices, nil if it does not.
+func (n *Node) ClientAddress() net.Addr { return n.address("client") }
+
+// AdminAddress returns the address of the admin server, nil if there is none.
+func (n *Node) AdminAddress() net.Addr { return n.address("admin") }
+
+func (n *Node) address(name string) net.Addr {
+	for _, s := range n.servers {
+		if s.name == name {
+			return s.listener.Addr()
+		}
+	}
+	return nil
+}
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.config.Name }
+
+// Handler returns the handler for devices: WebSockets at /v1/connect.
+func (n *Node) Handler() http.Handler { return n.gateway.Handler() }
+
+// AdminHandler returns the handler of health, metrics and status. It is for operators only.
+func (n *Node) AdminHandler() http.Handler {
+	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }}.Handler()
+}
+
+// Registry returns where the node's metrics are registered, for programs that serve their own.
+func (n *Node) Registry() prometheus.Gatherer { return n.registry }
+
+// Ready returns nil while the node serves, else why it does not.
+func (n *Node) Ready() error {
+	if n.stopping.Load() {
+		return ErrStopping
+	}
+	return nil
+}
+
+// Status is a node's state, as the admin address shows it.
+type Status struct {
+	Node        string           `json:"node"`
+	Ready       bool             `json:"ready"`
+	Sessions    int              `json:"sessions"`
+	Invitations map[string]int64 `json:"invitations"` // by stage
+}
+
+// Status returns the node's state.
+func (n *Node) Status() Status {
+	sessions, _ := n.host.Live()
+	s := Status{Node: n.config.Name, Ready: n.Ready() == nil, Sessions: sessions, Invitations: map[string]int64{}}
+	for stage := range invitation.Stage(invitation.Stages) {
+		s.Invitations[stage.String()] = n.invitations.Live(stage)
+	}
+	return s
+}
+
+// Shutdown ends the node: it is not ready any more, tells every device to reconnect elsewhere, closes
+// its listeners and stops its actors. It waits until ctx is done, then leaves the rest undone and
+// returns an error. What rings is not handed on: devices bring their words to the next node they
+// reach. Calling it again returns the same error.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.stop.Do(func() {
+		n.stopping.Store(true)
+		errs := []error{n.gateway.Shutdown(ctx)}
+		for _, s := range n.servers {
+			errs = append(errs, s.http.Shutdown(ctx))
+		}
+		errs = append(errs, n.host.Stop(ctx))
+		n.stopped = errors.Join(errs...)
+	})
+	return n.stopped
+}

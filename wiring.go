@@ -1,0 +1,95 @@
+package ringfleet
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfleet/ringfleet/actors"
+	"github.com/ringfleet/ringfleet/internal/observe"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// backend is the gateway's way to the sessions. It implements gateway.Backend.
+type backend struct{ node *Node }
+
+// Attach implements gateway.Backend. A new login is stamped with the wall clock, so that of two
+// logins the newer can be told wherever they meet; a stamp decides nothing else.
+func (b backend) Attach(conn uint64, login invitation.Login) error {
+	if !login.Resume {
+		login.Stamp = uint64(max(time.Now().UnixMilli(), 1))
+	}
+	return b.node.session(login.User, &session.Input{
+		Kind: session.InAttach, Device: login.Device, Conn: session.Conn{Number: conn}, Login: &login,
+	})
+}
+
+// Say implements gateway.Backend.
+func (b backend) Say(conn uint64, user invitation.User, device invitation.Device, up invitation.Up) error {
+	in := &session.Input{Device: device, Conn: session.Conn{Number: conn}}
+	switch {
+	case up.Call != nil:
+		in.Kind, in.Call = session.InCall, up.Call
+	case up.Word != nil:
+		in.Kind, in.Word = session.InWord, up.Word
+	default:
+		in.Kind = session.InLogout
+	}
+	return b.node.session(user, in)
+}
+
+// Detach implements gateway.Backend.
+func (b backend) Detach(conn uint64, user invitation.User, device invitation.Device) {
+	in := &session.Input{Kind: session.InDetach, Device: device, Conn: session.Conn{Number: conn}}
+	if b.node.session(user, in) != nil {
+		b.node.dropped.Add(1)
+	}
+}
+
+// network is the actors' way to each other and to devices. It implements actors.Network.
+type network struct{ node *Node }
+
+// Session implements actors.Network.
+func (n network) Session(user invitation.User, in *session.Input) {
+	if n.node.session(user, in) != nil {
+		n.node.dropped.Add(1)
+	}
+}
+
+// Arbiter implements actors.Network.
+func (n network) Arbiter(msg *invitation.Message) {
+	if n.node.host.TellArbiter(msg) != nil {
+		n.node.dropped.Add(1)
+	}
+}
+
+// Device implements actors.Network.
+func (n network) Device(conn session.Conn, down invitation.Down) {
+	n.node.gateway.Deliver(conn.Number, down)
+}
+
+// observer counts invitations, and tells the embedder of outcomes. It implements actors.Observer.
+type observer struct {
+	*observe.Invitations
+	outcome func(Outcome)
+}
+
+var _ actors.Observer = observer{}
+
+// Moved implements actors.Observer.
+func (o observer) Moved(s actors.Stage) {
+	o.Invitations.Moved(s)
+	if o.outcome == nil || s.View.Stage != invitation.Ended {
+		return
+	}
+	v, terms := s.View, s.View.Terms
+	state, code, reason := v.Local()
+	o.outcome(Outcome{
+		ID: terms.ID, Caller: terms.Caller, CallerDevice: terms.Device, Callee: terms.Callee, CalleeDevice: v.Chosen,
+		ChannelID: terms.ChannelID, Outcome: v.Outcome, Local: state, LocalCode: code, Reason: reason,
+		Duration: s.Now.Sub(s.Sent),
+	})
+}
+
+// counter is a count that only grows.
+type counter = atomic.Uint64
