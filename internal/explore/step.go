@@ -1,0 +1,563 @@
+package explore
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ringfleet/ringfleet/internal/judge"
+	"github.com/ringfleet/ringfleet/internal/phone"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/arbiter"
+	"github.com/ringfleet/ringfleet/invitation/device"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// What a machine did with an input, in numbers.
+type (
+	sessionResult struct {
+		session  uint32
+		toDevice []toDevice
+		packets  []packet
+	}
+	toDevice struct {
+		conn uint64
+		down uint32
+		show int8 // the call that it shows, -1: it shows none
+	}
+	arbiterResult struct {
+		arbiter   uint32
+		referee   uint32
+		packets   []packet
+		violation *judge.Violation
+	}
+	seatResult struct {
+		seat      uint32
+		ups       []uint32
+		events    []phone.Event
+		results   []phone.Result
+		ended     bool
+		violation *judge.Violation
+	}
+)
+
+func pair(a, b uint32) uint64 { return uint64(a)<<32 | uint64(b) }
+
+// Addresses of packets: the users' sessions, then the calls' arbiters.
+func (m *model) toArbiter(call int) int { return maxUsers + call }
+
+func (m *model) told(format string, args ...any) {
+	if m.story != nil {
+		m.story(format, args...)
+	}
+}
+
+// stepSession gives an input to the session of user u. from is the packet that brought it, 0 if
+// none did.
+func (m *model) stepSession(s state, u int, input uint32, from packet) (state, *judge.Violation) {
+	r, ok := m.sessionMemo[pair(s.session[u], input)]
+	if !ok {
+		r = m.computeSession(s.session[u], u, input)
+		m.sessionMemo[pair(s.session[u], input)] = r
+	}
+	in, known := m.inputs.get(input), m.sessions.get(s.session[u])
+	s.session[u] = r.session
+	for _, p := range r.packets {
+		s.send(p)
+	}
+	if in.Kind == session.InAttach {
+		m.outdate(&s, u, in.Conn)
+	}
+	var v *judge.Violation
+	for _, t := range r.toDevice {
+		d := int(t.conn >> 8)
+		if m.seats.get(s.seat[d]).phone.Conn != t.conn {
+			m.told("      (lost: %s is not on that connection any more)", m.Devices[d].Name)
+			continue
+		}
+		if t.show >= 0 && v == nil {
+			v = m.permitted(&s, int(t.show), d, in, known, from)
+		}
+		m.told("      session of %s tells %s: %v", m.users[u], m.Devices[d].Name, downText(m.downs.get(t.down)))
+		s.down[d] = m.queues.push(s.down[d], t.down)
+	}
+	return s, v
+}
+
+func (m *model) computeSession(id uint32, u int, input uint32) sessionResult {
+	machine, in := m.sessions.copied(id), *m.inputs.get(input)
+	step := func(in *session.Input) []session.Effect { return machine.Step(origin, in, nil) }
+	var effects []session.Effect
+	if m.Mutant != nil && m.Mutant.Session != nil {
+		effects = m.Mutant.Session(machine, &in, step)
+	} else {
+		effects = step(&in)
+	}
+	var r sessionResult
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case session.ToDevice:
+			t := toDevice{conn: e.Conn.Number, down: m.downs.put(timeless(e.Down)), show: -1}
+			if n := e.Down.Notice; n != nil && n.Side == invitation.Callee && n.Remote == invitation.RemoteInvitationReceived {
+				t.show = int8(m.call(n.ID))
+			}
+			r.toDevice = append(r.toDevice, t)
+		case session.ToArbiter:
+			r.packets = append(r.packets, newPacket(m.toArbiter(m.call(e.Message.ID)), m.messages.put(e.Message)))
+		case session.Leave:
+			machine = session.New(m.users[u], m.config, session.WithoutRetry())
+		}
+	}
+	r.session = m.sessions.put(machine)
+	return r
+}
+
+// outdate marks what is under way to a session as older than a device's connection.
+func (m *model) outdate(s *state, u int, conn session.Conn) {
+	for k, p := range s.net[:s.sent] {
+		if p.to() == u {
+			s.net[k] = p.outdated(int(conn.Number >> 8))
+		}
+	}
+	s.resort()
+}
+
+// permitted checks that an invitation is shown to a device for the first time on a word that its
+// arbiter gave after that device connected, and before the outcome (P4). The first word of all is
+// one that was on its way.
+func (m *model) permitted(
+	s *state, call, d int, in *session.Input, before *session.Machine, from packet,
+) *judge.Violation {
+	if m.seats.get(s.seat[d]).parts[call].Engaged {
+		return nil
+	}
+	_, known := before.Knows(m.ids[call])
+	switch {
+	case in.Kind == session.InView && in.View.Stage > invitation.Ringing:
+		return &judge.Violation{Promise: judge.P4, What: "shown on a word that was given after the outcome"}
+	case in.Kind == session.InView && (!known || from.stale()>>d&1 == 0):
+		return nil
+	case in.Kind == session.InView:
+		return &judge.Violation{Promise: judge.P4, What: "shown on a word that was given before the device connected"}
+	}
+	return &judge.Violation{Promise: judge.P4, What: "shown without a word from the arbiter"}
+}
+
+// stepArbiter gives a message to the arbiter of a call.
+func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violation) {
+	key := memo3{s.arbiter[call], s.referee[call], msg}
+	r, ok := m.arbiterMemo[key]
+	if !ok {
+		r = m.computeArbiter(s.arbiter[call], s.referee[call], call, msg)
+		m.arbiterMemo[key] = r
+	}
+	s.arbiter[call], s.referee[call] = r.arbiter, r.referee
+	for _, p := range r.packets {
+		m.told("      arbiter says to %s: %s", m.users[p.to()], m.packetText(p))
+		s.send(p)
+	}
+	if m.story != nil {
+		a := "none"
+		if r.arbiter != 0 {
+			a = viewText(m.arbiters.get(r.arbiter).View())
+		}
+		m.told("      arbiter of call %d: %s; recorded: %v", call, a, m.referees.get(r.referee))
+	}
+	return s, r.violation
+}
+
+func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiterResult {
+	msg := *m.messages.get(message)
+	referee := *m.referees.get(ref)
+	var r arbiterResult
+	if id == 0 && msg.Kind != invitation.MsgStart {
+		r.referee = ref
+		r.packets = append(r.packets, newPacket(m.user(msg.User), m.inputs.put(&session.Input{
+			Kind: session.InUnknown, ID: msg.ID,
+		})))
+		return r
+	}
+	var machine *arbiter.Machine
+	if id == 0 {
+		machine = arbiter.New(msg.Terms, arbiter.WithoutRetry())
+		referee.reopened = referee.phase != unsent
+	} else {
+		machine = m.arbiters.copied(id)
+	}
+	before := machine.View().Stage
+	step := func(msg *invitation.Message) []arbiter.Effect { return machine.Step(origin, msg, nil) }
+	var effects []arbiter.Effect
+	if m.Mutant != nil && m.Mutant.Arbiter != nil {
+		effects = m.Mutant.Arbiter(machine, &msg, step)
+	} else {
+		effects = step(&msg)
+	}
+	after := machine.View().Stage
+	if before != after {
+		m.edges["arbiter "+before.String()+" "+msg.Kind.String()+" "+after.String()] = true
+	}
+	r.violation = referee.watch(m.Timers, &msg, after, msg.User == m.Devices[m.Calls[call].From].User)
+	terms := machine.View().Terms
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case arbiter.TellCaller:
+			r.packets = append(r.packets, m.viewTo(terms.Caller, e.View))
+		case arbiter.TellCallee:
+			r.packets = append(r.packets, m.viewTo(terms.Callee, e.View))
+		case arbiter.ReplyCaller:
+			r.packets = append(r.packets, m.replyTo(terms.Caller, e.Reply))
+		case arbiter.ReplyCallee:
+			r.packets = append(r.packets, m.replyTo(terms.Callee, e.Reply))
+		case arbiter.Stop:
+			machine = nil
+		}
+	}
+	r.arbiter, r.referee = m.arbiters.put(machine), m.referees.put(&referee)
+	return r
+}
+
+// Deadlines in views, and the times remaining that devices are told, are left out. Applications are
+// shown them, but no machine decides anything by them: a session compares them with its clock only to
+// ask about what is overdue, which here is a transition of its own.
+
+func (m *model) viewTo(u invitation.User, view *invitation.View) packet {
+	v := *view
+	v.Deadline = 0
+	return newPacket(m.user(u), m.inputs.put(&session.Input{Kind: session.InView, View: &v}))
+}
+
+func (m *model) replyTo(u invitation.User, reply *invitation.Reply) packet {
+	r, v := *reply, *reply.View
+	v.Deadline = 0
+	r.View = &v
+	return newPacket(m.user(u), m.inputs.put(&session.Input{Kind: session.InReply, Reply: &r}))
+}
+
+func timeless(d invitation.Down) *invitation.Down {
+	if d.Notice != nil {
+		n := *d.Notice
+		n.Remaining = 0
+		d.Notice = &n
+	}
+	if d.Answer != nil && d.Answer.Notice != nil {
+		a, n := *d.Answer, *d.Answer.Notice
+		n.Remaining = 0
+		a.Notice = &n
+		d.Answer = &a
+	}
+	return &d
+}
+
+// applySeat makes a device's new state that of s.
+func (m *model) applySeat(s state, d int, r seatResult) (state, *judge.Violation) {
+	before := m.seats.get(s.seat[d]).phone.Conn
+	s.seat[d] = r.seat
+	for _, e := range r.events {
+		m.told("  *** %s: %v (call %d)", m.Devices[d].Name, e.Event, m.eventCall(e))
+	}
+	for _, a := range r.results {
+		m.told("      %s: its %v was answered %v", m.Devices[d].Name, a.Request, a.Error)
+	}
+	if r.ended {
+		s = m.hangUp(s, d, before)
+	} else if before != 0 {
+		for _, up := range r.ups {
+			s.up[d] = m.queues.push(s.up[d], up)
+		}
+	}
+	v := r.violation
+	for _, e := range r.events {
+		if w := m.referees.get(s.referee[m.eventCall(e)]).event(m.Devices[d].Name, e); w != nil && v == nil {
+			v = w
+		}
+	}
+	for _, a := range r.results {
+		if call := m.resultCall(a); v == nil && call >= 0 {
+			v = m.referees.get(s.referee[call]).result(m.Devices[d].Name, a, s.arbiter[call] == 0)
+		}
+	}
+	return s, v
+}
+
+func (m *model) eventCall(e phone.Event) int {
+	if e.Side == invitation.Caller {
+		return m.keyed(e.Key)
+	}
+	return m.call(e.ID)
+}
+
+func (m *model) resultCall(a phone.Result) int {
+	switch {
+	case a.Key != "":
+		return m.keyed(a.Key)
+	case a.ID.IsZero():
+		return -1
+	}
+	return m.call(a.ID)
+}
+
+func (m *model) keyed(k string) int {
+	for i := range m.Calls {
+		if key(i) == k {
+			return i
+		}
+	}
+	panic("explore: a key of no call")
+}
+
+// hangUp drops a connection: what is under way on it is lost, and its session hears of it.
+func (m *model) hangUp(s state, d int, conn uint64) state {
+	s.up[d], s.down[d] = 0, 0
+	device := m.Devices[d]
+	s.send(newPacket(m.user(device.User), m.inputs.put(&session.Input{
+		Kind: session.InDetach, Device: device.Name, Conn: session.Conn{Number: conn},
+	})))
+	return s
+}
+
+// finishSeat puts a seat to which something happened.
+func (m *model) finishSeat(d int, seat *seat, out phone.Output) seatResult {
+	r := seatResult{events: out.Events, results: out.Results, ended: out.Ending != nil}
+	for _, e := range out.Events {
+		if v := seat.parts[m.eventCall(e)].Take(e.Event); v != nil && r.violation == nil {
+			r.violation = v
+		}
+	}
+	for _, a := range out.Results {
+		if a.Request == invitation.Send && a.Error != invitation.OK {
+			if p := &seat.parts[m.keyed(a.Key)]; !p.Ended() {
+				p.Withdrawn()
+			}
+		}
+	}
+	if r.ended {
+		seat.lostAt = origin
+	}
+	r.ups = m.upInputs(d, seat.phone.Conn, out.Ups)
+	if v := checkErrors(seat.phone); v != nil && r.violation == nil {
+		r.violation = v
+	}
+	r.seat = m.seats.put(seat)
+	return r
+}
+
+// upInputs turns what a device says into inputs of its session.
+func (m *model) upInputs(d int, conn uint64, ups []invitation.Up) []uint32 {
+	inputs := make([]uint32, 0, len(ups))
+	for i := range ups {
+		in := session.Input{Device: m.Devices[d].Name, Conn: session.Conn{Number: conn}}
+		switch up := &ups[i]; {
+		case up.Call != nil:
+			in.Kind, in.Call = session.InCall, up.Call
+		case up.Word != nil:
+			in.Kind, in.Word = session.InWord, up.Word
+		default:
+			in.Kind = session.InLogout
+		}
+		inputs = append(inputs, m.inputs.put(&in))
+	}
+	return inputs
+}
+
+// checkErrors makes every call that has to be rejected, and checks the error and that it changes
+// nothing (docs/spec.md §5).
+func checkErrors(p *phone.Phone) *judge.Violation {
+	for _, l := range p.Lines() {
+		before := string(encoded(nil, l))
+		if l.Local != nil {
+			want := invitation.OK
+			if l.Local.State().Terminal() || l.Local.Confirmed() != "" {
+				want = invitation.AlreadyEnd
+			}
+			if _, err := l.Local.Send(); err != invitation.AlreadySent && err != invitation.AlreadyEnd {
+				return &judge.Violation{Promise: judge.P5, What: fmt.Sprintf("a second send gave %v", err)}
+			}
+			if want != invitation.OK {
+				if _, err := l.Local.Cancel(); err != want {
+					return &judge.Violation{Promise: judge.P5, What: fmt.Sprintf("a late cancel gave %v", err)}
+				}
+			}
+		} else if state := l.Remote.State(); state != invitation.RemoteInvitationReceived {
+			want := invitation.AlreadyEnd
+			if state == invitation.RemoteAcceptSentToLocal {
+				want = invitation.AlreadyAccept
+			}
+			_, accept := l.Remote.Accept()
+			_, refuse := l.Remote.Refuse()
+			if accept != want || refuse != want {
+				return &judge.Violation{Promise: judge.P5, What: fmt.Sprintf("late answers gave %v and %v", accept, refuse)}
+			}
+		}
+		if before != string(encoded(nil, l)) {
+			return &judge.Violation{Promise: judge.P5, What: "a call that was rejected changed something"}
+		}
+	}
+	return nil
+}
+
+// takeUp gives the oldest thing that a device said to its session.
+func (m *model) takeUp(s state, d int) (state, *judge.Violation) {
+	input, rest := m.queues.pop(s.up[d])
+	s.up[d] = rest
+	return m.stepSession(s, m.user(m.Devices[d].User), input, 0)
+}
+
+// takeDown gives the oldest thing that a device was told to it.
+func (m *model) takeDown(s state, d int) (state, *judge.Violation) {
+	down, rest := m.queues.pop(s.down[d])
+	s.down[d] = rest
+	r, ok := m.seatMemo[pair(s.seat[d], down)]
+	if !ok {
+		seat := m.seats.copied(s.seat[d])
+		before := stateOf(seat.phone)
+		take := func(d *invitation.Down) phone.Output { return seat.phone.Take(d) }
+		var out phone.Output
+		if m.Mutant != nil && m.Mutant.Phone != nil {
+			out = m.Mutant.Phone(seat.phone, m.downs.get(down), take)
+		} else {
+			out = take(m.downs.get(down))
+		}
+		m.noteEdges(before, seat.phone, m.downs.get(down), out)
+		r = m.finishSeat(d, seat, out)
+		m.seatMemo[pair(s.seat[d], down)] = r
+	}
+	return m.applySeat(s, d, r)
+}
+
+// deliver gives a packet to whom it is for.
+func (m *model) deliver(s state, p packet) (state, *judge.Violation) {
+	if p.to() >= maxUsers {
+		return m.stepArbiter(s, p.to()-maxUsers, p.item())
+	}
+	return m.stepSession(s, p.to(), p.item(), p)
+}
+
+// connect connects a device: anew or to resume.
+func (m *model) connect(s state, d int) state {
+	seat := m.seats.copied(s.seat[d])
+	var out phone.Output
+	if seat.lostAt != 0 && origin.Sub(seat.lostAt) >= m.Timers.Linger {
+		out = seat.phone.GiveUp()
+	}
+	seat.logins++
+	seat.lostAt = 0
+	conn := uint64(d)<<8 | uint64(seat.logins)
+	login := seat.phone.Login(conn)
+	if !login.Resume {
+		login.Stamp = m.stamp(&s) // what the gateway's clock gives
+	}
+	ups := m.upInputs(d, conn, seat.phone.Repeat())
+	first := m.inputs.put(&session.Input{
+		Kind: session.InAttach, Device: m.Devices[d].Name, Conn: session.Conn{Number: conn}, Login: login,
+	})
+	r := m.finishSeat(d, seat, out)
+	r.ups = append([]uint32{first}, ups...)
+	s.seat[d] = r.seat
+	for _, up := range r.ups {
+		s.up[d] = m.queues.push(s.up[d], up)
+	}
+	return s
+}
+
+// stamp returns a stamp that is newer than that of any login before.
+func (m *model) stamp(s *state) uint64 {
+	stamp := uint64(1)
+	for d := range m.Devices {
+		stamp += uint64(m.seats.get(s.seat[d]).logins)
+	}
+	return stamp
+}
+
+// act lets a device's application do something about a call.
+func (m *model) act(s state, d, call int, what uint8) (state, *judge.Violation) {
+	memo := pair(s.seat[d], uint32(call)<<8|uint32(what))
+	r, ok := m.appMemo[memo]
+	if !ok {
+		r = m.computeAct(s.seat[d], d, call, what)
+		m.appMemo[memo] = r
+	}
+	return m.applySeat(s, d, r)
+}
+
+func (m *model) computeAct(id uint32, d, call int, what uint8) seatResult {
+	seat := m.seats.copied(id)
+	seat.did[call] |= what
+	var out phone.Output
+	switch what {
+	case didSend:
+		seat.parts[call].Sent()
+		out, _ = seat.phone.Send(invitation.Call{
+			Request: invitation.Send, Key: key(call), Callee: m.Calls[call].To, Timers: m.Timers,
+		})
+	case didCancel:
+		l := seat.phone.Keyed(key(call))
+		if m.Mutant != nil && m.Mutant.Cancel != nil {
+			out, _ = m.Mutant.Cancel(seat.phone, l)
+		} else {
+			out, _ = seat.phone.Cancel(l)
+		}
+	case didAccept, didRefuse:
+		l := seat.phone.Line(m.ids[call], invitation.Callee)
+		before, request, do := l.Remote.State(), invitation.Accept, seat.phone.Accept
+		if what == didRefuse {
+			request, do = invitation.Refuse, seat.phone.Refuse
+		}
+		if m.Mutant != nil && m.Mutant.Answer != nil {
+			out, _ = m.Mutant.Answer(seat.phone, l, request)
+		} else {
+			out, _ = do(l, "")
+		}
+		if after := l.Remote.State(); after != before {
+			m.edges["remote "+before.String()+" "+remoteInput(request)+" "+after.String()] = true
+		}
+	}
+	return m.finishSeat(d, seat, out)
+}
+
+func remoteInput(r invitation.Request) string {
+	if r == invitation.Accept {
+		return device.RemoteAccept.String()
+	}
+	return device.RemoteRefuse.String()
+}
+
+// pass lets time pass.
+func (m *model) pass(s state, d time.Duration) (state, *judge.Violation) {
+	by := Time(d)
+	for u := range m.users {
+		s.session[u] = m.sessions.shift(s.session[u], by)
+	}
+	for i := range m.Devices {
+		s.seat[i] = m.seats.shift(s.seat[i], by)
+		s.up[i] = m.shiftQueue(s.up[i], func(id uint32) uint32 { return m.inputs.shift(id, by) })
+		s.down[i] = m.shiftQueue(s.down[i], func(id uint32) uint32 { return m.downs.shift(id, by) })
+	}
+	var v *judge.Violation
+	for i := range m.Calls {
+		s.arbiter[i] = m.arbiters.shift(s.arbiter[i], by)
+		s.referee[i] = m.referees.shift(s.referee[i], by)
+		if w := m.referees.get(s.referee[i]).overdue(); w != nil {
+			v = w
+		}
+	}
+	for k, p := range s.net[:s.sent] {
+		kind := p &^ 0xffffffff
+		if p.to() >= maxUsers {
+			s.net[k] = kind | packet(m.messages.shift(p.item(), by))
+		} else {
+			s.net[k] = kind | packet(m.inputs.shift(p.item(), by))
+		}
+	}
+	s.resort()
+	return s, v
+}
+
+func (m *model) shiftQueue(q uint32, by func(uint32) uint32) uint32 {
+	if q == 0 {
+		return 0
+	}
+	items := make([]uint32, 0, 4)
+	for _, i := range m.queues.items[q] {
+		items = append(items, by(i))
+	}
+	return m.queues.put(items)
+}
