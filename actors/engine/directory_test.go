@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestTellMakesAnActorWithTheFirstMessage(t *testing.T) {
@@ -128,9 +130,10 @@ func TestLeaveHandsOver(t *testing.T) {
 			return &funcs{receive: func(c *Context, msg any) {
 				got = append(got, fmt.Sprint(mine, msg))
 				if msg == "go" {
-					<-gate
+					c.Arm(c.Now())
+					<-gate // while the tick is sent
 					c.Tell("self")
-					c.Arm(1) // long passed
+					c.Arm(c.Now().Add(time.Hour))
 					c.Leave()
 					c.Leave()
 				}
@@ -140,6 +143,7 @@ func TestLeaveHandsOver(t *testing.T) {
 		synctest.Wait()
 		tell(t, dir, 1, "a")
 		tell(t, dir, 1, "b")
+		time.Sleep(time.Second)
 		close(gate)
 		synctest.Wait()
 		tell(t, dir, 1, "c")
@@ -285,6 +289,7 @@ func TestNoMessageVanishes(t *testing.T) {
 					s.pending.Add(1)
 					for key := random.IntN(stormKeys); s.dir.Tell(key, stormMessage{sender: sender, number: number}) != nil; {
 						busy.Add(1)
+						runtime.Gosched()
 					}
 				}
 			})

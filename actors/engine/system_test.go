@@ -212,12 +212,13 @@ func TestStopUnderLoad(t *testing.T) {
 		var senders sync.WaitGroup
 		for sender := range 4 {
 			senders.Go(func() {
-				for i := range 20_000 {
+				for i := 0; ; i++ {
 					switch err := dir.Tell(i%500, i%7); {
 					case err == nil:
 						taken.Add(1)
 					case errors.Is(err, ErrStopped):
 						refused.Add(1)
+						return
 					}
 					if sender == 0 && i == 10_000 {
 						close(half)
@@ -232,7 +233,7 @@ func TestStopUnderLoad(t *testing.T) {
 		if handled.Load()+int64(stats.Dropped) != taken.Load() {
 			t.Errorf("%d handled and %d dropped, but %d taken", handled.Load(), stats.Dropped, taken.Load())
 		}
-		if n := sys.Stats(); stats.Live != 0 || n.Live != 0 || n.Timers != 0 || refused.Load() == 0 {
+		if n := sys.Stats(); stats.Live != 0 || n.Live != 0 || n.Timers != 0 || refused.Load() != 4 {
 			t.Errorf("%+v, %+v, %d refused", stats, n, refused.Load())
 		}
 		late := NewDirectory(sys, DirectoryOptions[int]{Activate: func(int, any) Behavior { return silent{} }})
@@ -250,6 +251,8 @@ func TestStopWithAStuckActor(t *testing.T) {
 		dir := NewDirectory(sys, DirectoryOptions[int]{Activate: always(func(*Context, int, any) { <-gate })})
 		tell(t, dir, 1, "x")
 		synctest.Wait()
+		tell(t, dir, 1, "waits")
+		tell(t, dir, 1, "waits")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := sys.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 actors") {
@@ -257,6 +260,9 @@ func TestStopWithAStuckActor(t *testing.T) {
 		}
 		close(gate)
 		stop(t, sys)
+		if n := dir.Stats().Dropped; n != 2 {
+			t.Errorf("%d messages were dropped, want 2", n)
+		}
 	})
 }
 

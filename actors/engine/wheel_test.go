@@ -244,3 +244,26 @@ func TestWheelIsSafeForConcurrentUse(t *testing.T) {
 		w.stop()
 	})
 }
+
+// A timer that is armed while the wheel finds itself empty and goes to sleep is not slept over: the
+// bubble would deadlock. The wheel's way there is drawn out by ever different times to meet that moment.
+func TestWheelWakesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := NewClock()
+		fired := make(chan struct{}, 1)
+		var round, spins atomic.Int64
+		w := newWheel(clock, time.Millisecond, func() bool {
+			fired <- struct{}{}
+			for range round.Add(1) * 37 % 2_000 {
+				spins.Add(1)
+			}
+			return false
+		})
+		o := newOwned(func() {})
+		for range 20_000 {
+			w.arm(&o.timer, clock.Now())
+			<-fired
+		}
+		w.stop()
+	})
+}
