@@ -44,8 +44,8 @@ type Machine struct {
 	retries  uint8
 	noTimer  bool // retryAt is never set: the host gives MsgResend
 
-	placed       bool // the send has been answered
-	taken        bool // the callee's session has taken the offer
+	placed       bool   // the send has been answered
+	taken        bool   // the callee's session has taken the offer
 	calleeHeard  uint64 // the callee's session's last change of presence that is known; the caller's is view.Heard
 	callerOnline bool
 	connected    bool // the sending device is

@@ -63,7 +63,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 		if d.connected && d.conn != in.Conn {
 			out = append(out, end(d.conn, invitation.EndReplaced))
 		}
-		if !login.Resume {
+		if login.Resume {
+			out = m.recall(now, login, out)
+		} else {
 			out = m.restart(now, login.Device, out)
 		}
 	} else {
@@ -148,6 +150,19 @@ func (m *Machine) restart(now Time, name invitation.Device, out []Effect) []Effe
 		if e.side == invitation.Callee && e.view.Chosen != name {
 			out = m.unshow(now, e, name, out)
 		}
+	}
+	return out
+}
+
+// recall takes back what a device that resumes was shown on a connection that was lost before it
+// heard of it: it does not speak of it. It is shown it if the arbiter permits now.
+func (m *Machine) recall(now Time, login *invitation.Login, out []Effect) []Effect {
+	for _, e := range m.sorted() {
+		if e.side != invitation.Callee || e.view.Chosen == login.Device || slices.ContainsFunc(login.Words,
+			func(w invitation.Word) bool { return w.ID == e.view.Terms.ID && w.Side == invitation.Callee }) {
+			continue
+		}
+		out = m.unshow(now, e, login.Device, out)
 	}
 	return out
 }
