@@ -140,6 +140,19 @@ func (m *Machine) reply(msg *invitation.Message, err invitation.CallError) Effec
 	}}
 }
 
+// Stopped returns the answer to a MsgStart for an invitation whose machine was dropped: ALREADY_END.
+func Stopped(start *invitation.Message) *invitation.Reply {
+	terms := start.Terms
+	return &invitation.Reply{
+		ID: terms.ID, Device: terms.Device, Request: invitation.Send, RequestID: start.RequestID,
+		Error: invitation.AlreadyEnd,
+		View: &invitation.View{
+			Terms: terms, Stage: invitation.Ended, Outcome: invitation.Forgotten, Reason: invitation.OutcomeForgotten,
+			Verdict: true, Settled: true,
+		},
+	}
+}
+
 // place answers the send, once: the callee's session has taken the offer, or was silent.
 func (m *Machine) place(err invitation.CallError, out []Effect) []Effect {
 	if m.placed {
