@@ -35,7 +35,8 @@ func (c *Client) sayWord(h *half, w invitation.Word) {
 		c.observe(h, Observation{Step: StepWord, Word: w, ID: w.ID, Side: w.Side})
 	}
 	if h == nil {
-		c.say(invitation.Up{Word: &w})
+		word := w // w itself stays off the heap
+		c.say(invitation.Up{Word: &word})
 		return
 	}
 	slot := &h.said[0]
@@ -98,7 +99,9 @@ func (c *Client) offered(n *invitation.Notice) {
 		}
 		c.observeViolation(nil, UnshownEnding, n)
 		var unshown device.Remote
-		c.sayWord(nil, unshown.Notice(n).Word)
+		word := unshown.Notice(n).Word
+		c.memory.add(word) // having said so, this device never shows it
+		c.sayWord(nil, word)
 		return
 	}
 	if !c.listening() || c.leaving || n.ID.IsZero() || !c.admit() {
@@ -190,7 +193,7 @@ func (c *Client) answeredSend(p *pending, a *invitation.Answer) {
 	}
 	told := a.Notice != nil && a.Notice.Side == invitation.Caller && !a.Notice.ID.IsZero()
 	switch {
-	case told && (code != invitation.OK || a.Notice.Local != invitation.LocalIdle):
+	case told && (a.Notice.Local.Terminal() || code == invitation.OK && a.Notice.Local != invitation.LocalIdle):
 		c.step(h, a.Notice)
 	case code == invitation.OK:
 		c.step(h, &invitation.Notice{

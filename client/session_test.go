@@ -173,6 +173,28 @@ func TestRemoteLoginEndsTheSession(t *testing.T) {
 	})
 }
 
+// An invitation that this device asked to accept has failed for it when the session ends: it must not
+// be accepted in another session, nor ring there.
+func TestAcceptIsNotCarriedIntoAnotherSession(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		accepted := make(chan error, 1)
+		go func() { accepted <- r.Accept(w.Context(), "") }()
+		w.call(invitation.Accept)
+		w.link().end(invitation.EndRemoteLogin)
+		w.is(<-accepted, invitation.EndRemoteLogin)
+		w.fired(RemoteInvitationFailure)
+		w.is(w.c.Login(w.Context()), nil)
+		for _, state := range []invitation.RemoteState{invitation.RemoteAccepted, invitation.RemoteInvitationReceived} {
+			w.tellRemote(r, invitation.Notice{Remote: state})
+			if word := w.word(invitation.WordDone); word.Remote != invitation.RemoteFailure {
+				w.Fatalf("said %+v", word)
+			}
+		}
+		w.fired()
+	})
+}
+
 func TestSendBeforeLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := new(events)

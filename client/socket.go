@@ -179,8 +179,6 @@ func (l *socket) readMessages() error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("client: read: %w", err)
-		case h.Masked:
-			return errors.New("client: read: the node masks its frames")
 		case h.OpCode.IsControl():
 			err = l.readControl(h)
 		default:
