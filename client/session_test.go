@@ -185,7 +185,7 @@ func TestAcceptIsNotCarriedIntoAnotherSession(t *testing.T) {
 		w.is(<-accepted, invitation.EndRemoteLogin)
 		w.fired(RemoteInvitationFailure)
 		w.is(w.c.Login(w.Context()), nil)
-		for _, state := range []invitation.RemoteState{invitation.RemoteAccepted, invitation.RemoteInvitationReceived} {
+		for _, state := range []invitation.RemoteState{invitation.RemoteInvitationReceived, invitation.RemoteAccepted} {
 			w.tellRemote(r, invitation.Notice{Remote: state})
 			if word := w.word(invitation.WordDone); word.Remote != invitation.RemoteFailure {
 				w.Fatalf("said %+v", word)
