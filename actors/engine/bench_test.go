@@ -172,41 +172,67 @@ func measureIdle(b *testing.B, armed bool) {
 	b.ReportMetric(100*(cpu()-start).Seconds()/time.Since(now).Seconds(), "%cpu-idle")
 }
 
-// BenchmarkChurnParts compares protoactor's own mailbox and dispatcher with those of this package, one
-// at a time, on bare actors without a directory: spawn, one message, stop.
-func BenchmarkChurnParts(b *testing.B) {
-	for _, own := range []struct{ mailbox, pool bool }{{}, {mailbox: true}, {pool: true}, {true, true}} {
-		b.Run(fmt.Sprintf("mailbox=%v/pool=%v", own.mailbox, own.pool), func(b *testing.B) {
-			if own.mailbox && !own.pool {
-				b.Skip("the mailbox is scheduled on the pool only")
+// parts runs f with bare actors, without a directory: on protoactor's own mailbox and dispatcher, and
+// on those of this package.
+func parts(b *testing.B, f func(b *testing.B, sys *System, configure ...actor.PropsOption)) {
+	b.Run("own=none", func(b *testing.B) { f(b, newSystem(b, Options{})) })
+	b.Run("own=pool", func(b *testing.B) {
+		sys := newSystem(b, Options{})
+		f(b, sys, actor.WithDispatcher(sys.pool))
+	})
+	b.Run("own=pool+mailbox", func(b *testing.B) {
+		sys := newSystem(b, Options{})
+		f(b, sys, actor.WithDispatcher(sys.pool), actor.WithMailbox(func() actor.Mailbox { return new(mailbox) }))
+	})
+}
+
+// BenchmarkPartsChurn: spawn, one message, stop.
+func BenchmarkPartsChurn(b *testing.B) {
+	parts(b, func(b *testing.B, sys *System, configure ...actor.PropsOption) {
+		var left sync.WaitGroup
+		props := actor.PropsFromFunc(func(ctx actor.Context) {
+			switch ctx.Message().(type) {
+			case string:
+				ctx.Stop(ctx.Self())
+			case *actor.Stopped:
+				left.Done()
 			}
-			sys := newSystem(b, Options{})
-			var left sync.WaitGroup
-			props := actor.PropsFromFunc(func(ctx actor.Context) {
-				switch ctx.Message().(type) {
-				case string:
-					ctx.Stop(ctx.Self())
-				case *actor.Stopped:
-					left.Done()
-				}
-			})
-			if own.mailbox {
-				props.Configure(actor.WithMailbox(func() actor.Mailbox { return new(mailbox) }))
+		}, configure...)
+		b.ReportAllocs()
+		b.ResetTimer()
+		start := cpu()
+		left.Add(b.N)
+		for range b.N {
+			sys.root.Send(sys.root.Spawn(props), "go")
+		}
+		left.Wait()
+		perCPU(b, start)
+	})
+}
+
+// BenchmarkPartsSend: one message after the other to a thousand actors.
+func BenchmarkPartsSend(b *testing.B) {
+	parts(b, func(b *testing.B, sys *System, configure ...actor.PropsOption) {
+		var got sync.WaitGroup
+		props := actor.PropsFromFunc(func(ctx actor.Context) {
+			if _, ok := ctx.Message().(string); ok {
+				got.Done()
 			}
-			if own.pool {
-				props.Configure(actor.WithDispatcher(sys.pool))
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			start := cpu()
-			left.Add(b.N)
-			for range b.N {
-				sys.root.Send(sys.root.Spawn(props), "go")
-			}
-			left.Wait()
-			perCPU(b, start)
-		})
-	}
+		}, configure...)
+		pids := make([]*actor.PID, 1_000)
+		for i := range pids {
+			pids[i] = sys.root.Spawn(props)
+		}
+		b.ReportAllocs()
+		b.ResetTimer()
+		start := cpu()
+		got.Add(b.N)
+		for i := range b.N {
+			sys.root.Send(pids[i%len(pids)], "go")
+		}
+		got.Wait()
+		perCPU(b, start)
+	})
 }
 
 func newTimers(n int) []owned {

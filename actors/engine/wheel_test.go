@@ -248,7 +248,7 @@ func TestWheelIsSafeForConcurrentUse(t *testing.T) {
 // A timer that is armed while the wheel finds itself empty and goes to sleep is not slept over: the
 // bubble would deadlock. The wheel's way there is drawn out by ever different times to meet that moment.
 func TestWheelWakesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
 		clock := NewClock()
 		fired := make(chan struct{}, 1)
 		var round, spins atomic.Int64
