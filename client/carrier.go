@@ -21,19 +21,20 @@ type Carrier interface {
 // Link is an open connection. The client calls Say from one goroutine at a time, and Close from any.
 type Link interface {
 	// Say hands up to the link, in order. It must not block: a link that cannot take more gives an
-	// error. After an error the client closes the link and dials again. What up points to is not
-	// changed after it was said.
+	// error. After an error the client closes the link and dials again. What up points to is changed by
+	// neither side from then on; a repeated request is the same pointer again.
 	Say(up invitation.Up) error
 	// Close ends the connection without a logout. It may be called more than once.
 	Close() error
 }
 
-// Receiver is the client's end of a [Link]. Its methods do not block; they may be called from within
-// [Carrier.Dial] and [Link.Say], but from one goroutine at a time.
+// Receiver is the client's end of a [Link]. Its methods do not block and are safe for concurrent use;
+// they may be called from within [Carrier.Dial] and [Link.Say]. They in turn may call [Link.Say] and
+// [Link.Close]: a carrier holds no lock that these need while it calls them.
 type Receiver interface {
-	// Receive takes what the node says, in the order in which it was said. The client does not change
-	// what down points to.
+	// Receive takes what the node says, in the order of the calls. The client does not change what down
+	// points to.
 	Receive(down invitation.Down)
-	// Lost tells that the connection is gone. Nothing is received after it.
+	// Lost tells that the connection is gone. What is received after it is ignored.
 	Lost(err error)
 }

@@ -117,7 +117,9 @@ func (c *Client) flush(a *attachment) {
 		a.out, a.spare = a.spare, nil
 		c.mu.Unlock()
 		var err error
+		logout := false
 		for i := range batch {
+			logout = batch[i].Logout
 			if err = a.link.Say(batch[i]); err != nil {
 				break
 			}
@@ -128,6 +130,7 @@ func (c *Client) flush(a *attachment) {
 			a.spare = batch[:0]
 		}
 		if err != nil {
+			c.logoutSaid = c.logoutSaid && !logout // it is said again on the next connection
 			c.lose(a, err)
 		}
 	}

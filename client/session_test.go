@@ -265,6 +265,21 @@ func TestLogoutOverALostConnection(t *testing.T) {
 	})
 }
 
+func TestLogoutThatTheLinkDoesNotTake(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.link().broken = invitation.EndOverloaded
+		result := make(chan error, 1)
+		go func() { result <- w.c.Logout(w.Context()) }()
+		time.Sleep(2 * firstBackoff)
+		synctest.Wait()
+		if said := w.link().take(); w.s.dials() != 2 || len(said) != 1 || !said[0].Logout {
+			w.Fatalf("%d dials, said %v", w.s.dials(), said)
+		}
+		w.link().end(invitation.EndLoggedOut)
+		w.is(<-result, nil)
+	})
+}
+
 func TestLogoutGivesUp(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		l := w.sent()
