@@ -125,6 +125,13 @@ var rules = []rule{
 		bites: sample{"loadtest/run.go", "github.com/ringfleet/ringfleet"},
 	},
 	{
+		in:    []string{"./internal/explore", "./internal/sim", "./internal/judge", "./internal/phone"},
+		never: []string{"./actors/...", "./gateway/...", "./client/...", "net", "net/http", "os/exec", protoactor, memberlist, "."},
+		reason: "the explorer and the simulator decide everything that happens in their worlds, so that a run can be " +
+			"repeated; no goroutine or socket may decide with them",
+		bites: sample{"internal/explore/world.go", "github.com/ringfleet/ringfleet/actors"},
+	},
+	{
 		in:     []string{"./messages/..."},
 		only:   []string{"std", "google.golang.org/protobuf/..."},
 		reason: "messages are data; conversions live in internal/wire and with the link",
