@@ -254,6 +254,9 @@ func TestDevelopmentIsForThisMachine(t *testing.T) {
 		{auth.Request{User: "alice", Address: netip.MustParseAddr("::1")}, true},
 		{auth.Request{User: "alice", Address: netip.MustParseAddr("::ffff:127.0.0.1")}, true},
 		{auth.Request{User: "alice"}, true}, // no IP: a pipe of this process
+		{auth.Request{User: "alice", Address: netip.MustParseAddr("127.0.0.1"), Host: "localhost:8080"}, true},
+		{auth.Request{User: "alice", Address: netip.MustParseAddr("::1"), Host: "[::1]"}, true},
+		{auth.Request{User: "alice", Address: netip.MustParseAddr("127.0.0.1"), Host: "rebound.example:8080"}, false},
 		{auth.Request{User: "alice", Address: netip.MustParseAddr("192.0.2.1")}, false},
 		{auth.Request{User: "alice", Address: netip.MustParseAddr("127.0.0.1"), Forwarded: true}, false},
 	} {

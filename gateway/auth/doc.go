@@ -31,6 +31,8 @@ type Request struct {
 	Address netip.Addr
 	// Forwarded reports that the HTTP request had passed a proxy, so that Address is the proxy's.
 	Forwarded bool
+	// Host is the host that the HTTP request was for; "" where there was no request.
+	Host string
 }
 
 // Identity is what is believed of a connection.

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Local is an in-process connection: what a WebSocket connection is, without socket and
+// serialization. Its program is trusted to be whom it says it is. It is safe for concurrent use.
+type Local struct {
+	g       *Gateway
+	id      uint64
+	user    invitation.User
+	device  invitation.Device
+	receive func(invitation.Down)
+	closed  atomic.Pointer[invitation.End] // why; nil while open
+
+	mu     sync.Mutex
+	frames bucket // with Config.LocalRate
+}
+
+// closedByProgram is the end of a Local that was closed.
+var closedByProgram invitation.End
+
+// Open begins the conversation of an in-process device. The answer, a Welcome or an Ending, comes by
+// receive, like all that the device is told.
+//
+// receive is called by whoever delivers: the actor of the user's session, or a goroutine of its own
+// for what the gateway answers itself. It must not block, since everything else of that user waits;
+// it may call Say, but not with a Send where Config.MayInvite is set. Calls for one connection may
+// come from several goroutines at once. After an Ending nothing follows; one that was under way may
+// still follow Close.
+//
+// The error is an invitation.End: EndBadLogin, EndOverloaded (MaxLocal, LoginRate, or the backend),
+// EndShutdown, or what the backend's Attach said. On an error receive is not called any more.
+func (g *Gateway) Open(login invitation.Login, receive func(invitation.Down)) (*Local, error) {
+	if !login.User.Valid() || !login.Device.Valid() {
+		return nil, invitation.EndBadLogin
+	}
+	if end := g.enterLocal(); end != 0 {
+		g.stats.login(end)
+		return nil, end
+	}
+	l := &Local{g: g, id: g.lastID.Add(1), user: login.User, device: login.Device, receive: receive}
+	g.conns.add(l.id, l)
+	end := invitation.End(0)
+	if err := g.backend.Attach(l.id, login); err != nil {
+		end, _ = g.refusedAttach(err)
+	}
+	g.stats.login(end)
+	if end != 0 {
+		l.closed.Store(&end)
+		l.forget()
+		return nil, end
+	}
+	if g.draining.Load() { // Shutdown may have begun before it could see l
+		ending := g.shutdownEnding()
+		go l.deliver(invitation.Down{Ending: &ending})
+	}
+	return l, nil
+}
+
+// enterLocal admits an in-process connection.
+func (g *Gateway) enterLocal() invitation.End {
+	if g.draining.Load() {
+		return invitation.EndShutdown
+	}
+	if g.admission.local.Add(1) > int64(g.config.MaxLocal) || g.admission.login(g.now(), g.config.LoginRate) > 0 {
+		g.admission.local.Add(-1)
+		return invitation.EndOverloaded
+	}
+	return 0
+}
+
+// Say hands on what the device says. A call is answered by receive, never from inside of Say. The
+// error is the invitation.End of a connection that has ended, or net.ErrClosed after Close. Say
+// blocks only while Config.MayInvite does. The Up belongs to the gateway from then on.
+func (l *Local) Say(up invitation.Up) error {
+	if err := l.err(); err != nil {
+		return err
+	}
+	if call := up.Call; call != nil {
+		if a := l.judge(call); a.Error != invitation.OK {
+			l.answer(call, a)
+			return nil
+		}
+	}
+	err := l.g.backend.Say(l.id, l.user, l.device, up)
+	if err == nil {
+		return nil
+	}
+	l.g.stats.unavailable.Add(1)
+	switch {
+	case up.Call != nil:
+		l.answer(up.Call, l.g.unavailable(err))
+	case up.Logout:
+		return invitation.EndOverloaded // not said; say it again
+	} // a word is lost; the notice it answers is repeated
+	return nil
+}
+
+// judge returns the gateway's own answer to a call, OK for one that goes on.
+func (l *Local) judge(call *invitation.Call) invitation.Answer {
+	if rate := l.g.config.LocalRate; rate > 0 {
+		l.mu.Lock()
+		over := l.frames.take(l.g.now(), rate, 2*rate)
+		l.mu.Unlock()
+		if over > 0 {
+			l.g.stats.overRate.Add(1)
+			return invitation.Answer{Error: invitation.LimitExceeded, RetryAfter: over}
+		}
+	}
+	if code := refusal(l.user, call); code != invitation.OK {
+		return invitation.Answer{Error: code}
+	}
+	if call.Request == invitation.Send && l.g.config.MayInvite != nil {
+		return l.g.mayInvite(l.user, call.Callee)
+	}
+	return invitation.Answer{}
+}
+
+func (l *Local) answer(call *invitation.Call, a invitation.Answer) {
+	a.Request, a.RequestID = call.Request, call.RequestID
+	go l.deliver(invitation.Down{Answer: &a})
+}
+
+// Close loses the connection, as a dropped socket would: the device is not logged out, and may come
+// back by a Login that resumes. To log out, say Logout and wait for the Ending.
+func (l *Local) Close() {
+	if l.closed.CompareAndSwap(nil, &closedByProgram) {
+		l.leave(0)
+	}
+}
+
+// deliver hands what the device is told to receive.
+func (l *Local) deliver(down invitation.Down) {
+	if down.Ending == nil {
+		if l.closed.Load() == nil {
+			l.receive(down)
+		}
+		return
+	}
+	end := down.Ending.End
+	if l.closed.CompareAndSwap(nil, &end) {
+		l.receive(down)
+		go l.leave(end) // the caller may be the backend
+	}
+}
+
+// cut is Close for Shutdown.
+func (l *Local) cut() { l.Close() }
+
+// leave tells the backend of a connection that has been closed, by the one who closed it.
+func (l *Local) leave(end invitation.End) {
+	l.g.backend.Detach(l.id, l.user, l.device)
+	l.g.stats.end(end)
+	l.forget()
+}
+
+func (l *Local) forget() {
+	l.g.conns.remove(l.id)
+	l.g.admission.local.Add(-1)
+	l.g.checkEmpty()
+}
+
+// err returns why the connection is closed.
+func (l *Local) err() error {
+	switch end := l.closed.Load(); {
+	case end == nil:
+		return nil
+	case *end == 0:
+		return net.ErrClosed
+	default:
+		return *end
+	}
+}

@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+)
+
+// A poller watches the sockets of its share of the connections with epoll and is the strand of each
+// that has something to read. It owns the descriptors: beside a map entry and its conn, a connection
+// that says nothing costs this process nothing, where a goroutine that waits in a read costs 2 KiB
+// of stack and half as much again for the runtime's part (docs/adr/0006-websocket-library.md).
+//
+// Registration is edge-triggered, for reading, writing and the peer's hang-up at once, so that it
+// never has to change. The edge that comes while a connection has a strand is kept in conn.again and
+// conn.room.
+type poller struct {
+	g    *Gateway
+	fd   int
+	file *os.File // of fd: Go's own poller tells when there are events
+	raw  syscall.RawConn
+
+	events [128]syscall.EpollEvent
+	count  int
+	buf    [readSize]byte
+	more   []*conn // whose turn ended before their bytes did
+}
+
+const (
+	epollEdge  = 1 << 31 // EPOLLET, which package syscall has as a negative number
+	epollWatch = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | epollEdge
+	epollOver  = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+	epollRead  = syscall.EPOLLIN | epollOver
+	epollWrite = syscall.EPOLLOUT | syscall.EPOLLHUP | syscall.EPOLLERR
+)
+
+func newPoller(g *Gateway) (*poller, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(os.NewSyscallError("fcntl", err), syscall.Close(fd))
+	}
+	p := &poller{g: g, fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		return nil, errors.Join(err, p.file.Close())
+	}
+	go p.run()
+	return p, nil
+}
+
+// adopt takes the socket out of tcp, which it closes, into c.fd. Where that is not possible it leaves
+// both as they are.
+func (p *poller) adopt(c *conn, tcp *net.TCPConn) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	fd := -1
+	if err := raw.Control(func(old uintptr) { fd = duplicate(int(old)) }); err != nil || fd < 0 {
+		return
+	}
+	_ = tcp.Close() // the socket lives on in fd
+	c.fd = int32(fd)
+}
+
+// watch begins to make the poller the strand of c when there is something to read.
+func (p *poller) watch(c *conn) bool {
+	event := syscall.EpollEvent{Events: epollWatch, Fd: int32(c.id), Pad: int32(c.id >> 32)}
+	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, int(c.fd), &event) == nil
+}
+
+// duplicate returns -1 when no more files may be open.
+func duplicate(fd int) int {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	dup, err := syscall.Dup(fd)
+	if err != nil {
+		return -1
+	}
+	syscall.CloseOnExec(dup)
+	return dup
+}
+
+// stop ends the poller, after the last of its connections.
+func (p *poller) stop() { _ = p.file.Close() }
+
+func (p *poller) run() {
+	wait := func(fd uintptr) bool {
+		n, err := syscall.EpollWait(int(fd), p.events[:], 0)
+		p.count = max(n, 0)
+		return n > 0 || len(p.more) > 0 || err != nil && err != syscall.EINTR //nolint:errorlint // a bare errno
+	}
+	for {
+		if err := p.raw.Read(wait); err != nil {
+			return // stopped
+		}
+		more := p.more
+		p.more = nil
+		for _, c := range more {
+			p.turn(c)
+		}
+		for _, e := range p.events[:p.count] {
+			id := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
+			c, ok := p.g.conns.get(id).(*conn)
+			if !ok {
+				continue // gone meanwhile
+			}
+			if e.Events&epollWrite != 0 {
+				c.writable()
+			}
+			if e.Events&epollRead != 0 && c.beginStrand(e.Events&epollOver != 0) {
+				p.turn(c)
+			}
+		}
+	}
+}
+
+// turnReads is how many reads a connection gets before others have their turn.
+const turnReads = 8
+
+// turn reads what there is for c, whose strand the poller is, and ends the strand, unless the turn is
+// over before or a frame wants a goroutine.
+func (p *poller) turn(c *conn) {
+	for range turnReads {
+		n, wait := c.readSome(p.buf[:])
+		if work := c.feedSafely(p.buf[:n]); work != nil {
+			go c.readAlone(work)
+			return
+		}
+		if wait && c.pauseStrand() {
+			return
+		}
+	}
+	p.more = append(p.more, c)
+}
+
+// read reads once. empty reports that there was nothing, and that an event will tell when there is.
+// The end of the stream is 0 bytes, not empty, without an error.
+func (p *poller) read(fd int32, b []byte) (n int, empty bool, err error) {
+	n, err = ignoreInterrupts(syscall.Read, int(fd), b)
+	if err == syscall.EAGAIN { //nolint:errorlint // a bare errno
+		return 0, true, nil
+	}
+	return max(n, 0), false, err
+}
+
+// write writes once. full reports that the socket takes no more, and that an event will tell when.
+func (p *poller) write(fd int32, b []byte) (n int, full bool, err error) {
+	n, err = ignoreInterrupts(syscall.Write, int(fd), b)
+	if err == syscall.EAGAIN { //nolint:errorlint // a bare errno
+		return 0, true, nil
+	}
+	return max(n, 0), false, err
+}
+
+func ignoreInterrupts(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
+	for {
+		if n, err := call(fd, b); err != syscall.EINTR { //nolint:errorlint // a bare errno
+			return n, err
+		}
+	}
+}
+
+// hangUp ends the conversation at once, while others may still use the descriptor.
+func (p *poller) hangUp(fd int32) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) }
+
+// close closes the descriptor; epoll forgets it with that.
+func (p *poller) close(fd int32) { _ = syscall.Close(int(fd)) }
