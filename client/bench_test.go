@@ -66,7 +66,7 @@ func caller(tb testing.TB) func() {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	ctx := tb.Context()
 	return func() {
 		if err := c.NewLocalInvitation("bob").Send(ctx); err != nil {
@@ -83,7 +83,7 @@ func callee(tb testing.TB) func() {
 	ctx := tb.Context()
 	c, err := Dial(ctx, i, Options{
 		User: "alice", Device: "phone",
-		OnRemoteInvitation: func(r *RemoteInvitation) { r.Accept(ctx, "") },
+		OnRemoteInvitation: func(r *RemoteInvitation) { _ = r.Accept(ctx, "") },
 		OnEvent: func(ev Event) {
 			if ev.Kind == RemoteInvitationAccepted {
 				ended <- struct{}{}
@@ -93,7 +93,7 @@ func callee(tb testing.TB) func() {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	id := invitation.ID{}
 	return func() {
 		for b := range id {

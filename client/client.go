@@ -148,7 +148,7 @@ func New(carrier Carrier, options Options) *Client {
 func Dial(ctx context.Context, carrier Carrier, options Options) (*Client, error) {
 	c := New(carrier, options)
 	if err := c.Login(ctx); err != nil {
-		c.Close()
+		_ = c.Close()
 		return nil, err
 	}
 	return c, nil

@@ -30,7 +30,7 @@ func inWorld(t *testing.T, options Options, f func(w *world)) {
 			t.Fatal(err)
 		}
 		f(w)
-		w.c.Close()
+		_ = w.c.Close()
 	})
 }
 

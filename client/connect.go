@@ -105,7 +105,7 @@ func (c *Client) release() {
 	c.stale = nil
 	c.mu.Unlock()
 	for _, link := range stale {
-		link.Close() // whatever it has to say, it is not used any more
+		_ = link.Close() // whatever it has to say, it is not used any more
 	}
 }
 
@@ -158,7 +158,7 @@ func (c *Client) connect(ctx context.Context) error {
 		lost := c.attached != a
 		c.release()
 		if lost {
-			link.Close() // it was lost while it was being opened
+			_ = link.Close() // it was lost while it was being opened
 		}
 		select {
 		case <-a.ready:

@@ -176,13 +176,10 @@ func (c *Client) answered(a *invitation.Answer) {
 // while somebody waits and the node is merely busy.
 func (p *pending) retryable(err invitation.CallError) bool {
 	takenBack := p.call.Request == invitation.Send || p.call.Request == invitation.Query && p.h == nil
-	switch err {
-	case invitation.Unavailable:
-		return !takenBack || p.waiters != nil
-	case invitation.LimitExceeded:
-		return !takenBack
+	if takenBack {
+		return err == invitation.Unavailable && p.waiters != nil
 	}
-	return false
+	return err == invitation.Unavailable || err == invitation.LimitExceeded
 }
 
 // answeredSend takes the answer to a send.

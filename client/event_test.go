@@ -82,10 +82,10 @@ func TestCloseFromACallbackWhileTheChannelIsFull(t *testing.T) {
 			w.link().notice(invitation.Notice{ID: invitation.ID{i + 1}, Side: invitation.Callee, Remote: invitation.RemoteInvitationReceived})
 		}
 		synctest.Wait()
-		w.c.Close() // or the bubble would never end
+		_ = w.c.Close() // or the bubble would never end
 	})
 	inWorld(t, Options{}, func(w *world) {
-		w.c.OnRemoteInvitation(func(*RemoteInvitation) { w.c.Close() })
+		w.c.OnRemoteInvitation(func(*RemoteInvitation) { _ = w.c.Close() })
 		for i := range byte(2) {
 			w.link().notice(invitation.Notice{ID: invitation.ID{i + 1}, Side: invitation.Callee, Remote: invitation.RemoteInvitationReceived})
 		}

@@ -97,7 +97,7 @@ func ExampleClient_Events() {
 		fmt.Println(ev.Kind)
 		if ev.Kind == client.LocalInvitationRefused {
 			fmt.Println(ev.Local.Response())
-			alice.Close() // closes the channel
+			_ = alice.Close() // closes the channel
 		}
 	}
 	// Output:

@@ -76,7 +76,7 @@ func (x *chaos) ask(do func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(x.ctx, time.Duration(x.byte())*100*time.Millisecond+1)
 	go func() {
 		defer cancel()
-		do(ctx)
+		_ = do(ctx) // anything may come of it
 	}()
 }
 
@@ -85,7 +85,7 @@ func (x *chaos) step() {
 	out := x.c.phase == idle
 	x.c.mu.Unlock()
 	if out && x.byte()%4 != 0 {
-		x.c.Login(x.ctx)
+		_ = x.c.Login(x.ctx)
 	}
 	switch op := x.byte(); op % 16 {
 	case 0, 1:
@@ -132,10 +132,10 @@ func (x *chaos) sessionStep() {
 		x.receive(invitation.Down{})
 	case 6:
 		ctx, cancel := context.WithTimeout(x.ctx, time.Second)
-		x.c.Logout(ctx)
+		_ = x.c.Logout(ctx)
 		cancel()
 	default:
-		x.c.Login(x.ctx)
+		_ = x.c.Login(x.ctx)
 	}
 }
 
@@ -271,14 +271,14 @@ func play(t *testing.T, data []byte) {
 			},
 		})
 		if data[0]%8 != 0 {
-			x.c.Login(ctx)
+			_ = x.c.Login(ctx)
 		}
 		x.run()
 		synctest.Wait()
 		x.check()
 		cancel()
 		synctest.Wait()
-		x.c.Close()
+		_ = x.c.Close()
 	})
 }
 

@@ -28,9 +28,9 @@ func TestUnansweredRequestIsRepeated(t *testing.T) {
 				}
 			}
 		}
-		want := []time.Duration{1, 3, 7, 15, 23}
+		want := []time.Duration{time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 23 * time.Second}
 		for i := range want {
-			if at[i] != want[i]*time.Second {
+			if at[i] != want[i] {
 				w.Fatalf("repeated at %v", at)
 			}
 		}
@@ -164,7 +164,7 @@ func TestRejectedAfterTheContextHasEnded(t *testing.T) {
 		go func() { result <- l.Send(ctx) }()
 		call := w.call(invitation.Send)
 		cancel()
-		<-result
+		w.is(<-result, context.Canceled)
 		w.link().answer(invitation.Answer{RequestID: call.RequestID, Error: invitation.Forbidden})
 		w.fired(RequestRejected)
 		w.is(rejected.Err, invitation.Forbidden)

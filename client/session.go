@@ -122,7 +122,8 @@ func (c *Client) tellProgress() {
 // Close ends the client without a logout, as the end of a program does: the node takes it for a
 // device that has lost its connection. Nothing is fired any more: invitations that are live here get
 // no terminal event, their Wait and every method that waits return [ErrClosed]. Close may be called
-// more than once, and from callbacks; it does not wait for a callback that is running.
+// more than once, and from callbacks; it does not wait for a callback that is running. The error, there
+// for io.Closer, is always nil.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.release()

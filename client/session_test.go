@@ -107,9 +107,9 @@ func TestAwayForLongerThanTheLinger(t *testing.T) {
 			w.s.refuse = append(w.s.refuse, io.ErrClosedPipe)
 		}
 		w.link().receiver.Lost(io.EOF)
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		w.fired()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.fired(LocalInvitationFailure, RemoteInvitationFailure, LocalInvitationFailure)
 		w.is(<-result, invitation.AlreadyEnd)
 		for _, reason := range []invitation.Reason{l.Reason(), r.Reason()} {
@@ -329,7 +329,7 @@ func TestClose(t *testing.T) {
 func TestCloseEndsReconnecting(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		w.link().receiver.Lost(io.EOF)
-		w.c.Close()
+		_ = w.c.Close()
 		time.Sleep(time.Hour)
 		if w.s.dials() != 1 {
 			w.Fatal("it came back after Close")
@@ -366,7 +366,7 @@ func TestLoginErrors(t *testing.T) {
 			t.Fatalf("took %v", took)
 		}
 		is(c.Login(t.Context()), ErrLoggedIn)
-		c.Close()
+		_ = c.Close()
 
 		s.mute = true // connected, but no Welcome comes
 		start = time.Now()
@@ -385,7 +385,7 @@ func TestLoginErrors(t *testing.T) {
 		is(<-failed, context.Canceled)
 		go func() { failed <- c.Login(t.Context()) }()
 		synctest.Wait()
-		c.Close()
+		_ = c.Close()
 		is(<-failed, ErrClosed)
 		synctest.Wait()
 	})

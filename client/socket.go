@@ -104,7 +104,7 @@ func (l *socket) queue(op ws.OpCode, payload []byte) {
 	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
 	ws.Cipher(payload, h.Mask, 0)
 	w := appender{l.out}
-	ws.WriteHeader(&w, h) // an appender does not fail
+	_ = ws.WriteHeader(&w, h) // an appender does not fail
 	l.out = append(w.b, payload...)
 	if !l.writing {
 		l.writing = true
@@ -164,7 +164,7 @@ func (l *socket) Close() error {
 func (l *socket) read() {
 	err := l.readMessages()
 	l.receiver.Lost(err)
-	l.Close()
+	_ = l.Close()
 }
 
 func (l *socket) readMessages() error {

@@ -42,16 +42,22 @@ func upgrade(t *testing.T, conn net.Conn) (*peer, *wire.Login) {
 
 // frame reads one WebSocket frame.
 func (p *peer) frame() (ws.OpCode, []byte) {
-	f, err := ws.ReadFrame(p.conn)
+	h, err := ws.ReadHeader(p.conn)
 	if err != nil {
 		return 0xff, nil
 	}
-	if !f.Header.Masked {
+	if !h.Masked {
 		p.t.Error("the client does not mask its frames")
 	}
-	f = ws.UnmaskFrameInPlace(f)
-	return f.Header.OpCode, f.Payload
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(p.conn, payload); err != nil {
+		return 0xff, nil
+	}
+	ws.Cipher(payload, h.Mask, 0)
+	return h.OpCode, payload
 }
+
+func drain(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
 func (p *peer) hear() wire.ClientFrame {
 	op, payload := p.frame()
@@ -88,7 +94,7 @@ func (p *peer) say(down invitation.Down) { p.raw(ws.NewFrame(p.op(), true, p.pay
 
 func (p *peer) raw(frames ...ws.Frame) {
 	for _, f := range frames {
-		ws.WriteFrame(p.conn, f) // the client may have hung up; what it heard shows elsewhere
+		_ = ws.WriteFrame(p.conn, f) // the client may have hung up; what it heard shows elsewhere
 	}
 }
 
@@ -225,7 +231,7 @@ func TestWebSocketPings(t *testing.T) {
 		if lost := e.session(); len(lost) == 0 || lost[0].Kind != SessionReconnecting || lost[0].At.Sub(asked) != 5*time.Second {
 			t.Fatalf("%+v", lost)
 		}
-		c.Close()
+		_ = c.Close()
 		time.Sleep(writeTimeout) // for what was under way
 	})
 }
@@ -249,12 +255,12 @@ func TestWebSocketEnds(t *testing.T) {
 		"bad frame":        {func(p *peer) { p.raw(ws.NewBinaryFrame([]byte{0xff})) }, "cannot parse"},
 		"masked":           {func(p *peer) { p.raw(ws.MaskFrame(ws.NewBinaryFrame([]byte{1}))) }, "must be not masked"},
 		"reserved opcode":  {func(p *peer) { p.raw(ws.NewFrame(5, true, nil)) }, "reserved op code"},
-		"over the limit":   {func(p *peer) { ws.WriteHeader(p.conn, ws.Header{Fin: true, OpCode: ws.OpBinary, Length: 1 << 40}) }, "over the limit"},
-		"truncated":        {func(p *peer) { p.conn.Write([]byte{0x82, 5, 1, 2}); p.conn.Close() }, "EOF"},
+		"over the limit":   {func(p *peer) { _ = ws.WriteHeader(p.conn, ws.Header{Fin: true, OpCode: ws.OpBinary, Length: 1 << 40}) }, "over the limit"},
+		"truncated":        {func(p *peer) { _, _ = p.conn.Write([]byte{0x82, 5, 1, 2}); p.conn.Close() }, "EOF"},
 		"stray part":       {func(p *peer) { p.raw(ws.NewFrame(ws.OpContinuation, true, nil)) }, "continuation"},
 		"parts too long": {func(p *peer) {
 			p.raw(ws.NewFrame(ws.OpBinary, false, make([]byte, 4<<10)))
-			ws.WriteHeader(p.conn, ws.Header{Fin: true, OpCode: ws.OpContinuation, Length: 1 << 20})
+			_ = ws.WriteHeader(p.conn, ws.Header{Fin: true, OpCode: ws.OpContinuation, Length: 1 << 20})
 		}, "over the limit"},
 		"unknown version": {func(p *peer) {
 			payload, _ := wire.EncodeDown(nil, p.codec, wire.ServerFrame{Down: invitation.Down{Welcome: &invitation.Welcome{}}, Info: &wire.Info{Version: 9}})
@@ -274,7 +280,7 @@ func TestWebSocketEnds(t *testing.T) {
 					p, _ := upgrade(t, conn)
 					p.welcome()
 					synctest.Wait()
-					go io.Copy(io.Discard, conn)
+					go drain(conn)
 					tt.end(p)
 				})
 				c := New(carrier, Options{User: "alice"})
@@ -289,7 +295,7 @@ func TestWebSocketEnds(t *testing.T) {
 				if err := <-lost; !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("lost for %q, want %q", err, tt.want)
 				}
-				c.Close()
+				_ = c.Close()
 				time.Sleep(writeTimeout) // for what was under way
 			})
 		})
@@ -327,7 +333,7 @@ func TestWebSocketMessageInParts(t *testing.T) {
 		if w := <-seen; w.Kind != invitation.WordSeen {
 			t.Fatalf("%+v", w)
 		}
-		c.Close()
+		_ = c.Close()
 		time.Sleep(writeTimeout) // for what was under way
 	})
 }
@@ -354,7 +360,9 @@ func TestWebSocketNodeThatDoesNotRead(t *testing.T) {
 		ended := make(chan error)
 		for range maxUnwritten / invitation.MaxContent {
 			l := c.NewLocalInvitation("bob")
-			l.SetContent(strings.Repeat("x", invitation.MaxContent))
+			if err := l.SetContent(strings.Repeat("x", invitation.MaxContent)); err != nil {
+				t.Fatal(err)
+			}
 			ctx, stop := context.WithCancel(t.Context())
 			go func() { ended <- l.Send(ctx) }()
 			synctest.Wait()
@@ -367,8 +375,8 @@ func TestWebSocketNodeThatDoesNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := <-connections
-		go io.Copy(io.Discard, p.conn)
-		c.Close()
+		go drain(p.conn)
+		_ = c.Close()
 		time.Sleep(writeTimeout)
 	})
 }
@@ -398,7 +406,7 @@ func TestWebSocketWriteThatHangs(t *testing.T) {
 		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
-		c.Close()
+		_ = c.Close()
 		p.frame()
 		time.Sleep(writeTimeout)
 	})
@@ -424,7 +432,7 @@ func TestWebSocketRefusedByHTTP(t *testing.T) {
 						break
 					}
 				}
-				fmt.Fprint(conn, "HTTP/1.1 "+tt.answer+"Content-Length: 0\r\n\r\n")
+				_, _ = fmt.Fprint(conn, "HTTP/1.1 "+tt.answer+"Content-Length: 0\r\n\r\n")
 				conn.Close()
 			})
 			_, err := carrier.Dial(t.Context(), invitation.Login{User: "alice"}, nil)
@@ -469,8 +477,8 @@ func TestWebSocketURLs(t *testing.T) {
 
 func TestWebSocketOtherSubprotocol(t *testing.T) {
 	carrier := piped(new(WebSocket), func(conn net.Conn) {
-		ws.Upgrader{}.Upgrade(conn)
-		io.Copy(io.Discard, conn)
+		_, _ = ws.Upgrader{}.Upgrade(conn)
+		drain(conn)
 	})
 	if _, err := carrier.Dial(t.Context(), invitation.Login{User: "alice"}, nil); err == nil || !strings.Contains(err.Error(), "does not speak") {
 		t.Fatal(err)
