@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # What a run can be given, for example `make fuzz-smoke FUZZTIME=1m`.
 PKG ?= ./...
-FUZZTIME ?= 5s
+FUZZTIME ?= 20000x
 BENCHTIME ?= 200ms
 BENCH ?= .
 CALLS ?= 20000
@@ -54,7 +54,7 @@ generate-check: ## Fail if `make generate` changes anything
 	scripts/generate-check
 
 .PHONY: fuzz-smoke
-fuzz-smoke: ## Run every fuzz target for FUZZTIME
+fuzz-smoke: ## Run every fuzz target for FUZZTIME, a number of inputs or a time
 	scripts/fuzz-smoke $(FUZZTIME)
 
 .PHONY: bench
