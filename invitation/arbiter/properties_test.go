@@ -89,6 +89,8 @@ func (h *history) check(m *Machine, out []Effect) error {
 		return fmt.Errorf("outcome %s in %s", after.Outcome, after.Stage)
 	case before.Verdict && !after.Verdict || before.Settled && !after.Settled:
 		return fmt.Errorf("a verdict or a settlement was taken back")
+	case before.Verdict && after.Version != before.Version && after.Settled == before.Settled:
+		return fmt.Errorf("something new after the verdict")
 	case before.Stage == invitation.Ended && after.Outcome != before.Outcome:
 		if after.Outcome != invitation.Accepted || before.Verdict || !after.Verdict || m.confirmed == "" || m.said != m.confirmed {
 			return fmt.Errorf("outcome %s after %s", after.Outcome, before.Outcome)

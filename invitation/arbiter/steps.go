@@ -229,6 +229,7 @@ func verdict(m *Machine, now Time, msg *invitation.Message, out effects) (effect
 	if msg.Device != m.confirmed {
 		return out, invitation.OK
 	}
+	m.patience = 0
 	if msg.Remote != invitation.RemoteAccepted {
 		out = m.end(now, invitation.Unconfirmed, invitation.AcceptNotConfirmed, out)
 		m.view.Verdict = true

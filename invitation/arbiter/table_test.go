@@ -150,6 +150,19 @@ func TestReject(t *testing.T) {
 	}
 }
 
+// TestConfirmOfAnother: a device may have confirmed what another activation of the arbiter asked it. Of
+// what this one asks nothing is decided by that; the device is told again how things stand.
+func TestConfirmOfAnother(t *testing.T) {
+	m := at(invitation.Accepting)
+	before := *m.view
+	msg := message(invitation.MsgConfirm)
+	msg.Named = "tablet"
+	out := m.Step(began, &msg, nil)
+	if *m.view != before || len(out) != 1 || out[0].Kind != TellCaller {
+		t.Errorf("in %s, %d effects", m.view.Stage, len(out))
+	}
+}
+
 // TestStrangers: nobody but the caller and the callee is believed, and of the caller's devices only the
 // one that sent.
 func TestStrangers(t *testing.T) {
