@@ -21,7 +21,8 @@ type tester struct {
 	deviceOf map[Conn]invitation.Device
 	arbiters map[invitation.ID]*invitation.View // what the arbiter of each invitation says
 	incoming []*invitation.Terms
-	asked    uint64 // the number of the session's last question
+	asked    uint64                       // the number of the session's last question
+	since    map[invitation.Device]uint64 // the number of the first question that can be put since a device connected
 }
 
 var (
@@ -35,7 +36,7 @@ func newTester(t *rapid.T) *tester {
 	}.WithDefaults()
 	x := &tester{
 		T: t, m: New(bob, &c), now: began, conn: map[invitation.Device]Conn{}, deviceOf: map[Conn]invitation.Device{},
-		arbiters: map[invitation.ID]*invitation.View{},
+		arbiters: map[invitation.ID]*invitation.View{}, since: map[invitation.Device]uint64{},
 	}
 	for _, key := range someKeys {
 		x.incoming = append(x.incoming, &invitation.Terms{
@@ -183,14 +184,18 @@ func (x *tester) drawReply(device invitation.Device) *Input {
 	}
 	if r.Request == invitation.Send && v.Stage == invitation.Offering && x.one("rejected", 4) {
 		r.Error = invitation.LimitExceeded
+		delete(x.arbiters, id) // it has stopped
 	}
 	return &Input{Kind: InReply, Reply: r}
 }
 
 // step gives one input and checks what comes of it.
 func (x *tester) step(in *Input) {
-	shownBefore := x.shownTo()
+	before, views := x.shownTo(), x.views()
 	out := x.m.Step(x.now, in, nil)
+	if in.Kind == InAttach {
+		x.since[in.Device] = x.m.changes
+	}
 	if err := checkCounts(x.m); err != nil {
 		x.Fatalf("%+v: %v", *in, err)
 	}
@@ -199,23 +204,57 @@ func (x *tester) step(in *Input) {
 			x.Fatalf("%+v: %v", *in, err)
 		}
 	}
-	if in.Kind != InView && in.Kind != InWord && in.Kind != InAttach {
-		for key := range x.shownTo() {
-			if !shownBefore[key] {
-				x.Fatalf("%+v: %s was shown without a word from the arbiter", *in, key)
-			}
+	for s := range x.shownTo() {
+		if !before[s] {
+			x.checkShown(in, s, views[s.id] != nil)
+		}
+	}
+	for id, v := range x.views() {
+		if old := views[id]; old != nil && v.Version < old.Version {
+			x.Fatalf("%+v: version %d after %d", *in, v.Version, old.Version)
 		}
 	}
 }
 
-func (x *tester) shownTo() map[string]bool {
-	list := map[string]bool{}
+// shownOne is an invitation and a device that it was shown to.
+type shownOne struct {
+	id     invitation.ID
+	device invitation.Device
+}
+
+func (x *tester) shownTo() map[shownOne]bool {
+	list := map[shownOne]bool{}
 	for id, e := range x.m.entries {
 		for _, s := range e.shown {
-			list[fmt.Sprintf("%s to %s", id, s.device)] = true
+			list[shownOne{id, s.device}] = true
 		}
 	}
 	return list
+}
+
+func (x *tester) views() map[invitation.ID]*invitation.View {
+	list := map[invitation.ID]*invitation.View{}
+	for id, e := range x.m.entries {
+		list[id] = e.view
+	}
+	return list
+}
+
+// checkShown checks promise P4: a device is shown an invitation on the arbiter's word that it rings,
+// given after the device connected; or it says itself that it was shown it.
+func (x *tester) checkShown(in *Input, s shownOne, known bool) {
+	switch in.Kind {
+	case InWord, InAttach: // the device's claim
+	case InView:
+		if in.View.Stage > invitation.Ringing {
+			x.Fatalf("%+v: shown to %s in %s", *in, s.device, in.View.Stage)
+		}
+		if known && in.View.Permit < x.since[s.device] {
+			x.Fatalf("%+v: shown to %s on a word of before it connected", *in, s.device)
+		}
+	default:
+		x.Fatalf("%+v: shown to %s without a word from the arbiter", *in, s.device)
+	}
 }
 
 func (x *tester) check(in *Input, e Effect) error {
