@@ -1,0 +1,120 @@
+// Command loadtest is the load generator: it makes calls over WebSockets through the public client
+// and judges the contract's promises P1 to P5 on every one of them, from both clients' side. It can
+// start a node of its own. docs/loadtest.md explains it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// The exit statuses.
+const (
+	exitOK     = 0
+	exitBroken = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "loadtest: %v (see --help)\n", err)
+		return exitUsage
+	}
+	res, err := o.run(ctx, stdout)
+	if err != nil {
+		fmt.Fprintf(stderr, "loadtest: %v\n", err)
+		return exitBroken
+	}
+	if res.Violations > 0 || res.Errors > 0 {
+		return exitBroken
+	}
+	return exitOK
+}
+
+// run makes the calls and prints the result.
+func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
+	if o.selfHost {
+		stop, err := o.startNode()
+		if err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err := stop(); err != nil {
+				fmt.Fprintf(out, "stop the node: %v\n", err)
+			}
+		}()
+	}
+	r := newRun(o, out)
+	watching, stopWatching := context.WithCancel(context.Background())
+	defer stopWatching()
+	go r.lag.watch(watching)
+	fmt.Fprintf(out, "logging in %d users at %v\n", o.users, o.targets)
+	if err := r.connect(ctx); err != nil {
+		return nil, err
+	}
+	defer r.disconnect()
+	before, err := r.usage()
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	go r.progress(watching, begin)
+	r.drive(ctx)
+	took := time.Since(begin)
+	after, err := r.usage()
+	if err != nil {
+		return nil, err
+	}
+	stopWatching()
+	res := r.result(begin, took, before, after)
+	res.print(out)
+	if o.jsonFile != "" {
+		return res, res.write(o.jsonFile)
+	}
+	return res, nil
+}
+
+// usage scrapes the nodes; nil where no metrics were named.
+func (r *run) usage() (*processUsage, error) {
+	if len(r.options.metrics) == 0 {
+		return nil, nil //nolint:nilnil // that there is none is no error
+	}
+	u, err := scrape(r.options.metrics)
+	return &u, err
+}
+
+// progressInterval is how often a running run tells how it is going.
+const progressInterval = 2 * time.Second
+
+// progress prints a line now and then, until ctx is done.
+func (r *run) progress(ctx context.Context, begin time.Time) {
+	last, lastAt := int64(0), begin
+	for pause(ctx, progressInterval) {
+		now, done := time.Now(), r.completed.Load()
+		p := r.steps[stepRinging].percentiles()
+		r.mu.Lock()
+		violations := r.violations
+		r.mu.Unlock()
+		fmt.Fprintf(r.out, "%6.0f s  %9d calls  %7.0f/s  %6d in flight  ringing p50 %.2f ms p99 %.2f ms  %d violations  %d errors\n",
+			now.Sub(begin).Seconds(), done, float64(done-last)/now.Sub(lastAt).Seconds(), r.inFlight.Load(), p.P50, p.P99,
+			violations, r.errorCount())
+		last, lastAt = done, now
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+const usage = `loadtest: makes calls against ringfleet nodes and judges every one of them.
+
+  go run ./loadtest --self-host --calls 20000 --users 200
+  go run ./loadtest --target ws://127.0.0.1:8080 --users 1000 --duration 1m --rate 500
+
+It connects users over WebSockets, lets them call each other in a mix of
+scenarios, and checks the promises P1 to P5 of docs/spec.md from both clients'
+side on every call. It exits with 0 if there was no violation and no error, 1 if
+there was, 2 if the flags are wrong. docs/loadtest.md explains the result.
+
+Flags:
+`
+
+// options are the flags.
+type options struct {
+	targets      []string
+	selfHost     bool
+	users        int
+	calls        int64
+	duration     time.Duration
+	rate         float64
+	concurrency  int
+	mix          mix
+	jsonFile     string
+	json         bool
+	contentBytes int
+	seed         uint64
+	metrics      []string
+	timers       invitation.Timers
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+// String implements flag.Value.
+func (l *list) String() string { return "" }
+
+// Set implements flag.Value.
+func (l *list) Set(s string) error {
+	*l = append(*l, s)
+	return nil
+}
+
+func parseOptions(args []string, help io.Writer) (*options, error) {
+	o := &options{timers: invitation.DefaultTimers}
+	var mixText string
+	f := flag.NewFlagSet("loadtest", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Var((*list)(&o.targets), "target", "`URL` of a node, as ws://127.0.0.1:8080; may be given several times, users spread over them")
+	f.BoolVar(&o.selfHost, "self-host", false, "start a node in this process, on a loopback port of its own")
+	f.IntVar(&o.users, "users", 100, "users that are logged in")
+	f.Int64Var(&o.calls, "calls", 0, "calls to make; default 1,000 if no duration is given")
+	f.DurationVar(&o.duration, "duration", 0, "how long to make calls")
+	f.Float64Var(&o.rate, "rate", 0, "calls per second, made on schedule (open loop); default: as fast as they end (closed loop)")
+	f.IntVar(&o.concurrency, "concurrency", 0, "calls under way at once in the closed loop; default: half the users")
+	f.StringVar(&mixText, "mix", "", "weights of the scenarios, as accept=80,refuse=20, or a `file` with one a line")
+	f.StringVar(&o.jsonFile, "json", "", "`file` for the result as JSON")
+	f.BoolVar(&o.json, "json-protocol", false, "speak the JSON subprotocol instead of protobuf")
+	f.IntVar(&o.contentBytes, "content-bytes", 64, "size of the content of an invitation")
+	f.Uint64Var(&o.seed, "seed", 0, "seed of the draws; default: a random one, which is printed")
+	f.Var((*list)(&o.metrics), "metrics", "`URL` of a node's metrics, as http://127.0.0.1:9090/metrics, to report its CPU and memory; may be given several times")
+	f.DurationVar(&o.timers.NoResponse, "no-response", o.timers.NoResponse, "the nodes' time limit, if it is not the default")
+	f.DurationVar(&o.timers.Expire, "expire", o.timers.Expire, "the nodes' time limit, if it is not the default")
+	f.DurationVar(&o.timers.AcceptWindow, "accept-window", o.timers.AcceptWindow, "the nodes' time limit, if it is not the default")
+	f.DurationVar(&o.timers.Grace, "grace", o.timers.Grace, "the nodes' time limit, if it is not the default")
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(help, usage)
+		f.SetOutput(help)
+		f.PrintDefaults()
+		fmt.Fprintln(help, "\nScenarios, with their weights in the default mix:")
+		for _, s := range scenarios {
+			fmt.Fprintf(help, "  %-14s %3d  %s\n", s.name, s.weight, s.about)
+		}
+		return nil, flag.ErrHelp
+	case err != nil:
+		return nil, err
+	case f.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	return o, o.complete(mixText)
+}
+
+// complete fills in what was left to default, and returns what is wrong.
+func (o *options) complete(mixText string) error {
+	if o.calls == 0 && o.duration == 0 {
+		o.calls = 1000
+	}
+	if o.concurrency == 0 {
+		o.concurrency = max(o.users/2, 1)
+	}
+	if o.seed == 0 {
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		o.seed = binary.LittleEndian.Uint64(b[:])
+	}
+	var err error
+	if o.mix = defaultMix(); mixText != "" {
+		if o.mix, err = parseMix(mixText); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.selfHost == (len(o.targets) > 0):
+		return errors.New("want either --target URL or --self-host")
+	case o.users < 2:
+		return fmt.Errorf("--users %d: a call needs 2", o.users)
+	case o.calls < 0 || o.duration < 0 || o.rate < 0 || o.concurrency < 0:
+		return errors.New("--calls, --duration, --rate and --concurrency cannot be negative")
+	case o.contentBytes < 0 || o.contentBytes > invitation.MaxContent:
+		return fmt.Errorf("--content-bytes %d: want 0 to %d", o.contentBytes, invitation.MaxContent)
+	case !o.timers.InBounds():
+		return fmt.Errorf("timers: want %v to %v each", invitation.MinTimer, invitation.MaxTimer)
+	}
+	return o.checkFiles()
+}
+
+// Files that are open beside the users' connections.
+const otherFiles = 256
+
+// checkFiles refuses more users than the process may have open files for.
+func (o *options) checkFiles() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	each := 1
+	if o.selfHost {
+		each = 2 // both ends are in this process
+	}
+	if fits := (int(min(limit.Cur, 1<<30)) - otherFiles) / each; o.users > fits {
+		return fmt.Errorf("--users %d is more than this process has open files for: at most %d fit (the limit of open files is %d; ulimit -n raises it)",
+			o.users, fits, limit.Cur)
+	}
+	return nil
+}

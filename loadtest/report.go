@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+)
+
+// result is what a run came to. Its JSON names are stable.
+type result struct {
+	Started    time.Time                   `json:"started"`
+	Seconds    float64                     `json:"seconds"`
+	Seed       uint64                      `json:"seed"`
+	Targets    []string                    `json:"targets"`
+	SelfHosted bool                        `json:"self_hosted"` // node_… is of node and generator together
+	Users      int                         `json:"users"`
+	Calls      int64                       `json:"calls"`
+	Completed  int64                       `json:"completed"`
+	Abandoned  int64                       `json:"abandoned"` // not begun when the time was over
+	CallsPerS  float64                     `json:"calls_per_s"`
+	Outcomes   map[string]int64            `json:"outcomes"`
+	Scenarios  map[string]map[string]int64 `json:"scenarios"`
+	Violations int64                       `json:"violations"`
+	Errors     int64                       `json:"errors"`
+	ErrorTexts map[string]int64            `json:"error_texts"`
+	Limited    int64                       `json:"limited"`    // sends that were told LIMIT_EXCEEDED and came again
+	Repeats    int64                       `json:"repeats"`    // requests that were repeated for want of an answer
+	Reconnects int64                       `json:"reconnects"` // connections lost
+	LagMs      float64                     `json:"generator_lag_ms"`
+	Latency    map[string]percentiles      `json:"latency"`
+	NodeCPU    *float64                    `json:"node_cpu_us_per_call,omitempty"`
+	NodeRSS    *float64                    `json:"node_rss_bytes,omitempty"`
+}
+
+// result returns the result of a run that began at begin and took took.
+func (r *run) result(begin time.Time, took time.Duration, before, after *processUsage) *result {
+	errors := r.errorCount()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	res := &result{
+		Started: begin.UTC(), Seconds: took.Seconds(), Seed: r.options.seed, Targets: r.options.targets, SelfHosted: r.options.selfHost,
+		Users: r.options.users,
+		Calls: r.started.Load(), Completed: r.completed.Load(), Abandoned: r.abandoned.Load(),
+		CallsPerS: float64(r.completed.Load()) / took.Seconds(), Outcomes: maps.Clone(r.outcomes), Scenarios: r.scenarios,
+		Violations: r.violations, Errors: errors, ErrorTexts: maps.Clone(r.errors), Limited: r.limited.Load(),
+		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), LagMs: float64(r.lag.worst().Microseconds()) / 1000,
+		Latency: map[string]percentiles{},
+	}
+	for s := range r.steps {
+		res.Latency[stepNames[s]] = r.steps[s].percentiles()
+	}
+	if before != nil && after != nil && res.Completed > 0 {
+		cpu := (after.cpu - before.cpu) / float64(res.Completed) * 1e6
+		res.NodeCPU, res.NodeRSS = &cpu, &after.rss
+	}
+	return res
+}
+
+// print writes the result for people.
+func (res *result) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%d calls, %d completed in %.1f s: %.0f calls/s (%d users, seed %d)\n",
+		res.Calls, res.Completed, res.Seconds, res.CallsPerS, res.Users, res.Seed)
+	fmt.Fprintf(w, "\n%-16s %s\n", "scenario", "outcomes")
+	for _, name := range slices.Sorted(maps.Keys(res.Scenarios)) {
+		fmt.Fprintf(w, "%-16s", name)
+		for _, outcome := range slices.Sorted(maps.Keys(res.Scenarios[name])) {
+			fmt.Fprintf(w, " %s %d", outcome, res.Scenarios[name][outcome])
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "\n%-28s %9s %9s %9s %9s %9s %9s\n", "latency, ms", "count", "p50", "p90", "p99", "p99.9", "max")
+	for _, name := range stepNames {
+		if p := res.Latency[name]; p.Count > 0 {
+			fmt.Fprintf(w, "%-28s %9d %9.2f %9.2f %9.2f %9.2f %9.2f\n", name, p.Count, p.P50, p.P90, p.P99, p.P999, p.Max)
+		}
+	}
+	if res.NodeCPU != nil {
+		whose := "the nodes"
+		if res.SelfHosted {
+			whose = "this process, node and generator"
+		}
+		fmt.Fprintf(w, "\n%s: %.0f µs CPU per call, %.1f MiB resident\n", whose, *res.NodeCPU, *res.NodeRSS/(1<<20))
+	}
+	fmt.Fprintf(w, "\n%d sends limited, %d requests repeated, %d connections lost, the generator lagged %.1f ms at most\n",
+		res.Limited, res.Repeats, res.Reconnects, res.LagMs)
+	for _, text := range slices.Sorted(maps.Keys(res.ErrorTexts)) {
+		fmt.Fprintf(w, "error, %d times: %s\n", res.ErrorTexts[text], text)
+	}
+	fmt.Fprintf(w, "%d violations, %d errors\n", res.Violations, res.Errors)
+}
+
+// write writes the result as JSON to a file.
+func (res *result) write(path string) error {
+	text, err := json.MarshalIndent(res, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the result: %w", err)
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfleet/ringfleet/client"
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// run is one run of the generator.
+type run struct {
+	options  *options
+	out      io.Writer // for people
+	prefix   string    // of user names: no two runs share a user
+	timers   invitation.Timers
+	carriers []*client.WebSocket
+	users    []*user
+	calls    sync.Map // tag → *call, of calls that are not judged
+
+	started, completed, abandoned, limited, repeats, reconnects atomic.Int64
+
+	inFlight atomic.Int64
+	judging  sync.WaitGroup
+	lag      lag
+	steps    [steps]latencies
+
+	mu         sync.Mutex
+	outcomes   map[string]int64            // by outcome
+	scenarios  map[string]map[string]int64 // by scenario and outcome
+	violations int64
+	errors     map[string]int64 // by text
+	shown      int              // violations whose history was printed
+}
+
+func newRun(o *options, out io.Writer) *run {
+	r := &run{
+		options: o, out: out, prefix: "load-" + strings.ToLower(rand.Text()[:6]), timers: o.timers,
+		outcomes: map[string]int64{}, scenarios: map[string]map[string]int64{}, errors: map[string]int64{},
+	}
+	for i := range r.steps {
+		r.steps[i].init()
+	}
+	for _, target := range o.targets {
+		carrier := &client.WebSocket{URLs: []string{target}, JSON: o.json}
+		r.carriers = append(r.carriers, carrier)
+	}
+	return r
+}
+
+// content returns the content of call n: a tag, filled up to the bytes asked for.
+func (r *run) content(n int64) string {
+	tag := fmt.Sprintf("%s/%d/", r.prefix, n)
+	if fill := r.options.contentBytes - len(tag); fill > 0 {
+		tag += strings.Repeat(".", fill)
+	}
+	return tag
+}
+
+// connecting is how many logins are under way at once.
+const connecting = 64
+
+// connect logs the users in.
+func (r *run) connect(ctx context.Context) error {
+	r.users = make([]*user, r.options.users)
+	next := make(chan int)
+	failed := make(chan error, connecting)
+	var workers sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for range connecting {
+		workers.Go(func() {
+			for i := range next {
+				u := r.newUser(invitation.User(fmt.Sprintf("%s-%d", r.prefix, i)), i%len(r.carriers))
+				r.users[i] = u
+				if err := u.client.Login(ctx); err != nil {
+					failed <- fmt.Errorf("log in user %d of %d: %w", i+1, len(r.users), err)
+					cancel()
+					return
+				}
+			}
+		})
+	}
+	for i := range r.users {
+		select {
+		case next <- i:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	workers.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return context.Cause(ctx)
+	}
+}
+
+// disconnect logs the users out.
+func (r *run) disconnect() {
+	next := make(chan *user)
+	var workers sync.WaitGroup
+	for range connecting {
+		workers.Go(func() {
+			for u := range next {
+				r.leave(u)
+			}
+		})
+	}
+	for _, u := range r.users {
+		if u != nil {
+			next <- u
+		}
+	}
+	close(next)
+	workers.Wait()
+}
+
+// drive makes the calls, until as many were made, or as long, as was asked for.
+func (r *run) drive(ctx context.Context) {
+	if r.options.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.options.duration)
+		defer cancel()
+	}
+	if r.options.rate > 0 {
+		r.open(ctx)
+	} else {
+		r.closed(ctx)
+	}
+	r.judging.Wait()
+}
+
+// closed keeps a number of calls under way.
+func (r *run) closed(ctx context.Context) {
+	var begun atomic.Int64
+	var workers sync.WaitGroup
+	for w := range r.options.concurrency {
+		random := mathrand.New(mathrand.NewPCG(r.options.seed, uint64(w)))
+		workers.Go(func() {
+			for ctx.Err() == nil && (r.options.calls == 0 || begun.Add(1) <= r.options.calls) {
+				s, caller, callee := r.draw(random)
+				r.make(context.WithoutCancel(ctx), s, caller, callee, time.Now())
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// maxInFlight bounds the calls of an open loop that are under way. A node that is so far behind is not
+// given more; the calls that were due are counted as errors.
+const maxInFlight = 200_000
+
+// open makes calls at a rate, whether or not earlier ones have ended. A call that the generator makes
+// late is timed from when it was due.
+func (r *run) open(ctx context.Context) {
+	random := mathrand.New(mathrand.NewPCG(r.options.seed, 0))
+	interval := time.Duration(float64(time.Second) / r.options.rate)
+	var calls sync.WaitGroup
+	begin := time.Now()
+	for n := int64(0); r.options.calls == 0 || n < r.options.calls; n++ {
+		due := begin.Add(time.Duration(n) * interval)
+		if wait := time.Until(due); wait > 0 && !pause(ctx, wait) || ctx.Err() != nil {
+			break
+		}
+		if r.inFlight.Load() >= maxInFlight {
+			r.fail(errors.New("the nodes are too far behind: a call that was due was not made"))
+			continue
+		}
+		s, caller, callee := r.draw(random)
+		calls.Go(func() { r.make(context.WithoutCancel(ctx), s, caller, callee, due) })
+	}
+	calls.Wait()
+}
+
+// draw draws a scenario and two users.
+func (r *run) draw(random *mathrand.Rand) (s *scenario, caller, callee *user) {
+	s = r.options.mix.pick(random)
+	i := random.IntN(len(r.users))
+	j := random.IntN(len(r.users) - 1)
+	if j >= i {
+		j++
+	}
+	if caller = r.users[i]; s.callee == connected {
+		callee = r.users[j]
+	}
+	return s, caller, callee
+}
+
+// fail counts an error.
+func (r *run) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text := err.Error()
+	if len(r.errors) < maxErrorTexts || r.errors[text] > 0 {
+		r.errors[text]++
+		return
+	}
+	r.errors["other errors"]++
+}
+
+const (
+	maxErrorTexts = 32
+	maxHistories  = 5
+)
+
+// outcome counts a call that was judged, and shows what it broke.
+func (r *run) outcome(h *history, o invitation.Outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcomes[o.String()]++
+	by := r.scenarios[h.scenario.name]
+	if by == nil {
+		by = map[string]int64{}
+		r.scenarios[h.scenario.name] = by
+	}
+	by[o.String()]++
+	if len(h.broken) == 0 {
+		return
+	}
+	r.violations++
+	if r.shown++; r.shown > maxHistories {
+		return
+	}
+	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s:\n  %s\n%s", h.scenario.name, strings.Join(h.broken, "\n  "), h)
+}
+
+// errorCount returns how many errors there were.
+func (r *run) errorCount() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var n int64
+	for _, count := range r.errors {
+		n += count
+	}
+	return n
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// scenario is one kind of call.
+type scenario struct {
+	name     string
+	about    string
+	weight   int               // in the default mix
+	timers   invitation.Timers // zero fields: the node's
+	callee   calleeKind
+	answer   invitation.Request   // what the callee does when it rings: Accept, Refuse or NoRequest
+	cancel   cancelTime           // when the caller cancels
+	outcomes []invitation.Outcome // how it may end
+}
+
+type calleeKind uint8
+
+const (
+	connected calleeKind = iota // one of the users
+	absent                      // a user who never logs in
+	late                        // a user who logs in after the send
+)
+
+type cancelTime uint8
+
+const (
+	never     cancelTime = iota
+	atOnce               // when the send was answered
+	onRinging            // when the callee rings
+)
+
+// lateBy is how long after the send a late callee logs in.
+const lateBy = 300 * time.Millisecond
+
+// shortTimer is the time limit of calls that are to run out.
+const shortTimer = time.Second
+
+var scenarios = []*scenario{
+	{
+		name: "accept", about: "the callee accepts", weight: 50,
+		answer: invitation.Accept, outcomes: []invitation.Outcome{invitation.Accepted},
+	},
+	{
+		name: "refuse", about: "the callee refuses", weight: 15,
+		answer: invitation.Refuse, outcomes: []invitation.Outcome{invitation.Refused},
+	},
+	{
+		name: "cancel", about: "the caller cancels when it rings", weight: 10,
+		cancel: onRinging, outcomes: []invitation.Outcome{invitation.Canceled},
+	},
+	{
+		name: "cancel-before", about: "the caller cancels before an offline callee could ring", weight: 5,
+		callee: absent, cancel: atOnce, outcomes: []invitation.Outcome{invitation.Canceled},
+	},
+	{
+		name: "race", about: "the callee accepts while the caller cancels", weight: 10,
+		answer: invitation.Accept, cancel: onRinging, outcomes: []invitation.Outcome{invitation.Accepted, invitation.Canceled},
+	},
+	{
+		name: "expire", about: "nobody answers for a second", weight: 5, timers: invitation.Timers{Expire: shortTimer},
+		outcomes: []invitation.Outcome{invitation.Unanswered},
+	},
+	{
+		name: "offline", about: "the callee stays offline for a second", weight: 3, timers: invitation.Timers{NoResponse: shortTimer},
+		callee: absent, outcomes: []invitation.Outcome{invitation.Undelivered},
+	},
+	{
+		name: "late", about: "the callee logs in after the send, and accepts", weight: 2,
+		callee: late, answer: invitation.Accept, outcomes: []invitation.Outcome{invitation.Accepted},
+	},
+}
+
+func scenarioNamed(name string) *scenario {
+	for _, s := range scenarios {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// mix is scenarios with weights.
+type mix struct {
+	weights map[*scenario]int
+	total   int
+}
+
+func defaultMix() mix {
+	m := mix{weights: map[*scenario]int{}}
+	for _, s := range scenarios {
+		m.weights[s] = s.weight
+		m.total += s.weight
+	}
+	return m
+}
+
+// parseMix reads "accept=80,refuse=20", or a file with one name=weight a line and # comments.
+func parseMix(text string) (mix, error) {
+	var parts []string
+	if strings.Contains(text, "=") {
+		parts = strings.Split(text, ",")
+	} else {
+		file, err := os.Open(text)
+		if err != nil {
+			return mix{}, fmt.Errorf("mix %q is neither name=weight,… nor a file: %w", text, err)
+		}
+		defer file.Close()
+		for s := bufio.NewScanner(file); s.Scan(); {
+			line, _, _ := strings.Cut(s.Text(), "#")
+			if line = strings.TrimSpace(line); line != "" {
+				parts = append(parts, line)
+			}
+		}
+	}
+	m := mix{weights: map[*scenario]int{}}
+	for _, part := range parts {
+		name, number, _ := strings.Cut(part, "=")
+		s := scenarioNamed(strings.TrimSpace(name))
+		if s == nil {
+			return mix{}, fmt.Errorf("mix: there is no scenario %q; there are %s", name, scenarioNames())
+		}
+		weight, err := strconv.Atoi(strings.TrimSpace(number))
+		if err != nil || weight < 0 || weight > 1_000_000 {
+			return mix{}, fmt.Errorf("mix: the weight of %s is %q: want a number from 0 to 1000000", s.name, number)
+		}
+		m.total += weight - m.weights[s]
+		m.weights[s] = weight
+	}
+	if m.total == 0 {
+		return mix{}, errors.New("mix: no scenario has a weight")
+	}
+	return m, nil
+}
+
+func scenarioNames() string {
+	names := make([]string, len(scenarios))
+	for i, s := range scenarios {
+		names[i] = s.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// pick draws a scenario.
+func (m mix) pick(r *rand.Rand) *scenario {
+	n := r.IntN(m.total)
+	for _, s := range scenarios {
+		if n -= m.weights[s]; n < 0 {
+			return s
+		}
+	}
+	panic("the weights add up")
+}
