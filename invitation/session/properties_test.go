@@ -20,6 +20,7 @@ type tester struct {
 	conn     map[invitation.Device]Conn // of devices that are connected, as the gateway sees it
 	deviceOf map[Conn]invitation.Device
 	arbiters map[invitation.ID]*invitation.View // what the arbiter of each invitation says
+	said     map[invitation.ID][]*invitation.View
 	incoming []*invitation.Terms
 	asked    uint64                       // the number of the session's last question
 	since    map[invitation.Device]uint64 // the number of the first question that can be put since a device connected
@@ -37,6 +38,7 @@ func newTester(t *rapid.T) *tester {
 	x := &tester{
 		T: t, m: New(bob, &c), now: began, conn: map[invitation.Device]Conn{}, deviceOf: map[Conn]invitation.Device{},
 		arbiters: map[invitation.ID]*invitation.View{}, since: map[invitation.Device]uint64{},
+		said: map[invitation.ID][]*invitation.View{},
 	}
 	for _, key := range someKeys {
 		x.incoming = append(x.incoming, &invitation.Terms{
@@ -146,7 +148,9 @@ func (x *tester) drawView() *Input {
 	if v == nil {
 		return &Input{Kind: InTick}
 	}
-	late := x.one("late", 4)
+	if said := x.said[id]; len(said) > 0 && x.one("late", 4) {
+		return &Input{Kind: InView, View: rapid.SampledFrom(said).Draw(x.T, "again")}
+	}
 	next := *v
 	if stage := rapid.IntRange(int(v.Stage), invitation.Stages-1).Draw(x.T, "stage"); x.one("on", 2) && stage > int(v.Stage) {
 		next.Version++
@@ -163,9 +167,7 @@ func (x *tester) drawView() *Input {
 	}
 	next.Permit = rapid.Uint64Range(0, x.asked).Draw(x.T, "permit")
 	x.arbiters[id] = &next
-	if late {
-		return &Input{Kind: InView, View: v}
-	}
+	x.said[id] = append(x.said[id], &next)
 	return &Input{Kind: InView, View: &next}
 }
 
