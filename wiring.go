@@ -1,10 +1,12 @@
 package ringfleet
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/ringfleet/ringfleet/actors"
+	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -56,10 +58,19 @@ func (n network) Session(user invitation.User, in *session.Input) {
 	}
 }
 
-// Arbiter implements actors.Network.
+// Arbiter implements actors.Network. A send for which there is no room is answered; all else that is
+// dropped is repeated.
 func (n network) Arbiter(msg *invitation.Message) {
-	if n.node.host.TellArbiter(msg) != nil {
-		n.node.dropped.Add(1)
+	err := n.node.host.TellArbiter(msg)
+	if err == nil {
+		return
+	}
+	n.node.dropped.Add(1)
+	if msg.Kind == invitation.MsgStart && errors.Is(err, engine.ErrFull) {
+		n.Session(msg.User, &session.Input{Kind: session.InReply, Reply: &invitation.Reply{
+			ID: msg.ID, Device: msg.Device, Request: invitation.Send, RequestID: msg.RequestID,
+			Error: invitation.Unavailable, View: &invitation.View{Terms: msg.Terms},
+		}})
 	}
 }
 

@@ -99,7 +99,8 @@ func (h *Host) TellSession(user invitation.User, in *session.Input) error {
 }
 
 // TellArbiter gives a message to the arbiter of msg.ID on this node. The host keeps msg. The errors
-// are [engine.ErrBusy] and [engine.ErrStopped]: msg was not taken.
+// are [engine.ErrBusy] and [engine.ErrStopped]: msg was not taken. [engine.ErrFull], an ErrBusy, says
+// that there is no such arbiter.
 func (h *Host) TellArbiter(msg *invitation.Message) error { return h.arbiters.Tell(msg.ID, msg) }
 
 // Now returns the node's time.

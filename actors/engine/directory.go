@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"iter"
 	"sync"
@@ -14,6 +15,9 @@ import (
 var (
 	// ErrBusy: the actor's mailbox or the directory is full. Try again later.
 	ErrBusy = errors.New("engine: too many messages wait for this actor, or too many actors are live: try again later")
+	// ErrFull is the [ErrBusy] of a message for which there is no actor, and too many are live to make
+	// one.
+	ErrFull = fmt.Errorf("engine: the directory is full: %w", ErrBusy)
 	// ErrStopped: the system is stopping. Try again elsewhere.
 	ErrStopped = errors.New("engine: the node is stopping: try another one")
 )
@@ -31,7 +35,7 @@ type DirectoryOptions[K comparable] struct {
 	// Mailbox is how many messages may wait for one actor; over it, Tell returns ErrBusy. Ticks and
 	// what an actor tells itself count, but are never refused. The default is 1,024.
 	Mailbox int
-	// Limit is how many actors may be live; over it, a Tell that would make another returns ErrBusy.
+	// Limit is how many actors may be live; over it, a Tell that would make another returns ErrFull.
 	// The default is 8,388,608.
 	Limit int
 }
@@ -121,7 +125,7 @@ func (s *shard[K]) takeNext() actor.Actor {
 }
 
 // Tell gives msg to the actor of key, which is made if there is none. It never waits for the actor.
-// The error is [ErrBusy] or [ErrStopped]. nil means that msg was taken, by an actor or by Miss. msg
+// The error is [ErrBusy], [ErrFull] or [ErrStopped]. nil means that msg was taken, by an actor or by Miss. msg
 // must not be changed any more, and must not be a message of protoactor's own.
 func (d *Directory[K]) Tell(key K, msg any) error {
 	s := &d.shards[d.hash(key)%shards]
@@ -144,10 +148,12 @@ func (s *shard[K]) find(key K, msg any) (*activation[K], error) {
 	}
 	a := s.live[key]
 	switch {
-	case a != nil && a.mailbox.UserMessageCount() >= s.dir.mailbox,
-		a == nil && s.dir.live.Load() >= s.dir.limit:
+	case a != nil && a.mailbox.UserMessageCount() >= s.dir.mailbox:
 		s.busy++
 		return nil, ErrBusy
+	case a == nil && s.dir.live.Load() >= s.dir.limit:
+		s.busy++
+		return nil, ErrFull
 	case a != nil:
 		return a, nil
 	}

@@ -108,8 +108,8 @@ func TestTellOverTheLimitIsBusy(t *testing.T) {
 		})
 		tell(t, dir, 1, "x")
 		tell(t, dir, 2, "x")
-		if err := dir.Tell(3, "x"); !errors.Is(err, ErrBusy) {
-			t.Errorf("Tell over the limit: %v, want ErrBusy", err)
+		if err := dir.Tell(3, "x"); !errors.Is(err, ErrBusy) || !errors.Is(err, ErrFull) {
+			t.Errorf("Tell over the limit: %v, want ErrFull, an ErrBusy", err)
 		}
 		tell(t, dir, 2, "leave")
 		synctest.Wait()

@@ -174,9 +174,12 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 		return out
 	}
 	a := &invitation.Answer{Request: invitation.Send, RequestID: e.sendID, Error: err, ID: e.view.Terms.ID}
-	if err == invitation.OK {
+	switch {
+	case err == invitation.OK:
 		n := e.view.Notice(invitation.Caller, d.name, now)
 		a.Notice = &n
+	case err == invitation.Unavailable:
+		a.RetryAfter = askAgain
 	}
 	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: a}})
 }
