@@ -20,6 +20,8 @@ type line struct {
 	local          device.Local
 	remote         device.Remote
 	queue          []event
+	in             session.Input // what a session is given now, and the word in it
+	word           invitation.Word
 	effects        []session.Effect
 	tells          []arbiter.Effect
 	requests       uint64
@@ -34,6 +36,7 @@ type event struct {
 	in   session.Input
 	msg  *invitation.Message
 	down invitation.Down
+	word invitation.Word // of in
 }
 
 type destination uint8
@@ -75,7 +78,11 @@ func (l *line) run() {
 		l.messages++
 		switch e.to {
 		case toCaller, toCallee:
-			l.session(e.to, e.in)
+			l.in, l.word = e.in, e.word
+			if l.in.Kind == session.InWord {
+				l.in.Word = &l.word
+			}
+			l.session(e.to)
 		case toArbiter:
 			l.arbitrate(e.msg)
 		case toAlice:
@@ -87,12 +94,12 @@ func (l *line) run() {
 	l.queue = l.queue[:0]
 }
 
-func (l *line) session(to destination, in session.Input) {
+func (l *line) session(to destination) {
 	m, phone := l.caller, toAlice
 	if to == toCallee {
 		m, phone = l.callee, toBob
 	}
-	l.effects = m.Step(l.now, &in, l.effects[:0])
+	l.effects = m.Step(l.now, &l.in, l.effects[:0])
 	for _, e := range l.effects {
 		if e.Kind == session.ToArbiter {
 			l.queue = append(l.queue, event{to: toArbiter, msg: e.Message})
@@ -158,7 +165,7 @@ func (l *line) say(to destination, out device.Output, id invitation.ID) {
 		conn = bobConn
 	}
 	if out.Word.Kind != invitation.NoWord {
-		l.queue = append(l.queue, event{to: to, in: session.Input{Kind: session.InWord, Device: "phone", Conn: conn, Word: &out.Word}})
+		l.queue = append(l.queue, event{to: to, word: out.Word, in: session.Input{Kind: session.InWord, Device: "phone", Conn: conn}})
 	}
 	if out.Request != invitation.NoRequest {
 		l.requests++
