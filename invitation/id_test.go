@@ -50,8 +50,15 @@ func TestIDsDiffer(t *testing.T) {
 		device invitation.Device
 		key    string
 	}{
-		{"ab", "c", "d"}, {"a", "bc", "d"}, {"a", "b", "cd"}, {"abc", "d", "e"}, {"a", "bcd", "e"}, {"a", "b", "c"}, {"ab", "c", "e"},
-		{"ab", "d", "d"}, {"abd", "c", "d"},
+		{"ab", "c", "d"},
+		{"a", "bc", "d"},
+		{"a", "b", "cd"},
+		{"abc", "d", "e"},
+		{"a", "bcd", "e"},
+		{"a", "b", "c"},
+		{"ab", "c", "e"},
+		{"ab", "d", "d"},
+		{"abd", "c", "d"},
 	} {
 		id, name := invitation.NewID(f.caller, f.device, f.key), string(f.caller)+"/"+string(f.device)+"/"+f.key
 		if other, ok := seen[id]; ok {

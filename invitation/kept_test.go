@@ -6,9 +6,17 @@ import "testing"
 // is left, and sessions without devices leave after the grace.
 func TestNothingIsKept(t *testing.T) {
 	for _, script := range [][]string{
-		{"accept bob c1"}, {"refuse bob c1"}, {"cancel alice c1"}, {"advance 60s"}, {"drop alice", "advance 30s", "back alice"},
-		{"drop bob", "cancel alice c1", "advance 1m", "back bob"}, {"drop bob", "cancel alice c1", "advance 5m"},
-		{"logout alice", "advance 5m"}, {"logout bob", "advance 60s"}, {"abort c1"}, {"drop alice", "drop bob", "advance 7m"},
+		{"accept bob c1"},
+		{"refuse bob c1"},
+		{"cancel alice c1"},
+		{"advance 60s"},
+		{"drop alice", "advance 30s", "back alice"},
+		{"drop bob", "cancel alice c1", "advance 1m", "back bob"},
+		{"drop bob", "cancel alice c1", "advance 5m"},
+		{"logout alice", "advance 5m"},
+		{"logout bob", "advance 60s"},
+		{"abort c1"},
+		{"drop alice", "drop bob", "advance 7m"},
 	} {
 		w := newWorld(t)
 		w.play(append([]string{"login alice bob", "send alice to bob as c1"}, script...))

@@ -77,15 +77,15 @@ func checkLocal(before Local, s localStep) (Local, error) {
 	case rule.verdict == table.Hole || rule.do == nil:
 		return after, fmt.Errorf("a hole")
 	case rule.verdict == table.Reject && (err == invitation.OK || after != before || out != Output{}):
-		return after, fmt.Errorf("rejected, but %s, %+v, changed %v", err, out, after != before)
+		return after, fmt.Errorf("rejected, but %s, %+v, changed %v", err.String(), out, after != before)
 	case rule.verdict == table.Ignore && (err != invitation.OK || after != before || out != Output{}):
-		return after, fmt.Errorf("ignored, but %s, %+v, changed %v", err, out, after != before)
+		return after, fmt.Errorf("ignored, but %s, %+v, changed %v", err.String(), out, after != before)
 	case rule.verdict == table.Repeat && (err != invitation.OK || moved || out.Event != NoEvent):
-		return after, fmt.Errorf("repeated, but %s, %+v, moved %v", err, out, moved)
+		return after, fmt.Errorf("repeated, but %s, %+v, moved %v", err.String(), out, moved)
 	case moved && !slices.Contains(rule.to, after.state):
 		return after, fmt.Errorf("moved to %s, which the table does not have", after.state)
 	case err != invitation.OK && (after != before || out != Output{}):
-		return after, fmt.Errorf("%s, but it changed something", err)
+		return after, fmt.Errorf("%s, but it changed something", err.String())
 	case after.state < before.state && before.state.Terminal() || before.state.Terminal() && moved:
 		return after, fmt.Errorf("from %s to %s", before.state, after.state)
 	case before.state.Terminal() && (out.Event != NoEvent || out.Request != invitation.NoRequest):

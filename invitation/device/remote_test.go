@@ -83,15 +83,15 @@ func checkRemote(before Remote, s remoteStep) (Remote, error) {
 	case rule.verdict == table.Hole || rule.do == nil:
 		return after, fmt.Errorf("a hole")
 	case rule.verdict == table.Reject && (err == invitation.OK || after != before || out != Output{}):
-		return after, fmt.Errorf("rejected, but %s, %+v, changed %v", err, out, after != before)
+		return after, fmt.Errorf("rejected, but %s, %+v, changed %v", err.String(), out, after != before)
 	case rule.verdict == table.Ignore && (err != invitation.OK || after != before || out != Output{}):
-		return after, fmt.Errorf("ignored, but %s, %+v, changed %v", err, out, after != before)
+		return after, fmt.Errorf("ignored, but %s, %+v, changed %v", err.String(), out, after != before)
 	case rule.verdict == table.Repeat && (err != invitation.OK || unsettled != before || out.Event != NoEvent || out.Request != invitation.NoRequest):
-		return after, fmt.Errorf("repeated, but %s, %+v, changed %v", err, out, unsettled != before)
+		return after, fmt.Errorf("repeated, but %s, %+v, changed %v", err.String(), out, unsettled != before)
 	case moved && !slices.Contains(rule.to, after.state):
 		return after, fmt.Errorf("moved to %s, which the table does not have", after.state)
 	case err != invitation.OK && (after != before || out != Output{}):
-		return after, fmt.Errorf("%s, but it changed something", err)
+		return after, fmt.Errorf("%s, but it changed something", err.String())
 	case before.state.Terminal() && (moved || out.Event != NoEvent || out.Request != invitation.NoRequest):
 		return after, fmt.Errorf("after the end: %s, %+v", after.state, out)
 	case after.state < before.state:

@@ -8,7 +8,10 @@ import (
 
 func TestMermaid(t *testing.T) {
 	edges := []table.Edge{
-		{From: "A", To: "B", On: "x"}, {From: "A", To: "C", On: "y"}, {From: "A", To: "B", On: "z"}, {From: "A", To: "B", On: "x"},
+		{From: "A", To: "B", On: "x"},
+		{From: "A", To: "C", On: "y"},
+		{From: "A", To: "B", On: "z"},
+		{From: "A", To: "B", On: "x"},
 		{From: "B", To: "C", On: "y"},
 	}
 	want := `stateDiagram-v2
