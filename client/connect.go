@@ -17,6 +17,7 @@ const (
 	maxWords     = 1_000                  // the words of a login; the others follow the Welcome
 	firstBackoff = 250 * time.Millisecond // doubled with each failure
 	steadyAfter  = 10 * time.Second       // a connection that lasted this long was not a failure
+	ghostTime    = time.Minute            // for how long an attempt that was given up may yet arrive
 )
 
 // attachment is the client's end of one connection.
@@ -149,6 +150,7 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	login := c.login()
 	c.attached = a
+	c.dials++
 	c.release()
 
 	link, err := c.carrier.Dial(ctx, login, a)
@@ -176,6 +178,9 @@ func (c *Client) connect(ctx context.Context) error {
 		return nil
 	}
 	a.fail(err)
+	if link != nil || ctx.Err() != nil {
+		c.gaveUpAt = c.now()
+	}
 	if c.attached == a {
 		c.drop(a)
 	}
@@ -237,6 +242,7 @@ func (c *Client) lose(a *attachment, err error) {
 	case c.leaving && c.logoutSaid:
 		c.finish(invitation.EndLoggedOut)
 		return
+	case end.End == invitation.EndReplaced && c.replacedItself():
 	case told && !end.End.Reconnect():
 		c.finish(err)
 		return
@@ -250,6 +256,14 @@ func (c *Client) lose(a *attachment, err error) {
 	c.need(c.forgetAt)
 	c.emitSession(SessionReconnecting, err)
 	go c.reconnect(ctx, end)
+}
+
+// replacedItself tells whether it may have been an attempt of this client, given up and yet to arrive
+// at the node, that replaced its connection, and not another program. Each attempt excuses one.
+func (c *Client) replacedItself() bool {
+	at := c.gaveUpAt
+	c.gaveUpAt = 0
+	return at != 0 && c.now()-at < ghostTime
 }
 
 // reconnect comes back. It runs in a goroutine that exists only while the client is away.

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"time"
+
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/device"
 )
@@ -29,13 +31,15 @@ func (c *Client) act(h *half, out device.Output) {
 	}
 }
 
+// wordRepeat is how soon the client says the same word again on the same connection. An answer and a
+// notice often ask for the same word at once; a node that did not get it asks again later than this.
+const wordRepeat = 250 * time.Millisecond
+
 // sayWord says w, which is h's word. h is nil for an invitation of which nothing is kept.
 func (c *Client) sayWord(h *half, w invitation.Word) {
-	if c.options.Observer != nil {
-		c.observe(h, Observation{Step: StepWord, Word: w, ID: w.ID, Side: w.Side})
-	}
 	if h == nil {
 		word := w // w itself stays off the heap
+		c.observeWord(nil, w)
 		c.say(invitation.Up{Word: &word})
 		return
 	}
@@ -43,6 +47,11 @@ func (c *Client) sayWord(h *half, w invitation.Word) {
 	if w.Kind == invitation.WordDone {
 		slot = &h.said[1]
 	}
+	now := c.now()
+	if *slot == w && h.saidOn == c.dials && now-h.saidAt < wordRepeat {
+		return
+	}
+	h.saidOn, h.saidAt = c.dials, now
 	switch *slot {
 	case invitation.Word{}:
 		*slot = w
@@ -51,7 +60,14 @@ func (c *Client) sayWord(h *half, w invitation.Word) {
 		slot = new(invitation.Word)
 		*slot = w
 	}
+	c.observeWord(h, w)
 	c.say(invitation.Up{Word: slot})
+}
+
+func (c *Client) observeWord(h *half, w invitation.Word) {
+	if c.options.Observer != nil {
+		c.observe(h, Observation{Step: StepWord, Word: w, ID: w.ID, Side: w.Side})
+	}
 }
 
 // noticed takes a state that the node tells by itself.

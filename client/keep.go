@@ -39,6 +39,9 @@ type half struct {
 	used  bool // first is in use, or was
 	said  [2]invitation.Word
 
+	saidOn uint32        // the connection on which the newest of said was said
+	saidAt time.Duration // and when
+
 	in         *list // the list it is in
 	next, prev *half
 	endedAt    time.Duration

@@ -17,7 +17,12 @@ func TestWordOfAnEndedInvitationIsRepeated(t *testing.T) {
 		w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteFailure, Code: uint8(invitation.RemoteExpire)})
 		w.fired(LocalInvitationCanceled, RemoteInvitationFailure)
 		w.link().take()
+		w.tellLocal(l, invitation.Notice{Local: invitation.LocalCanceled, Verdict: true})
+		if said := w.link().take(); len(said) != 0 {
+			w.Fatalf("said %v, which it has just said", said)
+		}
 		for range 3 {
+			time.Sleep(wordRepeat)
 			w.tellLocal(l, invitation.Notice{Local: invitation.LocalCanceled, Verdict: true})
 			if word := w.word(invitation.WordDone); word.Local != invitation.LocalCanceled {
 				w.Fatalf("%+v", word)

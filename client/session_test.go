@@ -428,6 +428,36 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+// An attempt to connect that was given up may yet arrive at the node, and replace the one that came
+// after it. That must not end the session; another program that takes the device's place must.
+func TestReplacedByItsOwnGhost(t *testing.T) {
+	inWorld(t, Options{DialTimeout: time.Second}, func(w *world) {
+		w.s.mute = true
+		w.link().receiver.Lost(io.EOF)
+		time.Sleep(firstBackoff)
+		synctest.Wait()
+		w.s.mu.Lock()
+		w.s.mute = false
+		w.s.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !w.c.Connected() {
+			w.Fatal("not back")
+		}
+		w.link().end(invitation.EndReplaced)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !w.c.Connected() {
+			w.Fatal("ended by its own ghost")
+		}
+		w.link().end(invitation.EndReplaced)
+		time.Sleep(time.Minute)
+		if w.c.Connected() {
+			w.Fatal("it fights with another program for the device")
+		}
+	})
+}
+
 // A connection that breaks as soon as it is made counts as a failure, one that has lasted does not.
 func TestFlappingConnectionBacksOff(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {

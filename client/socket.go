@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -101,23 +102,28 @@ func (l *socket) write(op ws.OpCode, payload []byte) error {
 }
 
 func (l *socket) queue(op ws.OpCode, payload []byte) {
-	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
-	ws.Cipher(payload, h.Mask, 0)
-	w := appender{l.out}
-	_ = ws.WriteHeader(&w, h) // an appender does not fail
-	l.out = append(w.b, payload...)
+	mask := ws.NewMask()
+	ws.Cipher(payload, mask, 0)
+	l.out = append(appendHeader(l.out, op, mask, len(payload)), payload...)
 	if !l.writing {
 		l.writing = true
 		go l.flush()
 	}
 }
 
-// appender is an io.Writer to the end of a slice.
-type appender struct{ b []byte }
-
-func (a *appender) Write(p []byte) (int, error) {
-	a.b = append(a.b, p...)
-	return len(p), nil
+// appendHeader appends the header of a whole, masked frame of n bytes (RFC 6455 §5.2).
+func appendHeader(b []byte, op ws.OpCode, mask [4]byte, n int) []byte {
+	const fin, masked = 0x80, 0x80
+	b = append(b, fin|byte(op))
+	switch {
+	case n < 126:
+		b = append(b, masked|byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, masked|126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, masked|127), uint64(n))
+	}
+	return append(b, mask[:]...)
 }
 
 // flush writes what is queued, several frames in one write. It runs in a goroutine that exists only

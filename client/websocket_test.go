@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -443,6 +444,16 @@ func TestWebSocketRefusedByHTTP(t *testing.T) {
 				t.Fatalf("%v stands for %+v, want %+v", err, end, tt.want)
 			}
 		})
+	}
+}
+
+func TestFrameHeader(t *testing.T) {
+	for _, n := range []int{0, 125, 126, 65_535, 65_536} {
+		mask := [4]byte{1, 2, 3, 4}
+		h, err := ws.ReadHeader(bytes.NewReader(appendHeader(nil, ws.OpText, mask, n)))
+		if want := (ws.Header{Fin: true, OpCode: ws.OpText, Masked: true, Mask: mask, Length: int64(n)}); err != nil || h != want {
+			t.Errorf("%d bytes: %+v, %v", n, h, err)
+		}
 	}
 }
 
