@@ -27,6 +27,7 @@ import (
 //	now                 as a prefix: carry the command out without delivering anything yet
 //	abort c1            the actor of the invitation panicked
 //	amnesia c1          the invitation's actor is gone without a trace
+//	lost U              the user's session is gone without a trace, and its connections with it
 //	advance 30s
 func (w *world) do(line string) {
 	args := fields(line)
@@ -66,6 +67,13 @@ func (w *world) do(line string) {
 	case "wait":
 	case "abort":
 		w.arbiterStep(&invitation.Message{Kind: invitation.MsgAbort, ID: w.id(args[0])})
+	case "lost":
+		delete(w.sessions, invitation.User(args[0]))
+		for _, p := range w.phones {
+			if p.user == invitation.User(args[0]) {
+				p.connected = false
+			}
+		}
 	case "amnesia":
 		delete(w.arbiters, w.id(args[0]))
 	case "advance":

@@ -101,7 +101,7 @@ func checkStep(m *Machine, now Time, msg *invitation.Message) error {
 	case rule.verdict == table.Hole || rule.do == nil:
 		return fmt.Errorf("a hole")
 	case rule.verdict == table.Reject && (changed || len(out) != 1 || replies != 1 || reply == invitation.OK):
-		return fmt.Errorf("rejected, but %s, changed %v, %d effects", reply, changed, len(out))
+		return fmt.Errorf("rejected, but %s, changed %v, %d effects", reply.String(), changed, len(out))
 	case rule.verdict == table.Ignore && (changed || len(out) != replies):
 		return fmt.Errorf("ignored, but changed %v, %d effects", changed, len(out))
 	case rule.verdict == table.Repeat && (m.view.Stage != view.Stage || m.view.Outcome != view.Outcome || m.view.Settled != view.Settled):

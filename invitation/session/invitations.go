@@ -93,6 +93,7 @@ func (m *Machine) answer(now Time, in *Input, err invitation.CallError, e *entry
 	a := &invitation.Answer{Request: in.Call.Request, RequestID: in.Call.RequestID, Error: err, ID: in.ID}
 	if e != nil && (e.side == invitation.Callee || e.answered) && err != invitation.NotFound {
 		n := e.notice(in.Device, now)
+		e.tell(in.Device, &n)
 		a.Notice = &n
 	}
 	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Answer: a}})
@@ -108,15 +109,23 @@ func (e *entry) notice(name invitation.Device, now Time) invitation.Notice {
 	return n
 }
 
+// tell notes that a device is about to be told a commit, be it in a notice or in an answer.
+func (e *entry) tell(name invitation.Device, n *invitation.Notice) {
+	if n.Remote != invitation.RemoteAccepted {
+		return
+	}
+	if s := e.showing(name); s != nil {
+		s.told = true
+	}
+}
+
 // notify tells a device the state of an invitation.
 func (m *Machine) notify(now Time, e *entry, d *device, out []Effect) []Effect {
 	if d == nil || !d.connected {
 		return out
 	}
 	n := e.notice(d.name, now)
-	if n.Remote == invitation.RemoteAccepted {
-		e.showing(d.name).told = true
-	}
+	e.tell(d.name, &n)
 	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
 }
 
@@ -310,6 +319,16 @@ func claimSeen(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	return say(m, now, e, in, out)
 }
 
+// claimDone takes "done" from a device that this session does not remember to have shown the
+// invitation to: its word counts all the same, it may be the one that is awaited.
+func claimDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Caller {
+		return out
+	}
+	e.shown = append(e.shown, showing{device: in.Device})
+	return calleeDone(m, now, e, in, out)
+}
+
 func calleeDone(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
 	e.showing(in.Device).done = true
 	if concluded := e.concluded(); concluded || in.Device == e.view.Chosen {
@@ -388,6 +407,7 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 		return out
 	}
 	n := r.View.Notice(e.side, r.Device, now)
+	e.tell(r.Device, &n)
 	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{
 		Request: r.Request, RequestID: r.RequestID, Error: r.Error, ID: in.ID, Notice: &n,
 	}}})
@@ -403,6 +423,17 @@ func inquire(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
 		msg.Kind = invitation.MsgCallee
 	}
 	return append(out, m.message(msg))
+}
+
+// relayDone gives a last word about an invitation that this session does not know to the arbiter, who
+// may be waiting for it, and asks how it stands. If there is no arbiter, the device is told so.
+func relayDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	msg := &invitation.Message{ID: in.ID, Device: in.Device, Local: in.Word.Local, Remote: in.Word.Remote}
+	msg.Kind = invitation.MsgCalleeDone
+	if in.Word.Side == invitation.Caller {
+		msg.Kind = invitation.MsgCallerDone
+	}
+	return inquire(m, now, e, in, append(out, m.message(msg)))
 }
 
 // dismiss tells a device that it may forget an invitation that is over here.
