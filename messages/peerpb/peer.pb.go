@@ -516,6 +516,125 @@ func (Side) EnumDescriptor() ([]byte, []int) {
 	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
+// Lifecycle is what a node says of itself.
+type Lifecycle int32
+
+const (
+	Lifecycle_LIFECYCLE_JOINING_UNSPECIFIED Lifecycle = 0
+	Lifecycle_LIFECYCLE_SERVING             Lifecycle = 1
+	Lifecycle_LIFECYCLE_DRAINING            Lifecycle = 2
+	Lifecycle_LIFECYCLE_LEFT                Lifecycle = 3
+)
+
+// Enum value maps for Lifecycle.
+var (
+	Lifecycle_name = map[int32]string{
+		0: "LIFECYCLE_JOINING_UNSPECIFIED",
+		1: "LIFECYCLE_SERVING",
+		2: "LIFECYCLE_DRAINING",
+		3: "LIFECYCLE_LEFT",
+	}
+	Lifecycle_value = map[string]int32{
+		"LIFECYCLE_JOINING_UNSPECIFIED": 0,
+		"LIFECYCLE_SERVING":             1,
+		"LIFECYCLE_DRAINING":            2,
+		"LIFECYCLE_LEFT":                3,
+	}
+)
+
+func (x Lifecycle) Enum() *Lifecycle {
+	p := new(Lifecycle)
+	*p = x
+	return p
+}
+
+func (x Lifecycle) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Lifecycle) Descriptor() protoreflect.EnumDescriptor {
+	return file_ringfleet_peer_v1_peer_proto_enumTypes[8].Descriptor()
+}
+
+func (Lifecycle) Type() protoreflect.EnumType {
+	return &file_ringfleet_peer_v1_peer_proto_enumTypes[8]
+}
+
+func (x Lifecycle) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Lifecycle.Descriptor instead.
+func (Lifecycle) EnumDescriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+}
+
+// Refusal says why a peer is not let in.
+type Refusal int32
+
+const (
+	// It is let in.
+	Refusal_REFUSAL_UNSPECIFIED Refusal = 0
+	Refusal_REFUSAL_CLUSTER     Refusal = 1
+	Refusal_REFUSAL_VERSION     Refusal = 2
+	Refusal_REFUSAL_SHARDS      Refusal = 3
+	// Another node was meant.
+	Refusal_REFUSAL_NODE Refusal = 4
+	// The node is not in the view, or not yet.
+	Refusal_REFUSAL_STRANGER Refusal = 5
+	// There are as many connections as there may be.
+	Refusal_REFUSAL_FULL Refusal = 6
+)
+
+// Enum value maps for Refusal.
+var (
+	Refusal_name = map[int32]string{
+		0: "REFUSAL_UNSPECIFIED",
+		1: "REFUSAL_CLUSTER",
+		2: "REFUSAL_VERSION",
+		3: "REFUSAL_SHARDS",
+		4: "REFUSAL_NODE",
+		5: "REFUSAL_STRANGER",
+		6: "REFUSAL_FULL",
+	}
+	Refusal_value = map[string]int32{
+		"REFUSAL_UNSPECIFIED": 0,
+		"REFUSAL_CLUSTER":     1,
+		"REFUSAL_VERSION":     2,
+		"REFUSAL_SHARDS":      3,
+		"REFUSAL_NODE":        4,
+		"REFUSAL_STRANGER":    5,
+		"REFUSAL_FULL":        6,
+	}
+)
+
+func (x Refusal) Enum() *Refusal {
+	p := new(Refusal)
+	*p = x
+	return p
+}
+
+func (x Refusal) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Refusal) Descriptor() protoreflect.EnumDescriptor {
+	return file_ringfleet_peer_v1_peer_proto_enumTypes[9].Descriptor()
+}
+
+func (Refusal) Type() protoreflect.EnumType {
+	return &file_ringfleet_peer_v1_peer_proto_enumTypes[9]
+}
+
+func (x Refusal) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Refusal.Descriptor instead.
+func (Refusal) EnumDescriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+}
+
 // Envelope carries one message to an identity, wherever it lives, or to a node.
 type Envelope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2622,6 +2741,531 @@ func (x *Ending) GetRetryAfterUs() int64 {
 	return 0
 }
 
+// NodeMeta is what a node says about itself in the gossip, at most 512 bytes. Nodes of another
+// cluster or with another number of shards, or without a protocol version in common, do not let it in.
+type NodeMeta struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Cluster string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// The name that is kept over restarts.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// New with every start; a later start has a higher one.
+	Boot uint64 `protobuf:"fixed64,3,opt,name=boot,proto3" json:"boot,omitempty"`
+	// Where peers connect to, host:port.
+	PeerAddress string `protobuf:"bytes,4,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	// Where clients connect to, host:port.
+	GatewayAddress string `protobuf:"bytes,5,opt,name=gateway_address,json=gatewayAddress,proto3" json:"gateway_address,omitempty"`
+	// The versions of this protocol that it speaks.
+	MinVersion uint32    `protobuf:"varint,6,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	MaxVersion uint32    `protobuf:"varint,7,opt,name=max_version,json=maxVersion,proto3" json:"max_version,omitempty"`
+	Shards     uint32    `protobuf:"varint,8,opt,name=shards,proto3" json:"shards,omitempty"`
+	Lifecycle  Lifecycle `protobuf:"varint,9,opt,name=lifecycle,proto3,enum=ringfleet.peer.v1.Lifecycle" json:"lifecycle,omitempty"`
+	// The version of the software, for people.
+	Build         string `protobuf:"bytes,10,opt,name=build,proto3" json:"build,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeMeta) Reset() {
+	*x = NodeMeta{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeMeta) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeMeta) ProtoMessage() {}
+
+func (x *NodeMeta) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
+func (*NodeMeta) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *NodeMeta) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *NodeMeta) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NodeMeta) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *NodeMeta) GetPeerAddress() string {
+	if x != nil {
+		return x.PeerAddress
+	}
+	return ""
+}
+
+func (x *NodeMeta) GetGatewayAddress() string {
+	if x != nil {
+		return x.GatewayAddress
+	}
+	return ""
+}
+
+func (x *NodeMeta) GetMinVersion() uint32 {
+	if x != nil {
+		return x.MinVersion
+	}
+	return 0
+}
+
+func (x *NodeMeta) GetMaxVersion() uint32 {
+	if x != nil {
+		return x.MaxVersion
+	}
+	return 0
+}
+
+func (x *NodeMeta) GetShards() uint32 {
+	if x != nil {
+		return x.Shards
+	}
+	return 0
+}
+
+func (x *NodeMeta) GetLifecycle() Lifecycle {
+	if x != nil {
+		return x.Lifecycle
+	}
+	return Lifecycle_LIFECYCLE_JOINING_UNSPECIFIED
+}
+
+func (x *NodeMeta) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+// GossipMessage is what two nodes say to each other over the gossip's transport.
+type GossipMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Message:
+	//
+	//	*GossipMessage_Probe
+	//	*GossipMessage_ProbeAnswer
+	Message       isGossipMessage_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GossipMessage) Reset() {
+	*x = GossipMessage{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GossipMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GossipMessage) ProtoMessage() {}
+
+func (x *GossipMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
+func (*GossipMessage) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GossipMessage) GetMessage() isGossipMessage_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *GossipMessage) GetProbe() *Probe {
+	if x != nil {
+		if x, ok := x.Message.(*GossipMessage_Probe); ok {
+			return x.Probe
+		}
+	}
+	return nil
+}
+
+func (x *GossipMessage) GetProbeAnswer() *ProbeAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*GossipMessage_ProbeAnswer); ok {
+			return x.ProbeAnswer
+		}
+	}
+	return nil
+}
+
+type isGossipMessage_Message interface {
+	isGossipMessage_Message()
+}
+
+type GossipMessage_Probe struct {
+	Probe *Probe `protobuf:"bytes,1,opt,name=probe,proto3,oneof"`
+}
+
+type GossipMessage_ProbeAnswer struct {
+	ProbeAnswer *ProbeAnswer `protobuf:"bytes,2,opt,name=probe_answer,json=probeAnswer,proto3,oneof"`
+}
+
+func (*GossipMessage_Probe) isGossipMessage_Message() {}
+
+func (*GossipMessage_ProbeAnswer) isGossipMessage_Message() {}
+
+// Probe asks a node to see whether it can reach a third one.
+type Probe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the question.
+	Number uint64 `protobuf:"fixed64,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The third node's name and address in the gossip.
+	GossipName    string `protobuf:"bytes,2,opt,name=gossip_name,json=gossipName,proto3" json:"gossip_name,omitempty"`
+	GossipAddress string `protobuf:"bytes,3,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	// Whom to answer.
+	FromName      string `protobuf:"bytes,4,opt,name=from_name,json=fromName,proto3" json:"from_name,omitempty"`
+	FromAddress   string `protobuf:"bytes,5,opt,name=from_address,json=fromAddress,proto3" json:"from_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probe) Reset() {
+	*x = Probe{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probe) ProtoMessage() {}
+
+func (x *Probe) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probe.ProtoReflect.Descriptor instead.
+func (*Probe) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Probe) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Probe) GetGossipName() string {
+	if x != nil {
+		return x.GossipName
+	}
+	return ""
+}
+
+func (x *Probe) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *Probe) GetFromName() string {
+	if x != nil {
+		return x.FromName
+	}
+	return ""
+}
+
+func (x *Probe) GetFromAddress() string {
+	if x != nil {
+		return x.FromAddress
+	}
+	return ""
+}
+
+// ProbeAnswer answers a Probe.
+type ProbeAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"fixed64,1,opt,name=number,proto3" json:"number,omitempty"`
+	Reached       bool                   `protobuf:"varint,2,opt,name=reached,proto3" json:"reached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProbeAnswer) Reset() {
+	*x = ProbeAnswer{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProbeAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProbeAnswer) ProtoMessage() {}
+
+func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
+func (*ProbeAnswer) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ProbeAnswer) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ProbeAnswer) GetReached() bool {
+	if x != nil {
+		return x.Reached
+	}
+	return false
+}
+
+// Hello is the first thing that a node says on a connection to a peer. Only it and what follows it
+// come on this connection; the peer's messages come on one that the peer opened.
+type Hello struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Cluster string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Node    string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Boot    uint64                 `protobuf:"fixed64,3,opt,name=boot,proto3" json:"boot,omitempty"`
+	// Who is meant: an address may have changed hands.
+	ToNode        string `protobuf:"bytes,4,opt,name=to_node,json=toNode,proto3" json:"to_node,omitempty"`
+	ToBoot        uint64 `protobuf:"fixed64,5,opt,name=to_boot,json=toBoot,proto3" json:"to_boot,omitempty"`
+	MinVersion    uint32 `protobuf:"varint,6,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	MaxVersion    uint32 `protobuf:"varint,7,opt,name=max_version,json=maxVersion,proto3" json:"max_version,omitempty"`
+	Shards        uint32 `protobuf:"varint,8,opt,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hello) Reset() {
+	*x = Hello{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hello) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hello) ProtoMessage() {}
+
+func (x *Hello) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hello.ProtoReflect.Descriptor instead.
+func (*Hello) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Hello) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *Hello) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Hello) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *Hello) GetToNode() string {
+	if x != nil {
+		return x.ToNode
+	}
+	return ""
+}
+
+func (x *Hello) GetToBoot() uint64 {
+	if x != nil {
+		return x.ToBoot
+	}
+	return 0
+}
+
+func (x *Hello) GetMinVersion() uint32 {
+	if x != nil {
+		return x.MinVersion
+	}
+	return 0
+}
+
+func (x *Hello) GetMaxVersion() uint32 {
+	if x != nil {
+		return x.MaxVersion
+	}
+	return 0
+}
+
+func (x *Hello) GetShards() uint32 {
+	if x != nil {
+		return x.Shards
+	}
+	return 0
+}
+
+// HelloAnswer is what the peer answers. A connection with a refusal is closed after it.
+type HelloAnswer struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Refusal Refusal                `protobuf:"varint,1,opt,name=refusal,proto3,enum=ringfleet.peer.v1.Refusal" json:"refusal,omitempty"`
+	// The version to be spoken, where there is no refusal.
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Who answers.
+	Node string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	Boot uint64 `protobuf:"fixed64,4,opt,name=boot,proto3" json:"boot,omitempty"`
+	// The largest envelope that is taken, in bytes.
+	MaxEnvelope   uint32 `protobuf:"varint,5,opt,name=max_envelope,json=maxEnvelope,proto3" json:"max_envelope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelloAnswer) Reset() {
+	*x = HelloAnswer{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelloAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelloAnswer) ProtoMessage() {}
+
+func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
+func (*HelloAnswer) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *HelloAnswer) GetRefusal() Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return Refusal_REFUSAL_UNSPECIFIED
+}
+
+func (x *HelloAnswer) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *HelloAnswer) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *HelloAnswer) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *HelloAnswer) GetMaxEnvelope() uint32 {
+	if x != nil {
+		return x.MaxEnvelope
+	}
+	return 0
+}
+
 var File_ringfleet_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
@@ -2791,7 +3435,52 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\fremaining_us\x18\x0e \x01(\x03R\vremainingUs\"@\n" +
 	"\x06Ending\x12\x10\n" +
 	"\x03end\x18\x01 \x01(\rR\x03end\x12$\n" +
-	"\x0eretry_after_us\x18\x02 \x01(\x03R\fretryAfterUs*Q\n" +
+	"\x0eretry_after_us\x18\x02 \x01(\x03R\fretryAfterUs\"\xc4\x02\n" +
+	"\bNodeMeta\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04boot\x18\x03 \x01(\x06R\x04boot\x12!\n" +
+	"\fpeer_address\x18\x04 \x01(\tR\vpeerAddress\x12'\n" +
+	"\x0fgateway_address\x18\x05 \x01(\tR\x0egatewayAddress\x12\x1f\n" +
+	"\vmin_version\x18\x06 \x01(\rR\n" +
+	"minVersion\x12\x1f\n" +
+	"\vmax_version\x18\a \x01(\rR\n" +
+	"maxVersion\x12\x16\n" +
+	"\x06shards\x18\b \x01(\rR\x06shards\x12:\n" +
+	"\tlifecycle\x18\t \x01(\x0e2\x1c.ringfleet.peer.v1.LifecycleR\tlifecycle\x12\x14\n" +
+	"\x05build\x18\n" +
+	" \x01(\tR\x05build\"\x91\x01\n" +
+	"\rGossipMessage\x120\n" +
+	"\x05probe\x18\x01 \x01(\v2\x18.ringfleet.peer.v1.ProbeH\x00R\x05probe\x12C\n" +
+	"\fprobe_answer\x18\x02 \x01(\v2\x1e.ringfleet.peer.v1.ProbeAnswerH\x00R\vprobeAnswerB\t\n" +
+	"\amessage\"\xa7\x01\n" +
+	"\x05Probe\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x06R\x06number\x12\x1f\n" +
+	"\vgossip_name\x18\x02 \x01(\tR\n" +
+	"gossipName\x12%\n" +
+	"\x0egossip_address\x18\x03 \x01(\tR\rgossipAddress\x12\x1b\n" +
+	"\tfrom_name\x18\x04 \x01(\tR\bfromName\x12!\n" +
+	"\ffrom_address\x18\x05 \x01(\tR\vfromAddress\"?\n" +
+	"\vProbeAnswer\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x06R\x06number\x12\x18\n" +
+	"\areached\x18\x02 \x01(\bR\areached\"\xd5\x01\n" +
+	"\x05Hello\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
+	"\x04boot\x18\x03 \x01(\x06R\x04boot\x12\x17\n" +
+	"\ato_node\x18\x04 \x01(\tR\x06toNode\x12\x17\n" +
+	"\ato_boot\x18\x05 \x01(\x06R\x06toBoot\x12\x1f\n" +
+	"\vmin_version\x18\x06 \x01(\rR\n" +
+	"minVersion\x12\x1f\n" +
+	"\vmax_version\x18\a \x01(\rR\n" +
+	"maxVersion\x12\x16\n" +
+	"\x06shards\x18\b \x01(\rR\x06shards\"\xa8\x01\n" +
+	"\vHelloAnswer\x124\n" +
+	"\arefusal\x18\x01 \x01(\x0e2\x1a.ringfleet.peer.v1.RefusalR\arefusal\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
+	"\x04boot\x18\x04 \x01(\x06R\x04boot\x12!\n" +
+	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*Q\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SESSION\x10\x01\x12\x10\n" +
@@ -2853,7 +3542,20 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x04Side\x12\x14\n" +
 	"\x10SIDE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSIDE_CALLER\x10\x01\x12\x0f\n" +
-	"\vSIDE_CALLEE\x10\x02B7Z5github.com/ringfleet/ringfleet/messages/peerpb;peerpbb\x06proto3"
+	"\vSIDE_CALLEE\x10\x02*q\n" +
+	"\tLifecycle\x12!\n" +
+	"\x1dLIFECYCLE_JOINING_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11LIFECYCLE_SERVING\x10\x01\x12\x16\n" +
+	"\x12LIFECYCLE_DRAINING\x10\x02\x12\x12\n" +
+	"\x0eLIFECYCLE_LEFT\x10\x03*\x9a\x01\n" +
+	"\aRefusal\x12\x17\n" +
+	"\x13REFUSAL_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fREFUSAL_CLUSTER\x10\x01\x12\x13\n" +
+	"\x0fREFUSAL_VERSION\x10\x02\x12\x12\n" +
+	"\x0eREFUSAL_SHARDS\x10\x03\x12\x10\n" +
+	"\fREFUSAL_NODE\x10\x04\x12\x14\n" +
+	"\x10REFUSAL_STRANGER\x10\x05\x12\x10\n" +
+	"\fREFUSAL_FULL\x10\x06B7Z5github.com/ringfleet/ringfleet/messages/peerpb;peerpbb\x06proto3"
 
 var (
 	file_ringfleet_peer_v1_peer_proto_rawDescOnce sync.Once
@@ -2867,8 +3569,8 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 	return file_ringfleet_peer_v1_peer_proto_rawDescData
 }
 
-var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
@@ -2878,80 +3580,92 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Outcome)(0),           // 5: ringfleet.peer.v1.Outcome
 	(MessageKind)(0),       // 6: ringfleet.peer.v1.MessageKind
 	(Side)(0),              // 7: ringfleet.peer.v1.Side
-	(*Envelope)(nil),       // 8: ringfleet.peer.v1.Envelope
-	(*Conn)(nil),           // 9: ringfleet.peer.v1.Conn
-	(*SessionInput)(nil),   // 10: ringfleet.peer.v1.SessionInput
-	(*Attach)(nil),         // 11: ringfleet.peer.v1.Attach
-	(*Detach)(nil),         // 12: ringfleet.peer.v1.Detach
-	(*Logout)(nil),         // 13: ringfleet.peer.v1.Logout
-	(*CallInput)(nil),      // 14: ringfleet.peer.v1.CallInput
-	(*WordInput)(nil),      // 15: ringfleet.peer.v1.WordInput
-	(*Unknown)(nil),        // 16: ringfleet.peer.v1.Unknown
-	(*Login)(nil),          // 17: ringfleet.peer.v1.Login
-	(*Word)(nil),           // 18: ringfleet.peer.v1.Word
-	(*Seen)(nil),           // 19: ringfleet.peer.v1.Seen
-	(*Confirmed)(nil),      // 20: ringfleet.peer.v1.Confirmed
-	(*Call)(nil),           // 21: ringfleet.peer.v1.Call
-	(*Timers)(nil),         // 22: ringfleet.peer.v1.Timers
-	(*Terms)(nil),          // 23: ringfleet.peer.v1.Terms
-	(*View)(nil),           // 24: ringfleet.peer.v1.View
-	(*Reply)(nil),          // 25: ringfleet.peer.v1.Reply
-	(*ArbiterMessage)(nil), // 26: ringfleet.peer.v1.ArbiterMessage
-	(*DeviceMessage)(nil),  // 27: ringfleet.peer.v1.DeviceMessage
-	(*Welcome)(nil),        // 28: ringfleet.peer.v1.Welcome
-	(*Answer)(nil),         // 29: ringfleet.peer.v1.Answer
-	(*Notice)(nil),         // 30: ringfleet.peer.v1.Notice
-	(*Ending)(nil),         // 31: ringfleet.peer.v1.Ending
+	(Lifecycle)(0),         // 8: ringfleet.peer.v1.Lifecycle
+	(Refusal)(0),           // 9: ringfleet.peer.v1.Refusal
+	(*Envelope)(nil),       // 10: ringfleet.peer.v1.Envelope
+	(*Conn)(nil),           // 11: ringfleet.peer.v1.Conn
+	(*SessionInput)(nil),   // 12: ringfleet.peer.v1.SessionInput
+	(*Attach)(nil),         // 13: ringfleet.peer.v1.Attach
+	(*Detach)(nil),         // 14: ringfleet.peer.v1.Detach
+	(*Logout)(nil),         // 15: ringfleet.peer.v1.Logout
+	(*CallInput)(nil),      // 16: ringfleet.peer.v1.CallInput
+	(*WordInput)(nil),      // 17: ringfleet.peer.v1.WordInput
+	(*Unknown)(nil),        // 18: ringfleet.peer.v1.Unknown
+	(*Login)(nil),          // 19: ringfleet.peer.v1.Login
+	(*Word)(nil),           // 20: ringfleet.peer.v1.Word
+	(*Seen)(nil),           // 21: ringfleet.peer.v1.Seen
+	(*Confirmed)(nil),      // 22: ringfleet.peer.v1.Confirmed
+	(*Call)(nil),           // 23: ringfleet.peer.v1.Call
+	(*Timers)(nil),         // 24: ringfleet.peer.v1.Timers
+	(*Terms)(nil),          // 25: ringfleet.peer.v1.Terms
+	(*View)(nil),           // 26: ringfleet.peer.v1.View
+	(*Reply)(nil),          // 27: ringfleet.peer.v1.Reply
+	(*ArbiterMessage)(nil), // 28: ringfleet.peer.v1.ArbiterMessage
+	(*DeviceMessage)(nil),  // 29: ringfleet.peer.v1.DeviceMessage
+	(*Welcome)(nil),        // 30: ringfleet.peer.v1.Welcome
+	(*Answer)(nil),         // 31: ringfleet.peer.v1.Answer
+	(*Notice)(nil),         // 32: ringfleet.peer.v1.Notice
+	(*Ending)(nil),         // 33: ringfleet.peer.v1.Ending
+	(*NodeMeta)(nil),       // 34: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),  // 35: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),          // 36: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),    // 37: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),          // 38: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),    // 39: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
-	11, // 1: ringfleet.peer.v1.SessionInput.attach:type_name -> ringfleet.peer.v1.Attach
-	12, // 2: ringfleet.peer.v1.SessionInput.detach:type_name -> ringfleet.peer.v1.Detach
-	13, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
-	14, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
-	15, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
-	24, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
-	25, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
-	16, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
-	9,  // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
-	17, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
-	9,  // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
-	9,  // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
-	9,  // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
-	21, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
-	9,  // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
-	18, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
-	18, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
-	19, // 18: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
-	20, // 19: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
+	13, // 1: ringfleet.peer.v1.SessionInput.attach:type_name -> ringfleet.peer.v1.Attach
+	14, // 2: ringfleet.peer.v1.SessionInput.detach:type_name -> ringfleet.peer.v1.Detach
+	15, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
+	16, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
+	17, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
+	26, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
+	27, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
+	18, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
+	11, // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
+	19, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
+	11, // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
+	11, // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
+	11, // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
+	23, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
+	11, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
+	20, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
+	20, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
+	21, // 18: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
+	22, // 19: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
 	1,  // 20: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 21: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
 	3,  // 22: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
-	22, // 23: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
-	22, // 24: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
-	23, // 25: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
+	24, // 23: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
+	24, // 24: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
+	25, // 25: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
 	4,  // 26: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
 	5,  // 27: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
 	3,  // 28: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
-	24, // 29: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
+	26, // 29: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
 	6,  // 30: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
-	23, // 31: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
+	25, // 31: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
 	1,  // 32: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 33: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
-	28, // 34: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
-	29, // 35: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
-	30, // 36: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
-	31, // 37: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
+	30, // 34: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
+	31, // 35: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
+	32, // 36: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
+	33, // 37: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
 	3,  // 38: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
-	30, // 39: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
+	32, // 39: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
 	7,  // 40: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
 	1,  // 41: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 42: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	8,  // 43: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	36, // 44: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	37, // 45: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	9,  // 46: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -2982,13 +3696,17 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*DeviceMessage_Notice)(nil),
 		(*DeviceMessage_Ending)(nil),
 	}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[25].OneofWrappers = []any{
+		(*GossipMessage_Probe)(nil),
+		(*GossipMessage_ProbeAnswer)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   24,
+			NumEnums:      10,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
