@@ -89,8 +89,8 @@ type Config struct {
 	LoginRate  int // logins per second, of all connections; default 5,000, with as many at once
 	FrameRate  int // frames per second of one WebSocket connection; default 100
 	FrameBurst int // frames at once; default 200
-	// LocalRate is FrameRate for an in-process connection, whose program is trusted; a burst is two
-	// seconds' worth. The default is no bound.
+	// LocalRate bounds the calls per second of one in-process connection; a burst is two seconds'
+	// worth. The default is no bound, as its program is trusted.
 	LocalRate int
 
 	// RetryAfter is told with UNAVAILABLE and OVERLOADED, when nothing better is known; default 1 s.

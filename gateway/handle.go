@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -42,7 +43,7 @@ func (c *conn) handle(h ws.Header, payload []byte, now invitation.Time) func() {
 	case h.OpCode == ws.OpPong:
 		return nil
 	case h.OpCode != ws.OpContinuation && h.OpCode != c.opcode():
-		c.fail(invitation.EndBadFrame, "BAD_FRAME: a text message where binary ones were agreed on, or the opposite")
+		c.badFrame("a text message where binary ones were agreed on, or the opposite")
 		return nil
 	}
 	if message, whole := c.assemble(h, payload); whole {
@@ -101,11 +102,11 @@ func (c *conn) message(data []byte, over time.Duration) func() {
 	f, err := wire.DecodeUp(c.codec, data)
 	switch {
 	case err != nil:
-		c.fail(invitation.EndBadFrame, "BAD_FRAME: "+err.Error())
+		c.badFrame(strings.TrimPrefix(err.Error(), wire.ErrBadFrame.Error()+": "))
 	case f.Ping != nil:
 		c.send(wire.ServerFrame{Pong: f.Ping})
 	case c.joined && f.Login != nil:
-		c.fail(invitation.EndBadFrame, "BAD_FRAME: a second login; make another connection")
+		c.badFrame("a second login; make another connection")
 	case c.joined:
 		return c.say(f.Up, over)
 	case f.Login != nil:
@@ -116,13 +117,18 @@ func (c *conn) message(data []byte, over time.Duration) func() {
 	return nil
 }
 
+// badFrame ends the connection for a frame that WebSocket allows and the protocol does not.
+func (c *conn) badFrame(why string) {
+	c.finish(invitation.Ending{End: invitation.EndBadFrame}, "BAD_FRAME: "+why)
+}
+
 // beforeLogin answers what is said too early.
 func (c *conn) beforeLogin(up invitation.Up) {
 	switch {
 	case up.Logout:
 		c.finish(invitation.Ending{End: invitation.EndLoggedOut}, "")
 	case up.Call == nil:
-		c.fail(invitation.EndBadFrame, "BAD_FRAME: a word before the login")
+		c.badFrame("a word before the login")
 	case up.Call.Request == invitation.Send:
 		// The contract has no call error for it: the invitation begins, and ends as a failure.
 		c.answer(up.Call, invitation.Answer{Notice: &invitation.Notice{

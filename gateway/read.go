@@ -172,7 +172,8 @@ func (c *conn) frame(data []byte, now invitation.Time) (int, func()) {
 	return whole, c.handle(h, payload, now)
 }
 
-// fail ends a connection whose bytes make no sense, or are too many: nothing after them is read.
+// fail ends a connection whose bytes make no sense, or are too many: what follows is discarded, even
+// the answer to the close frame.
 func (c *conn) fail(end invitation.End, text string) {
 	c.blind = true
 	e := invitation.Ending{End: end}

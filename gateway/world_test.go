@@ -174,6 +174,8 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
+func (w *world) dialContext(context.Context, string, string) (net.Conn, error) { return w.dial() }
+
 // client is the other end of a WebSocket, which checks what it is sent.
 type client struct {
 	t     *testing.T
@@ -378,16 +380,16 @@ func (w *world) wantLog(want ...string) {
 	}
 }
 
-// eventually waits until ok, for at most 10 s: of fake time in a bubble.
+// eventually waits until ok, for at most 20 s: of fake time in a bubble.
 func (w *world) eventually(ok func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 10_000 {
+	for range 20_000 {
 		if ok() {
 			return
 		}
 		<-tick.C
 	}
-	w.t.Error("it did not come about in 10 s")
+	w.t.Error("it did not come about in 20 s")
 }
