@@ -89,6 +89,7 @@ func (m *Membership) create() error {
 	c.ProbeInterval, c.ProbeTimeout = timing.Probe, timing.ProbeTimeout
 	c.GossipInterval, c.PushPullInterval = timing.Gossip, timing.Sync
 	c.TCPTimeout = 3 * time.Second
+	c.RetransmitMult = 6 // with 4, one of 50 nodes misses some news until it compares lists
 	c.EnableCompression = false // the packets are small
 	c.LogOutput = memberlistLog(m.config.Logger, m.once)
 	c.Delegate, c.Events, c.Alive, c.Merge = (*delegate)(m), (*events)(m), (*admission)(m), (*admission)(m)

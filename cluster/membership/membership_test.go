@@ -159,7 +159,7 @@ func TestRestart(t *testing.T) {
 				w.crash(all[1])
 				again := w.start("node-1", machine, nil)
 				nodes := []*member{all[0], again, all[2]}
-				took := w.await("replaced", 5*time.Second, func() bool {
+				took := w.await("replaced", time.Second, func() bool {
 					for _, m := range nodes {
 						if got, ok := m.View().Member("node-1"); !ok || got != again.Self() {
 							return false

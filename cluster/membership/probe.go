@@ -58,13 +58,13 @@ func (m *Membership) examine(gossip string, cause error) {
 
 // reach reports whether a node answers this one, or one of some others.
 func (m *Membership) reach(gossip, address string) bool {
+	late := time.NewTimer(2 * m.config.Timing.ProbeTimeout)
+	defer late.Stop()
 	number, answers, asked := m.ask(gossip, address)
 	defer m.forget(number)
 	if m.ping(gossip, address) {
 		return true
 	}
-	late := time.NewTimer(2 * m.config.Timing.ProbeTimeout)
-	defer late.Stop()
 	for range asked {
 		select {
 		case reached := <-answers:

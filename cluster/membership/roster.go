@@ -37,12 +37,21 @@ func (r *roster) set(gossip string, m cluster.Member) bool {
 	delete(r.lost, m.Gossip)
 	e := r.others[gossip]
 	if e == nil {
-		r.others[gossip] = &entry{member: m}
+		r.others[gossip] = &entry{member: m, judged: supersedes(r.self, m)}
+		for _, other := range r.others {
+			other.judged = other.judged || supersedes(m, other.member)
+		}
 		return true
 	}
 	changed := e.member != m
 	e.member = m
 	return changed
+}
+
+// supersedes reports whether one node is a later start of another at the same address, so that the other
+// one must be gone.
+func supersedes(m, other cluster.Member) bool {
+	return m.Name == other.Name && m.Gossip == other.Gossip && m.Boot > other.Boot
 }
 
 // remove takes the news that a node is gone. It reports whether it was known.

@@ -153,7 +153,7 @@ func (w *world) await(what string, limit time.Duration, holds func() bool) time.
 		if time.Since(start) > limit {
 			w.t.Fatalf("after %v: not yet %s%s", limit, what, w.views())
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 	}
 	return time.Since(start)

@@ -65,6 +65,7 @@ func input(m *peerpb.SessionInput, now invitation.Time) (*session.Input, error) 
 	case *peerpb.SessionInput_Attach:
 		in.Kind = session.InAttach
 		if in.Login, err = login(p.Attach.GetLogin()); err == nil {
+			in.Device = in.Login.Device
 			in.Conn, err = conn(p.Attach.GetConn())
 		}
 	case *peerpb.SessionInput_Detach:

@@ -102,6 +102,7 @@ func inputGen(t *rapid.T) *session.Input {
 			User: users.Draw(t, "user"), Device: devices.Draw(t, "device"), Resume: rapid.Bool().Draw(t, "resume"),
 			Stamp: rapid.Uint64().Draw(t, "stamp"),
 		}
+		in.Device = in.Login.Device
 		for range rapid.IntRange(0, 3).Draw(t, "words") {
 			in.Login.Words = append(in.Login.Words, wordGen(t))
 		}

@@ -68,10 +68,7 @@ func in(i session.Input) sample {
 }
 
 func fromDevice(i session.Input) sample {
-	i.Conn = sampleConn
-	if i.Kind != session.InAttach {
-		i.Device = "phone"
-	}
+	i.Conn, i.Device = sampleConn, "phone"
 	return in(i)
 }
 
