@@ -24,7 +24,7 @@ func (n *Node) Dial(ctx context.Context, login invitation.Login, receiver client
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	l := &link{receiver: receiver, hooked: n.config.Gateway.MayInvite != nil}
+	l := &inProcess{receiver: receiver, hooked: n.config.Gateway.MayInvite != nil}
 	l.mu.Lock() // nothing is received before local is set
 	defer l.mu.Unlock()
 	local, err := n.gateway.Open(login, l.receive)
@@ -35,8 +35,8 @@ func (n *Node) Dial(ctx context.Context, login invitation.Login, receiver client
 	return l, nil
 }
 
-// link is the in-process connection of a client.
-type link struct {
+// inProcess is the connection of a client.
+type inProcess struct {
 	mu       sync.Mutex // one Receive at a time
 	receiver client.Receiver
 	local    *gateway.Local
@@ -45,7 +45,7 @@ type link struct {
 }
 
 // receive is called by actors.
-func (l *link) receive(down invitation.Down) {
+func (l *inProcess) receive(down invitation.Down) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost {
@@ -60,7 +60,7 @@ func (l *link) receive(down invitation.Down) {
 
 // Say implements [client.Link]. A Send that the embedder's hook has to judge gets a goroutine: the
 // hook may block, and Say may be called by an actor.
-func (l *link) Say(up invitation.Up) error {
+func (l *inProcess) Say(up invitation.Up) error {
 	if l.hooked && up.Call != nil && up.Call.Request == invitation.Send {
 		go func() { _ = l.local.Say(up) }() // after an end the client repeats it on the next connection
 		return nil
@@ -69,7 +69,7 @@ func (l *link) Say(up invitation.Up) error {
 }
 
 // Close implements [client.Link].
-func (l *link) Close() error {
+func (l *inProcess) Close() error {
 	l.local.Close()
 	return nil
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Gateway gateway.Config
 	// Session is about users: the device policy, the timers of invitations that set none, the bounds.
 	Session session.Config
+	// Cluster makes the node a member of a cluster. nil: it is alone.
+	Cluster *ClusterConfig
 	// OnOutcome, if set, is called once for each invitation that ends on this node. It is called by an
 	// actor: it must be quick and must not block. Calls may come from several goroutines at once.
 	OnOutcome func(Outcome)
@@ -71,7 +73,7 @@ func (c Config) withDefaults() Config {
 // calls it.
 func (c Config) Check() error {
 	c = c.withDefaults()
-	errs := []error{c.Gateway.Check()}
+	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name)}
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("ringfleet: "+format, args...))

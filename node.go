@@ -14,10 +14,10 @@ import (
 
 	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/actors/engine"
+	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
-	"github.com/ringfleet/ringfleet/invitation/session"
 )
 
 // Node is a running node. Make it with [Start].
@@ -27,6 +27,7 @@ type Node struct {
 	gateway     *gateway.Gateway
 	invitations *observe.Invitations
 	registry    *prometheus.Registry
+	router      *cluster.Router // nil for a node that is alone
 	servers     []*server
 	dropped     counter // messages that an actor's full mailbox refused; the protocol repeats them
 	stopping    atomic.Bool
@@ -58,8 +59,10 @@ func Start(config Config) (*Node, error) {
 		MaxInvitations: config.MaxInvitations,
 	})
 	n.registerMetrics()
-	if err := n.listen(); err != nil {
-		return nil, errors.Join(err, n.Shutdown(context.Background()))
+	for _, begin := range []func() error{n.joinCluster, n.listen} {
+		if err := begin(); err != nil {
+			return nil, errors.Join(err, n.Shutdown(context.Background()))
+		}
 	}
 	return n, nil
 }
@@ -75,11 +78,6 @@ func (n *Node) registerMetrics() {
 			Name: "ringfleet_messages_dropped_total", Help: "Messages between actors that a full mailbox refused; they are repeated.",
 		}, func() float64 { return float64(n.dropped.Load()) }),
 	)
-}
-
-// session gives an input to a user's session.
-func (n *Node) session(user invitation.User, in *session.Input) error {
-	return n.host.TellSession(user, in)
 }
 
 // server is an HTTP server and the address it listens on.
@@ -183,6 +181,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 			errs = append(errs, s.http.Shutdown(ctx))
 		}
 		errs = append(errs, n.host.Stop(ctx))
+		if n.config.Cluster != nil {
+			n.config.Cluster.Link.Close()
+		}
 		n.stopped = errors.Join(errs...)
 	})
 	return n.stopped

@@ -22,13 +22,13 @@ func (b backend) Attach(conn uint64, login invitation.Login) error {
 		login.Stamp = uint64(max(time.Now().UnixMilli(), 1))
 	}
 	return b.node.session(login.User, &session.Input{
-		Kind: session.InAttach, Device: login.Device, Conn: session.Conn{Number: conn}, Login: &login,
+		Kind: session.InAttach, Device: login.Device, Conn: b.node.conn(conn), Login: &login,
 	})
 }
 
 // Say implements gateway.Backend.
 func (b backend) Say(conn uint64, user invitation.User, device invitation.Device, up invitation.Up) error {
-	in := &session.Input{Device: device, Conn: session.Conn{Number: conn}}
+	in := &session.Input{Device: device, Conn: b.node.conn(conn)}
 	switch {
 	case up.Call != nil:
 		in.Kind, in.Call = session.InCall, up.Call
@@ -42,10 +42,15 @@ func (b backend) Say(conn uint64, user invitation.User, device invitation.Device
 
 // Detach implements gateway.Backend.
 func (b backend) Detach(conn uint64, user invitation.User, device invitation.Device) {
-	in := &session.Input{Kind: session.InDetach, Device: device, Conn: session.Conn{Number: conn}}
+	in := &session.Input{Kind: session.InDetach, Device: device, Conn: b.node.conn(conn)}
 	if b.node.session(user, in) != nil {
 		b.node.dropped.Add(1)
 	}
+}
+
+// conn returns the address of a connection of this node.
+func (n *Node) conn(number uint64) session.Conn {
+	return session.Conn{Node: n.config.Name, Number: number}
 }
 
 // network is the actors' way to each other and to devices. It implements actors.Network.
@@ -61,7 +66,7 @@ func (n network) Session(user invitation.User, in *session.Input) {
 // Arbiter implements actors.Network. A send for which there is no room is answered; all else that is
 // dropped is repeated.
 func (n network) Arbiter(msg *invitation.Message) {
-	err := n.node.host.TellArbiter(msg)
+	err := n.node.arbiter(msg)
 	if err == nil {
 		return
 	}
@@ -76,7 +81,9 @@ func (n network) Arbiter(msg *invitation.Message) {
 
 // Device implements actors.Network.
 func (n network) Device(conn session.Conn, down invitation.Down) {
-	n.node.gateway.Deliver(conn.Number, down)
+	if n.node.device(conn, down) != nil {
+		n.node.dropped.Add(1)
+	}
 }
 
 // observer counts invitations, and tells the embedder of outcomes. It implements actors.Observer.
