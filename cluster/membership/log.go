@@ -21,8 +21,9 @@ type logWriter struct {
 	once   *logonce.Logger
 }
 
-// variable matches what differs between two messages of one cause: numbers, and names of a peer's choice.
-var variable = regexp.MustCompile(`'[^']*'|"[^"]*"|\d+`)
+// variable matches what differs between two messages of one cause: numbers, also hexadecimal ones, and what
+// is quoted, to its end or to the end that the message was cut to.
+var variable = regexp.MustCompile(`'[^']*'|"(\\.|[^"\\])*("|$)|\b[0-9a-f]{6,}\b|\d+`)
 
 // from matches the address of a peer, without its port.
 var from = regexp.MustCompile(`from=\[?([0-9a-f:.]+?)\]?:\d+`)
@@ -33,9 +34,9 @@ func causeOf(message string) string {
 	if m := from.FindStringSubmatch(message); m != nil {
 		message, peer = strings.ReplaceAll(message, m[0], ""), m[1]
 	}
+	message = variable.ReplaceAllString(message, "")
 	parts := strings.SplitN(message, ": ", 3) // what failed, why, and often what was received
-	what := strings.Join(parts[:min(len(parts), 2)], ": ")
-	return "gossip " + variable.ReplaceAllString(what, "") + " " + peer
+	return "gossip " + strings.Join(parts[:min(len(parts), 2)], ": ") + " " + peer
 }
 
 var logLevels = []struct {
