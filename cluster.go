@@ -90,12 +90,15 @@ func (n *Node) deliver(e cluster.Envelope) error {
 
 // session gives an input to a user's session, wherever it lives.
 func (n *Node) session(user invitation.User, in *session.Input) error {
-	if n.router != nil {
-		if shard := invitation.ShardOf(user); !n.owns(shard) {
-			return n.router.Send(shard, peerwire.KindSession, string(user), in)
-		}
+	if n.isRemote(user) {
+		return n.router.Send(invitation.ShardOf(user), peerwire.KindSession, string(user), in)
 	}
 	return n.host.TellSession(user, in)
+}
+
+// isRemote reports whether another member owns a user's session.
+func (n *Node) isRemote(user invitation.User) bool {
+	return n.router != nil && !n.owns(invitation.ShardOf(user))
 }
 
 // arbiter gives a message to an invitation's arbiter, wherever it lives.

@@ -63,6 +63,24 @@ func (n network) Session(user invitation.User, in *session.Input) {
 	}
 }
 
+// View implements actors.Network.
+func (n network) View(user invitation.User, v *invitation.View) {
+	if n.node.isRemote(user) {
+		n.Session(user, &session.Input{Kind: session.InView, View: v})
+	} else if n.node.host.TellView(user, v) != nil {
+		n.node.dropped.Add(1)
+	}
+}
+
+// Reply implements actors.Network.
+func (n network) Reply(user invitation.User, r *invitation.Reply) {
+	if n.node.isRemote(user) {
+		n.Session(user, &session.Input{Kind: session.InReply, Reply: r})
+	} else if n.node.host.TellReply(user, r) != nil {
+		n.node.dropped.Add(1)
+	}
+}
+
 // Arbiter implements actors.Network. A send for which there is no room is answered; all else that is
 // dropped is repeated.
 func (n network) Arbiter(msg *invitation.Message) {

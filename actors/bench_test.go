@@ -29,6 +29,12 @@ func (b *benchPhones) Session(user invitation.User, in *session.Input) {
 	_ = b.host.TellSession(user, in)
 }
 
+func (b *benchPhones) View(user invitation.User, v *invitation.View) { _ = b.host.TellView(user, v) }
+
+func (b *benchPhones) Reply(user invitation.User, r *invitation.Reply) {
+	_ = b.host.TellReply(user, r)
+}
+
 func (b *benchPhones) Arbiter(msg *invitation.Message) { _ = b.host.TellArbiter(msg) }
 
 // Device is called by the phone's session only, one message at a time.

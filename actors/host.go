@@ -7,7 +7,6 @@ import (
 
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/invitation"
-	"github.com/ringfleet/ringfleet/invitation/arbiter"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
 
@@ -15,8 +14,13 @@ import (
 // methods are called by actors: they must not block, and what they can not deliver they drop; the
 // protocol repeats it. What they are given is shared and must not be changed.
 type Network interface {
-	// Session carries an input to the session of user.
+	// Session carries an input to the session of user. Views and replies have methods of their own, as
+	// most of what arbiters say is one of them.
 	Session(user invitation.User, in *session.Input)
+	// View carries what an arbiter says, the input InView, to the session of user.
+	View(user invitation.User, v *invitation.View)
+	// Reply carries what an arbiter answers, the input InReply, to the session of user.
+	Reply(user invitation.User, r *invitation.Reply)
 	// Arbiter carries a message to the arbiter of msg.ID.
 	Arbiter(msg *invitation.Message)
 	// Device carries down to a device's connection.
@@ -67,8 +71,8 @@ type Host struct {
 	sessions *engine.Directory[invitation.User]
 	arbiters *engine.Directory[invitation.ID]
 
-	sessionEffects sync.Pool
-	arbiterEffects sync.Pool
+	sessionScratch sync.Pool
+	arbiterScratch sync.Pool
 
 	fault func(msg any) // tests: called before each message is handled; may panic
 }
@@ -81,8 +85,8 @@ func New(options Options) *Host {
 		config:   options.Session.WithDefaults(),
 		system:   engine.New(options.Engine),
 	}
-	h.sessionEffects.New = func() any { return new([]session.Effect) }
-	h.arbiterEffects.New = func() any { return new([]arbiter.Effect) }
+	h.sessionScratch.New = func() any { return new(sessionScratch) }
+	h.arbiterScratch.New = func() any { return new(arbiterScratch) }
 	h.sessions = engine.NewDirectory(h.system, engine.DirectoryOptions[invitation.User]{
 		Activate: h.newSession, Limit: options.MaxSessions,
 	})
@@ -96,6 +100,14 @@ func New(options Options) *Host {
 // [engine.ErrBusy] and [engine.ErrStopped]: in was not taken.
 func (h *Host) TellSession(user invitation.User, in *session.Input) error {
 	return h.sessions.Tell(user, in)
+}
+
+// TellView gives an arbiter's view to the session of user on this node; see [Host.TellSession].
+func (h *Host) TellView(user invitation.User, v *invitation.View) error { return h.sessions.Tell(user, v) }
+
+// TellReply gives an arbiter's answer to the session of user on this node; see [Host.TellSession].
+func (h *Host) TellReply(user invitation.User, r *invitation.Reply) error {
+	return h.sessions.Tell(user, r)
 }
 
 // TellArbiter gives a message to the arbiter of msg.ID on this node. The host keeps msg. The errors

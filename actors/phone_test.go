@@ -59,6 +59,18 @@ func (w *world) Session(user invitation.User, in *session.Input) {
 	}
 }
 
+func (w *world) View(user invitation.User, v *invitation.View) {
+	if err := w.host.TellView(user, v); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) Reply(user invitation.User, r *invitation.Reply) {
+	if err := w.host.TellReply(user, r); err != nil {
+		w.t.Error(err)
+	}
+}
+
 func (w *world) Arbiter(msg *invitation.Message) {
 	if err := w.host.TellArbiter(msg); err != nil {
 		w.t.Error(err)

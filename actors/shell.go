@@ -13,14 +13,29 @@ type sessionActor struct {
 	machine session.Machine
 }
 
-// newSession makes the session that in is the first input of, unless there is nothing to be told.
-func (h *Host) newSession(user invitation.User, in any) engine.Behavior {
-	switch in := in.(*session.Input); in.Kind {
-	case session.InDetach, session.InLogout, session.InReply, session.InUnknown:
-		return nil
-	case session.InView:
-		if in.View.Settled {
+// sessionScratch is what a step of a session needs and nobody keeps.
+type sessionScratch struct {
+	in      session.Input
+	effects []session.Effect
+}
+
+// newSession makes the session that msg is the first input of, unless there is nothing to be told.
+func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
+	switch msg := msg.(type) {
+	case *invitation.View:
+		if msg.Settled {
 			return nil
+		}
+	case *invitation.Reply:
+		return nil
+	case *session.Input:
+		switch msg.Kind {
+		case session.InDetach, session.InLogout, session.InReply, session.InUnknown:
+			return nil
+		case session.InView:
+			if msg.View.Settled {
+				return nil
+			}
 		}
 	}
 	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
@@ -39,13 +54,21 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	if a.host.fault != nil {
 		a.host.fault(msg)
 	}
-	in, ok := msg.(*session.Input)
-	if !ok {
-		in = sessionTick
+	scratch := a.host.sessionScratch.Get().(*sessionScratch) //nolint:errcheck // the pool holds nothing else
+	in := &scratch.in
+	ticked := false
+	switch msg := msg.(type) {
+	case *session.Input:
+		in = msg
+	case *invitation.View:
+		in.Kind, in.View = session.InView, msg
+	case *invitation.Reply:
+		in.Kind, in.Reply = session.InReply, msg
+	default:
+		in.Kind, ticked = session.InTick, true
 	}
 	before := a.machine.Deadline()
-	buf := a.host.sessionEffects.Get().(*[]session.Effect) //nolint:errcheck // the pool holds nothing else
-	effects := a.machine.Step(c.Now(), in, (*buf)[:0])
+	effects := a.machine.Step(c.Now(), in, scratch.effects[:0])
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case session.ToDevice:
@@ -57,9 +80,9 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 		}
 	}
 	clear(effects)
-	*buf = effects
-	a.host.sessionEffects.Put(buf)
-	if d := a.machine.Deadline(); d != before || !ok {
+	scratch.in, scratch.effects = session.Input{}, effects
+	a.host.sessionScratch.Put(scratch)
+	if d := a.machine.Deadline(); d != before || ticked {
 		c.Arm(d)
 	}
 }
@@ -77,6 +100,9 @@ type arbiterActor struct {
 	reached invitation.Time  // when the stage the observer was told last was reached
 	told    invitation.Stage // that stage
 }
+
+// arbiterScratch is what a step of an arbiter needs and nobody keeps.
+type arbiterScratch struct{ effects []arbiter.Effect }
 
 // newArbiter makes the arbiter of an invitation that is sent.
 func (h *Host) newArbiter(_ invitation.ID, msg any) engine.Behavior {
@@ -114,15 +140,15 @@ func (a *arbiterActor) step(c *engine.Context, msg *invitation.Message) {
 	if observer := a.host.observer; observer != nil && msg == arbiterTick && before != 0 && before <= now {
 		observer.Late(now.Sub(before))
 	}
-	buf := a.host.arbiterEffects.Get().(*[]arbiter.Effect) //nolint:errcheck // the pool holds nothing else
-	effects := a.machine.Step(now, msg, (*buf)[:0])
+	scratch := a.host.arbiterScratch.Get().(*arbiterScratch) //nolint:errcheck // the pool holds nothing else
+	effects := a.machine.Step(now, msg, scratch.effects[:0])
 	a.observe(now, msg)
 	for i := range effects {
 		a.carryOut(c, now, &effects[i])
 	}
 	clear(effects)
-	*buf = effects
-	a.host.arbiterEffects.Put(buf)
+	scratch.effects = effects
+	a.host.arbiterScratch.Put(scratch)
 	if d := a.machine.Deadline(); d != before || msg == arbiterTick {
 		c.Arm(d)
 	}
@@ -132,13 +158,13 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 	terms := a.machine.View().Terms
 	switch e.Kind {
 	case arbiter.TellCaller:
-		a.host.network.Session(terms.Caller, &session.Input{Kind: session.InView, View: e.View})
+		a.host.network.View(terms.Caller, e.View)
 	case arbiter.TellCallee:
-		a.host.network.Session(terms.Callee, &session.Input{Kind: session.InView, View: e.View})
+		a.host.network.View(terms.Callee, e.View)
 	case arbiter.ReplyCaller:
-		a.host.network.Session(terms.Caller, &session.Input{Kind: session.InReply, Reply: e.Reply})
+		a.host.network.Reply(terms.Caller, e.Reply)
 	case arbiter.ReplyCallee:
-		a.host.network.Session(terms.Callee, &session.Input{Kind: session.InReply, Reply: e.Reply})
+		a.host.network.Reply(terms.Callee, e.Reply)
 	case arbiter.Stop:
 		if a.host.observer != nil {
 			a.host.observer.Settled(a.stage(now))
