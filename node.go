@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -54,7 +55,7 @@ func Start(config Config) (*Node, error) {
 		Network:        network{n},
 		Observer:       observer{n.invitations, config.OnOutcome},
 		Session:        n.config.Session,
-		Engine:         engine.Options{Logger: n.config.Logger},
+		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()})},
 		MaxSessions:    config.MaxSessions,
 		MaxInvitations: config.MaxInvitations,
 	})
@@ -188,3 +189,18 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	})
 	return n.stopped
 }
+
+// warnings is a log handler that lets through what is at least a warning: what protoactor says below
+// that is of no use to an operator.
+type warnings struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(attrs)} }
+
+// WithGroup implements slog.Handler.
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
