@@ -301,42 +301,40 @@ func BenchmarkWheelFire(b *testing.B) {
 func fireMillion(b *testing.B, spread time.Duration) {
 	sys := New(Options{})
 	defer stop(b, sys)
-	var got sync.WaitGroup
+	var armed, fired sync.WaitGroup
 	var worst atomic.Int64
-	type deadline = invitation.Time
 	activate := func(_ uint64, _ any) Behavior {
-		var due deadline
+		var due invitation.Time
 		return &funcs{receive: func(c *Context, msg any) {
-			if at, ok := msg.(deadline); ok {
+			if at, ok := msg.(invitation.Time); ok {
 				due = at
 				c.Arm(at)
-				got.Done()
+				armed.Done()
 				return
 			}
 			late := int64(c.Now().Sub(due))
-			for {
-				old := worst.Load()
-				if late <= old || worst.CompareAndSwap(old, late) {
-					break
-				}
+			for old := worst.Load(); late > old && !worst.CompareAndSwap(old, late); old = worst.Load() {
 			}
-			got.Done()
+			fired.Done()
 		}}
 	}
 	dir := NewDirectory(sys, DirectoryOptions[uint64]{Activate: activate})
-	got.Add(million)
+	armed.Add(million)
+	fired.Add(million)
 	first := sys.Now().Add(6 * time.Second)
 	for i := range uint64(million) {
 		_ = dir.Tell(i, first.Add(time.Duration(i)*spread/million))
 	}
-	got.Wait()
+	armed.Wait()
 	runtime.GC()
 	if sys.Now() > first {
-		b.Fatal("this machine needs longer to arm the timers than the benchmark allows")
+		b.Skip("this machine is too busy to arm the timers in the time that the benchmark allows")
 	}
-	got.Add(million)
 	start := cpu()
-	got.Wait()
+	fired.Wait()
+	if n := sys.Stats().Panics; n != 0 {
+		b.Errorf("%d panics", n)
+	}
 	b.ReportMetric(float64((cpu()-start).Nanoseconds())/million, "cpu-ns/fire")
 	b.ReportMetric(float64(worst.Load())/1e6, "worst-late-ms")
 	b.ReportMetric(float64(sys.Stats().Overflow), "overflow")
