@@ -155,8 +155,12 @@ func (c Config) Check() error {
 		name  string
 		value time.Duration
 	}{
-		{"LoginTimeout", c.LoginTimeout}, {"PingInterval", c.PingInterval}, {"IdleTimeout", c.IdleTimeout},
-		{"WriteTimeout", c.WriteTimeout}, {"CloseTimeout", c.CloseTimeout}, {"HookTimeout", c.HookTimeout},
+		{"LoginTimeout", c.LoginTimeout},
+		{"PingInterval", c.PingInterval},
+		{"IdleTimeout", c.IdleTimeout},
+		{"WriteTimeout", c.WriteTimeout},
+		{"CloseTimeout", c.CloseTimeout},
+		{"HookTimeout", c.HookTimeout},
 		{"RetryAfter", c.RetryAfter},
 	} {
 		want(d.value > 0 && d.value <= time.Hour, "%s is %v: want more than 0, at most 1 h", d.name, d.value)
@@ -169,9 +173,15 @@ func (c Config) Check() error {
 		name  string
 		value int
 	}{
-		{"QueueFrames", c.QueueFrames}, {"MaxBuffered", int(c.MaxBuffered)}, {"MaxConnections", c.MaxConnections},
-		{"MaxPending", c.MaxPending}, {"MaxLocal", c.MaxLocal}, {"LoginRate", c.LoginRate}, {"FrameRate", c.FrameRate},
-		{"FrameBurst", c.FrameBurst}, {"DrainRate", c.DrainRate},
+		{"QueueFrames", c.QueueFrames},
+		{"MaxBuffered", int(c.MaxBuffered)},
+		{"MaxConnections", c.MaxConnections},
+		{"MaxPending", c.MaxPending},
+		{"MaxLocal", c.MaxLocal},
+		{"LoginRate", c.LoginRate},
+		{"FrameRate", c.FrameRate},
+		{"FrameBurst", c.FrameBurst},
+		{"DrainRate", c.DrainRate},
 	} {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
 	}

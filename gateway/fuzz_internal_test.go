@@ -35,7 +35,9 @@ func (r *recorder) Say(_ uint64, _ invitation.User, _ invitation.Device, up invi
 	return nil
 }
 
-func (r *recorder) Detach(uint64, invitation.User, invitation.Device) { r.log = append(r.log, "detach") }
+func (r *recorder) Detach(uint64, invitation.User, invitation.Device) {
+	r.log = append(r.log, "detach")
+}
 
 type believing struct{}
 

@@ -76,8 +76,9 @@ func (g *Gateway) enterLocal() invitation.End {
 }
 
 // Say hands on what the device says. A call is answered by receive, never from inside of Say. The
-// error is the invitation.End of a connection that has ended, or net.ErrClosed after Close. Say
-// blocks only while Config.MayInvite does. The Up belongs to the gateway from then on.
+// error is the invitation.End of a connection that has ended, net.ErrClosed after Close, or
+// EndOverloaded for a Logout that was not taken and is to be said again. Say blocks only while
+// Config.MayInvite does. The Up belongs to the gateway from then on.
 func (l *Local) Say(up invitation.Up) error {
 	if err := l.err(); err != nil {
 		return err
@@ -88,16 +89,20 @@ func (l *Local) Say(up invitation.Up) error {
 			return nil
 		}
 	}
-	err := l.g.backend.Say(l.id, l.user, l.device, up)
-	if err == nil {
-		return nil
+	if err := l.g.backend.Say(l.id, l.user, l.device, up); err != nil {
+		return l.untaken(up, err)
 	}
+	return nil
+}
+
+// untaken is what comes of something that the backend did not take.
+func (l *Local) untaken(up invitation.Up, cause error) error {
 	l.g.stats.unavailable.Add(1)
 	switch {
 	case up.Call != nil:
-		l.answer(up.Call, l.g.unavailable(err))
+		l.answer(up.Call, l.g.unavailable(cause))
 	case up.Logout:
-		return invitation.EndOverloaded // not said; say it again
+		return invitation.EndOverloaded // to be said again
 	} // a word is lost; the notice it answers is repeated
 	return nil
 }

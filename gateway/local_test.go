@@ -116,8 +116,10 @@ func TestLocalLimits(t *testing.T) {
 			call invitation.Call
 			want invitation.CallError
 		}{
-			{long, invitation.InvalidArgument}, {send(1, "a/b"), invitation.InvalidArgument},
-			{send(1, "never"), invitation.Forbidden}, {send(1, "bob"), invitation.OK},
+			{long, invitation.InvalidArgument},
+			{send(1, "a/b"), invitation.InvalidArgument},
+			{send(1, "never"), invitation.Forbidden},
+			{send(1, "bob"), invitation.OK},
 		} {
 			say(t, l, tt.call)
 			if down, _ := e.last(); down.Answer == nil || down.Answer.Error != tt.want || down.Answer.RequestID != 1 || down.Answer.Request != invitation.Send {

@@ -91,7 +91,7 @@ func (p *poller) run() {
 	wait := func(fd uintptr) bool {
 		n, err := syscall.EpollWait(int(fd), p.events[:], 0)
 		p.count = max(n, 0)
-		return n > 0 || len(p.more) > 0 || err != nil && err != syscall.EINTR //nolint:errorlint // a bare errno
+		return n > 0 || len(p.more) > 0 || err != nil && err != syscall.EINTR
 	}
 	for {
 		if err := p.raw.Read(wait); err != nil {

@@ -91,40 +91,50 @@ func (c *conn) feed(data []byte) (work func()) {
 }
 
 // keep stores the bytes of a frame that has begun until the others come. raw, if not nil, is the
-// buffer that data is a part of.
-func (c *conn) keep(raw *buffer, data []byte) {
-	if c.blind || len(data) == 0 {
+// buffer whose end rest is.
+func (c *conn) keep(raw *buffer, rest []byte) {
+	switch {
+	case c.blind:
 		raw.release()
-	} else {
+		c.in = nil
+	case len(rest) == 0:
+		raw.release()
+		if c.in != nil && c.in.op == 0 {
+			c.in = nil
+		}
+	default:
 		if raw == nil {
 			raw = takeBuffer()
+		}
+		if len(rest) != len(raw.b) { // else nothing was taken off its front
+			raw.b = append(raw.b[:0], rest...)
 		}
 		if c.in == nil {
 			c.in = new(inbox)
 		}
-		raw.b = append(raw.b[:0], data...) // moves towards the front where they overlap
 		c.in.raw = raw
 	}
-	held := 0
-	if c.blind {
-		c.in = nil
-	} else if c.in != nil {
-		if held = len(c.in.msg); c.in.raw != nil {
-			held += len(c.in.raw.b)
-		}
-		if held == 0 && c.in.op == 0 {
-			c.in = nil
-		}
-	}
-	if int32(held) == c.held {
-		return
-	}
-	total := c.g.buffered.Add(int64(held) - int64(c.held))
-	c.held = int32(held)
-	if total > c.g.config.MaxBuffered && held > 0 {
+	if !c.count() {
 		c.fail(invitation.EndOverloaded, "OVERLOADED: too many unfinished frames; reconnect after the given time")
 		c.keep(nil, nil)
 	}
+}
+
+// count brings what is kept to account, and reports whether it may be.
+func (c *conn) count() bool {
+	held := 0
+	if c.in != nil {
+		held = len(c.in.msg)
+		if c.in.raw != nil {
+			held += len(c.in.raw.b)
+		}
+	}
+	if int32(held) == c.held {
+		return true
+	}
+	total := c.g.buffered.Add(int64(held) - int64(c.held))
+	c.held = int32(held)
+	return held == 0 || total <= c.g.config.MaxBuffered
 }
 
 // discard counts what comes after the end.

@@ -52,8 +52,8 @@ func TestFramesBehindTheRequest(t *testing.T) {
 				_, _ = nc.Write(all[n:])
 			}()
 			r := bufio.NewReader(nc)
-			if response, err := http.ReadResponse(r, nil); err != nil || response.StatusCode != http.StatusSwitchingProtocols {
-				w.t.Fatalf("got %v, %v", response, err)
+			if err := upgraded(r); err != nil {
+				w.t.Fatal(err)
 			}
 			c := &client{t: w.t, nc: nc, r: r, codec: wire.JSON}
 			heard := []wire.ServerFrame{c.hear(), c.hear()} // two goroutines of the backend deliver them
@@ -90,9 +90,8 @@ func TestSlowRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { _, _ = io.WriteString(nc, request+"X: "+strings.Repeat("x", 32<<10)+"\r\n\r\n") }()
-		response, err := http.ReadResponse(bufio.NewReader(nc), nil)
-		if err != nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("got %v, %v", response, err)
+		if err := upgraded(bufio.NewReader(nc)); err == nil || !strings.Contains(err.Error(), "431") {
+			t.Errorf("got %v, want 431", err)
 		}
 		nc.Close()
 		time.Sleep(time.Second) // net/http lingers
@@ -258,7 +257,9 @@ func TestLogsNameNobody(t *testing.T) {
 	var log bytes.Buffer
 	configure := func(c *gateway.Config) {
 		c.Logger = slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		c.MayInvite = func(context.Context, invitation.User, invitation.User) (bool, error) { return false, io.ErrUnexpectedEOF }
+		c.MayInvite = func(context.Context, invitation.User, invitation.User) (bool, error) {
+			return false, io.ErrUnexpectedEOF
+		}
 	}
 	bubble(t, configure, func(w *world) {
 		c := w.connect(wire.Binary)

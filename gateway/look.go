@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"github.com/gobwas/ws"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// look is the wheel's look at the connection: it ends what is over, pings what is silent, and
+// returns when to look again.
+func (c *conn) look(now invitation.Time) invitation.Time {
+	config := &c.g.config
+	c.mu.Lock()
+	switch {
+	case c.dead:
+		c.mu.Unlock()
+		return 0
+	case c.closing && now < c.closeDue:
+		defer c.mu.Unlock()
+		return c.closeDue
+	case c.closing:
+		c.mu.Unlock()
+		c.tearDown()
+		return 0
+	}
+	end, text := invitation.End(0), ""
+	heard := invitation.Time(c.heard.Load())
+	next := heard.Add(config.IdleTimeout)
+	switch {
+	case c.stalled && now >= c.stallDue:
+		end = invitation.EndSlowReader
+	case c.pending:
+		if next = c.opened.Add(config.LoginTimeout); now >= next {
+			end = invitation.EndLoginTimeout
+		}
+	case c.expires != 0 && now >= c.expires:
+		end, text = invitation.EndUnauthorized, "UNAUTHORIZED: the token has expired; get a new one, then log in"
+	case now >= next:
+		end = invitation.EndIdle
+	default:
+		next = invitation.Earliest(next, c.pingLocked(heard, now))
+		next = invitation.Earliest(next, c.expires)
+	}
+	if c.stalled {
+		next = invitation.Earliest(next, c.stallDue)
+	}
+	c.mu.Unlock()
+	if end != 0 {
+		c.finish(invitation.Ending{End: end}, text)
+		return now.Add(config.CloseTimeout)
+	}
+	return next
+}
+
+// pingLocked sends a ping if one is due, and returns when the next is.
+func (c *conn) pingLocked(heard, now invitation.Time) invitation.Time {
+	interval := c.g.config.PingInterval
+	due := max(heard, c.pinged).Add(interval)
+	if now < due {
+		return due
+	}
+	c.pinged = now
+	if c.out == nil {
+		c.out = takeBuffer()
+	}
+	c.out.b = appendHeader(c.out.b, ws.OpPing, 0)
+	c.queueLocked()
+	return now.Add(interval)
+}
