@@ -51,25 +51,19 @@ func (m *model) deadline(s *state) Time {
 
 // enabled appends what may happen in s.
 func (m *model) enabled(s *state, out []action) []action {
+	if m.Brief {
+		if k := m.epilog(s); k >= 0 {
+			return append(out, action{deliver, uint8(k), 0})
+		}
+	}
+	if u := m.alone(s); u >= 0 {
+		return m.enabledAlone(s, u, out)
+	}
 	for d := range m.Devices {
 		out = m.enabledDevice(s, d, out)
 	}
 	for k := range int(s.sent) {
-		if k > 0 && s.net[k] == s.net[k-1] {
-			continue
-		}
-		out = append(out, action{deliver, uint8(k), 0})
-		if !m.reliable(s.net[k]) {
-			if s.losses > 0 {
-				out = append(out, action{lose, uint8(k), 0})
-				if !m.SlowLinks && s.net[k].to() < maxUsers {
-					out = append(out, action{deliverCut, uint8(k), 0})
-				}
-			}
-			if s.dups > 0 {
-				out = append(out, action{double, uint8(k), 0})
-			}
-		}
+		out = m.enabledPacket(s, k, out)
 	}
 	due := false
 	for i := range m.Calls {
@@ -96,6 +90,132 @@ func (m *model) enabled(s *state, out []action) []action {
 		out = m.enabledOverdue(s, out)
 	}
 	return out
+}
+
+// enabledPacket appends what may happen to a packet.
+func (m *model) enabledPacket(s *state, k int, out []action) []action {
+	if k > 0 && s.net[k] == s.net[k-1] {
+		return out
+	}
+	out = append(out, action{deliver, uint8(k), 0})
+	if m.reliable(s.net[k]) {
+		return out
+	}
+	if s.losses > 0 {
+		out = append(out, action{lose, uint8(k), 0})
+	}
+	if s.dups > 0 {
+		out = append(out, action{double, uint8(k), 0})
+	}
+	if s.breaks > 0 && !m.SlowLinks && s.net[k].to() < maxUsers {
+		out = append(out, action{deliverCut, uint8(k), 0})
+	}
+	return out
+}
+
+// alone returns the first user about whom something is under way when every call is over, else -1.
+// Over is a call whose arbiter is gone, or has decided so that no confirm matters any more. Then the users have nothing
+// to do with each other any more: what an arbiter that has decided says to one side does not depend
+// on the other, but for the settling once both have acknowledged. So what one user's session and
+// devices do is explored first, in every order, and then what the other's do; what the two sides were
+// told in the end is compared as ever. A Full world does without this reduction.
+func (m *model) alone(s *state) int {
+	if s.sent == 0 || m.Full {
+		return -1
+	}
+	for i := range m.Calls {
+		if !m.apart(s, i) {
+			return -1
+		}
+	}
+	first := maxUsers
+	for _, p := range s.net[:s.sent] {
+		first = min(first, m.party(p))
+	}
+	return first
+}
+
+// apart reports whether a call is over, so that its sides do not depend on each other.
+func (m *model) apart(s *state, call int) bool {
+	r := m.referees.get(s.referee[call])
+	switch {
+	case r.phase != decided:
+		return false
+	case s.arbiter[call] == 0 || r.chosen == "" || m.arbiters.get(s.arbiter[call]).View().Verdict:
+		return true
+	}
+	from := m.Calls[call].From
+	if p := m.seats.get(s.seat[from]).parts[call]; !p.Ended() {
+		return false // it may yet confirm
+	}
+	for _, p := range s.net[:s.sent] {
+		if p.to() == m.toArbiter(call) && m.messages.get(p.item()).Kind == invitation.MsgConfirm {
+			return false
+		}
+	}
+	return true
+}
+
+// party returns the user whose session a packet comes from or goes to.
+func (m *model) party(p packet) int {
+	if p.to() < maxUsers {
+		return p.to()
+	}
+	return m.user(m.messages.get(p.item()).User)
+}
+
+func (m *model) enabledAlone(s *state, u int, out []action) []action {
+	for d := range m.Devices {
+		if m.user(m.Devices[d].User) == u {
+			out = m.enabledDevice(s, d, out)
+		}
+	}
+	for k, p := range s.net[:s.sent] {
+		if m.party(p) == u {
+			out = m.enabledPacket(s, k, out)
+		}
+	}
+	return out
+}
+
+// epilog returns the first packet that is minor, or about a call that is over (see alone), -1 if there
+// is none. In a brief world it is the next thing that happens: the ends of calls are told in one order
+// only. A world of one call that is not brief has every order of them.
+func (m *model) epilog(s *state) int {
+	for k, p := range s.net[:s.sent] {
+		if i := m.about(p); m.minor(p) || i >= 0 && m.apart(s, i) {
+			return k
+		}
+	}
+	return -1
+}
+
+// minor reports whether a packet decides nothing: it reports presence and asks nothing, or answers a
+// call, which every view makes up for.
+func (m *model) minor(p packet) bool {
+	if p.to() >= maxUsers {
+		msg := m.messages.get(p.item())
+		return msg.Kind == invitation.MsgCallee && !msg.Ask && !msg.Full
+	}
+	kind := m.inputs.get(p.item()).Kind
+	return kind == session.InReply || kind == session.InUnknown
+}
+
+// about returns the call that a packet is about, -1 for none.
+func (m *model) about(p packet) int {
+	if p.to() >= maxUsers {
+		return p.to() - maxUsers
+	}
+	switch in := m.inputs.get(p.item()); in.Kind {
+	case session.InView:
+		return m.call(in.View.Terms.ID)
+	case session.InReply:
+		return m.call(in.Reply.ID)
+	case session.InUnknown:
+		return m.call(in.ID)
+	default:
+		return -1
+	}
 }
 
 // late returns how long a message may be under way: longer than any timer but the linger. A link
@@ -156,7 +276,7 @@ func (m *model) enabledDevice(s *state, d int, out []action) []action {
 		return out
 	case p.Conn == 0 && (seat.lostAt != 0 || device.Login):
 		out = append(out, action{comeBack, uint8(d), 0})
-	case p.Conn != 0 && device.Break && s.losses > 0:
+	case p.Conn != 0 && device.Break && s.breaks > 0:
 		out = append(out, action{cut, uint8(d), 0})
 	}
 	if p.Conn != 0 && device.Logout {
@@ -211,8 +331,11 @@ func (m *model) apply(s state, a action) (state, *judge.Violation) {
 	if v == nil {
 		v = v2
 	}
-	if v == nil && m.story == nil {
+	if v == nil {
+		story := m.story
+		m.story = nil
 		m.bury(&s)
+		m.story = story
 	}
 	return s, v
 }
@@ -346,10 +469,10 @@ func (m *model) applyOne(s state, a action) (state, *judge.Violation) {
 func (m *model) cutOff(s state, d int) state {
 	seat := m.seats.copied(s.seat[d])
 	conn := seat.phone.Conn
-	if conn == 0 || s.losses == 0 || !m.Devices[d].Break {
+	if conn == 0 || s.breaks == 0 || !m.Devices[d].Break {
 		return s
 	}
-	s.losses--
+	s.breaks--
 	seat.phone.Lose()
 	seat.lostAt = origin
 	s.seat[d] = m.seats.put(seat)

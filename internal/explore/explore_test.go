@@ -1,26 +1,23 @@
 package explore
 
 import (
+	"flag"
 	"testing"
 	"time"
 )
 
-func one() World {
-	return World{
-		Name: "one",
-		Devices: []Device{
-			{User: "ann", Name: "ann-1", Online: true, Break: true},
-			{User: "ben", Name: "ben-1", Online: true, Break: true},
-		},
-		Calls: []Call{{From: 0, To: "ben", Cancel: true, Accept: true, Refuse: true}},
-	}
-}
+var (
+	world  = flag.String("world", "", "")
+	losses = flag.Int("losses", 0, "")
+	breaks = flag.Int("breaks", 0, "")
+	dups   = flag.Int("dups", 0, "")
+	limit  = flag.Int("limit", 100_000_000, "")
+)
 
-func TestOne(t *testing.T) {
-	w := one()
-	debug = true
+func TestScratch(t *testing.T) {
+	w := Named(*world, *losses, *dups, *breaks)
 	start := time.Now()
-	r := Explore(w, 4_000_000)
+	r := Explore(w, *limit)
 	t.Log(r, time.Since(start))
 	if r.Violation != nil {
 		for _, l := range r.Story {

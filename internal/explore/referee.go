@@ -25,15 +25,17 @@ const (
 // is recorded first and what is late (docs/spec.md §6, P5). It is the second, dumb implementation
 // that the first is compared with.
 type referee struct {
-	phase    phase
-	due      Time // when the phase has to end by itself; 0: it does not
-	gone     Time // when the sending device will have been away for the grace; 0: it is there
-	lost     Time // when the chosen device's word need not be awaited any more
-	chosen   invitation.Device
-	outcome  device.Event // when decided
-	reason   invitation.Reason
-	late     bool // the verdict was awaited for longer than the contract promises
-	reopened bool // a start came after the arbiter had stopped
+	phase       phase
+	due         Time // when the phase has to end by itself; 0: it does not
+	gone        Time // when the sending device will have been away for the grace; 0: it is there
+	lost        Time // when the chosen device will have been away for the grace; 0: it is there
+	verdict     Time // when the chosen device, being there, need not be awaited any more
+	chosen      invitation.Device
+	outcome     device.Event // when decided
+	reason      invitation.Reason
+	heard       uint64 // the caller's last change of presence that has come
+	calleeHeard uint64
+	late        bool // the verdict was awaited for longer than the contract promises
 }
 
 // watch takes a message that reaches the arbiter. It returns what is wrong with what the arbiter
@@ -43,7 +45,8 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 	if r.phase == decided {
 		return nil
 	}
-	if caller && (msg.Kind == invitation.MsgStart && r.phase == unsent || msg.Kind == invitation.MsgCaller) {
+	if caller && (msg.Kind == invitation.MsgStart || msg.Kind == invitation.MsgCaller) && msg.Permit >= r.heard {
+		r.heard = msg.Permit
 		switch {
 		case msg.Connected:
 			r.gone = 0
@@ -62,7 +65,7 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 		}
 	case invitation.MsgAccept:
 		if r.phase == offering || r.phase == ringing {
-			r.phase, r.due, r.chosen = accepting, now.Add(t.AcceptWindow), msg.Device
+			r.phase, r.due, r.chosen, r.lost = accepting, now.Add(t.AcceptWindow), msg.Device, 0
 		}
 	case invitation.MsgRefuse:
 		if r.phase == offering || r.phase == ringing {
@@ -79,7 +82,7 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 		}
 	case invitation.MsgConfirm:
 		if r.phase == accepting && msg.Named == r.chosen {
-			r.phase, r.lost, r.due, r.gone = confirmed, max(now, r.due).Add(t.Grace), 0, 0
+			r.phase, r.verdict, r.due, r.gone = confirmed, max(now, r.due).Add(t.Grace), 0, 0
 		}
 	case invitation.MsgCalleeDone:
 		r.calleeDone(msg)
@@ -96,7 +99,7 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 
 func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 	r.phase, r.outcome, r.reason = decided, outcome, reason
-	r.due, r.gone, r.lost = 0, 0, 0
+	r.due, r.gone, r.lost, r.verdict = 0, 0, 0, 0
 }
 
 func (r *referee) calleeDone(msg *invitation.Message) {
@@ -109,10 +112,21 @@ func (r *referee) calleeDone(msg *invitation.Message) {
 	}
 }
 
-// calleePresence counts the grace of the chosen device anew when it returns.
+// calleePresence counts the grace of the chosen device from its loss, and anew when it returns.
 func (r *referee) calleePresence(t invitation.Timers, msg *invitation.Message) {
-	if r.phase == confirmed && msg.Chosen == r.chosen {
-		r.lost = min(r.lost, origin.Add(t.Grace))
+	if msg.Permit < r.calleeHeard {
+		return
+	}
+	r.calleeHeard = msg.Permit
+	switch {
+	case r.phase < accepting || msg.Online && msg.Chosen != r.chosen:
+	case msg.Online && msg.Connected:
+		if r.lost != 0 && r.phase == confirmed {
+			r.verdict = origin.Add(t.Grace)
+		}
+		r.lost = 0
+	case r.lost == 0:
+		r.lost = origin.Add(t.Grace)
 	}
 }
 
@@ -121,7 +135,7 @@ func (r *referee) tick(stage invitation.Stage) *judge.Violation {
 	switch {
 	case stage != invitation.Ended:
 	case r.phase == confirmed:
-		if r.lost > origin {
+		if r.lost > origin || r.lost == 0 && r.verdict > origin {
 			return &judge.Violation{Promise: judge.P2, What: "gave up on a verdict before the grace was over"}
 		}
 		r.decide(device.Failed, invitation.CalleeLost)

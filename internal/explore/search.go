@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
+	"github.com/ringfleet/ringfleet/invitation"
 )
 
 // Result is what an exploration found.
@@ -89,9 +90,6 @@ func Explore(w World, limit int) *Result {
 				steps = append(steps, step{at.index, a})
 				next = append(next, reached{s, uint32(len(steps) - 1)})
 			}
-		}
-		if debug {
-			fmt.Println(r.Depth, r.States, len(next), "sessions", len(m.sessions.items), "seats", len(m.seats.items), "arbiters", len(m.arbiters.items), "referees", len(m.referees.items), "inputs", len(m.inputs.items), "messages", len(m.messages.items), "downs", len(m.downs.items), "queues", len(m.queues.items))
 		}
 		if r.States > limit {
 			return r
@@ -217,7 +215,7 @@ func (m *model) drain(s state) (state, *judge.Violation) {
 func (m *model) promptly(s *state) *judge.Violation {
 	for i := range m.Calls {
 		ref := m.referees.get(s.referee[i])
-		if ref.phase != decided {
+		if ref.phase != decided || m.awaits(s, i, ref.chosen) {
 			continue
 		}
 		if v := m.owed(s, i, "though it is decided, and nothing is under way"); v != nil {
@@ -225,6 +223,21 @@ func (m *model) promptly(s *state) *judge.Violation {
 		}
 	}
 	return nil
+}
+
+// awaits reports whether the caller's device has confirmed an accept of a device that is away: then
+// it ends by that device's word, or when the grace is over.
+func (m *model) awaits(s *state, call int, chosen invitation.Device) bool {
+	l := m.seats.get(s.seat[m.Calls[call].From]).phone.Keyed(key(call))
+	if l == nil || l.Local.Confirmed() == "" || l.Local.State().Terminal() {
+		return false
+	}
+	for d := range m.Devices {
+		if m.Devices[d].Name == chosen && m.user(m.Devices[d].User) == m.callees[call] {
+			return m.seats.get(s.seat[d]).phone.Conn == 0
+		}
+	}
+	return false
 }
 
 // over checks the state in which nothing will happen any more.
@@ -319,5 +332,3 @@ func (t *set) add(h [2]uint64) bool {
 		}
 	}
 }
-
-var debug = false

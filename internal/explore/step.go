@@ -169,17 +169,14 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 	msg := *m.messages.get(message)
 	referee := *m.referees.get(ref)
 	var r arbiterResult
-	if id == 0 && msg.Kind != invitation.MsgStart {
+	if id == 0 && (msg.Kind != invitation.MsgStart || referee.phase != unsent) {
 		r.referee = ref
-		r.packets = append(r.packets, newPacket(m.user(msg.User), m.inputs.put(&session.Input{
-			Kind: session.InUnknown, ID: msg.ID,
-		})))
+		r.packets = append(r.packets, newPacket(m.user(msg.User), m.inputs.put(m.without(&msg))))
 		return r
 	}
 	var machine *arbiter.Machine
 	if id == 0 {
 		machine = arbiter.New(msg.Terms, arbiter.WithoutRetry())
-		referee.reopened = referee.phase != unsent
 	} else {
 		machine = m.arbiters.copied(id)
 	}
@@ -213,6 +210,14 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 	}
 	r.arbiter, r.referee = m.arbiters.put(machine), m.referees.put(&referee)
 	return r
+}
+
+// without returns what the host answers to a message for an invitation without an arbiter.
+func (m *model) without(msg *invitation.Message) *session.Input {
+	if msg.Kind == invitation.MsgStart { // it had one: see the duties in package arbiter
+		return &session.Input{Kind: session.InReply, Reply: arbiter.Stopped(msg)}
+	}
+	return &session.Input{Kind: session.InUnknown, ID: msg.ID}
 }
 
 // Deadlines in views, and the times remaining that devices are told, are left out. Applications are

@@ -20,13 +20,18 @@ type World struct {
 	Devices []Device
 	Calls   []Call
 	Policy  session.Policy
-	Losses  int // messages lost and connections broken, together
+	Losses  int // messages lost
+	Breaks  int // connections broken, with what is under way on them
 	Dups    int // messages delivered twice
 	Timers  invitation.Timers
 	// SlowLinks lets what a device and its session say to each other be under way for any time. Without
 	// it they hear each other at once.
 	SlowLinks bool
-	Mutant    *Mutant // nil: the real machines
+	// Full explores the two sides of a call that is over in every order of one with the other, too.
+	Full bool
+	// Brief lets the end of a call that was not accepted be told in one order only.
+	Brief  bool
+	Mutant *Mutant // nil: the real machines
 }
 
 // Device is a device of a world.
@@ -70,9 +75,10 @@ type state struct {
 	arbiter [maxCalls]uint32   // 0: none
 	referee [maxCalls]uint32
 	losses  uint8
+	breaks  uint8
 	dups    uint8
 	sent    uint8
-	pad     [5]byte        // none of the bytes that are hashed is unnamed
+	pad     [4]byte        // none of the bytes that are hashed is unnamed
 	net     [maxNet]packet // sorted; sent of them are there
 }
 
@@ -194,7 +200,7 @@ func (m *model) call(id invitation.ID) int {
 
 // start returns the state in which the devices that are online at the start are logged in.
 func (m *model) start() state {
-	s := state{losses: uint8(m.Losses), dups: uint8(m.Dups)}
+	s := state{losses: uint8(m.Losses), breaks: uint8(m.Breaks), dups: uint8(m.Dups)}
 	for u, user := range m.users {
 		s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry()))
 	}
