@@ -63,7 +63,11 @@ func (w *world) online(user invitation.User, name invitation.Device) *device {
 
 func (d *device) login(l invitation.Login) *invitation.Welcome {
 	d.w.t.Helper()
-	d.say(loginFrame(l, ""))
+	token := ""
+	if d.w.token != nil {
+		token = d.w.token(l.User)
+	}
+	d.say(loginFrame(l, token))
 	f := d.next()
 	if f.Down.Welcome == nil {
 		d.w.t.Fatalf("the login was answered with %+v", f.Down)
@@ -92,7 +96,8 @@ func (d *device) read(r io.Reader) {
 		case ws.OpClose:
 			d.code, _ = ws.ParseCloseFrameData(f.Payload)
 			d.frame(ws.NewCloseFrame(f.Payload))
-			continue
+			d.conn.Close()
+			return
 		}
 		down, err := wire.DecodeDown(d.codec, f.Payload)
 		if err != nil {

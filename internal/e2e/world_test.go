@@ -22,6 +22,7 @@ type world struct {
 	t        *testing.T
 	config   ringfleet.Config
 	patience time.Duration // after which what is waited for will not come
+	token    func(invitation.User) string
 
 	mu   sync.Mutex
 	node *ringfleet.Node
@@ -189,7 +190,11 @@ func (w *world) newPhone(options client.Options) *phone {
 	p := &phone{
 		line: &line{w: w}, rings: make(chan *client.RemoteInvitation, 64), ended: make(chan error, 1),
 	}
-	p.Client = client.New(&client.WebSocket{URLs: []string{"ws://127.0.0.1"}, NetDial: p.line.dial}, options)
+	carrier := &client.WebSocket{URLs: []string{"ws://127.0.0.1"}, NetDial: p.line.dial}
+	if w.token != nil {
+		carrier.Token = client.StaticToken(w.token(options.User))
+	}
+	p.Client = client.New(carrier, options)
 	p.OnRemoteInvitation(func(r *client.RemoteInvitation) { p.rings <- r })
 	p.OnEvent(func(e client.Event) {
 		if e.Kind == client.SessionEnded {
