@@ -200,7 +200,8 @@ func dialRaw(b *testing.B, addr string, n int) []raw {
 	return conns
 }
 
-func dialOne(addr string, i int) (raw, error) {
+// dialSilent opens a connection that says nothing, and keeps it open.
+func dialSilent(addr string) (raw, error) {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		return raw{}, err
@@ -209,11 +210,17 @@ func dialOne(addr string, i int) (raw, error) {
 	if _, err := io.WriteString(nc, request+"Sec-WebSocket-Protocol: "+wire.SubprotocolBinary+"\r\n\r\n"); err != nil {
 		return c, err
 	}
-	if err := upgraded(c.r); err != nil {
+	return c, upgraded(c.r)
+}
+
+// dialOne opens a connection that has logged in and made a call.
+func dialOne(addr string, i int) (raw, error) {
+	c, err := dialSilent(addr)
+	if err != nil {
 		return c, err
 	}
 	frames := append(masked(loginFrame(invitation.User(fmt.Sprint("user", i)), "")), masked(sendFrame(1, "bob"))...)
-	if _, err := nc.Write(frames); err != nil {
+	if _, err := c.Write(frames); err != nil {
 		return c, err
 	}
 	if err := c.skip(); err != nil {

@@ -85,11 +85,11 @@ func TestBucket(t *testing.T) {
 
 // TestIdleConnectionIsSmall: the structs that exist once per connection.
 func TestIdleConnectionIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(conn{}); size > 416 {
-		t.Errorf("a conn has %d bytes, more than the size class of 416", size)
+	if size := unsafe.Sizeof(conn{}); size > 288 {
+		t.Errorf("a conn has %d bytes, more than the size class of 288", size)
 	}
-	if size := unsafe.Sizeof(Local{}); size > 128 {
-		t.Errorf("a Local has %d bytes, more than the size class of 128", size)
+	if size := unsafe.Sizeof(Local{}); size > 80 {
+		t.Errorf("a Local has %d bytes, more than the size class of 80", size)
 	}
 }
 

@@ -204,6 +204,14 @@ func (w *world) wantMetrics(lines ...string) {
 	}
 }
 
+// metric returns the value of a metric without labels.
+func (w *world) metric(name string) string {
+	w.t.Helper()
+	_, rest, _ := strings.Cut(w.scrape(), "\nringfleet_gateway_"+name+" ")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
+}
+
 func TestMetrics(t *testing.T) {
 	bubble(t, nil, func(w *world) {
 		problems, err := promlint.New(strings.NewReader(w.scrape())).Lint()

@@ -20,6 +20,7 @@ var candidates = map[string]func() http.Handler{
 	"gws":    gwsEcho,
 	"gobwas": gobwasEcho,
 	"pooled": pooledEcho,
+	"polled": polledEcho,
 }
 
 func coderEcho() http.Handler {
