@@ -139,7 +139,7 @@ var rules = []rule{
 	},
 	{
 		in:     []string{"./examples/..."},
-		only:   []string{"std", "others", ".", "./client/...", "./invitation", "./examples/..."},
+		only:   []string{"std", "others", ".", "./client/...", "./gateway/auth", "./invitation", "./examples/..."},
 		reason: "an example shows an embedder what an embedder can import",
 		bites:  sample{"examples/embed/main.go", "github.com/ringfleet/ringfleet/gateway"},
 	},
