@@ -1,8 +1,36 @@
 // Package link carries envelopes between nodes: it has the implementations of cluster.Link.
 //
+//	Stream    over TCP, with mutual TLS if configured, between processes
 //	Network   in memory, for tests and for several nodes in one process; faults on demand
 //
 // Each is started with the function that takes what comes in, usually Router.Receive. It is called
 // from goroutines of the link, for one peer from one goroutine at a time, and must not block; the bytes
 // it is given are the link's again when it returns.
+//
+// # Stream
+//
+// Each node opens one connection to each other member and sends on it; what the others send comes on
+// theirs. So there are two connections between two nodes, and none ever has to be agreed on. On one there
+// are
+//
+//	8 bytes      "ringpeer", so that what is no peer is refused before anything is read into memory
+//	frames       4 bytes: a type and, in 3 bytes big-endian, a length; then the frame's body
+//
+// The first frame is a Hello (messages/peerpb), which the other node answers with a HelloAnswer: is
+// this the cluster, is it the node that was meant and in the start that was meant, is there a version in
+// common, is the caller a member. Then frames carry one envelope each, and pings and pongs keep the
+// connection alive: it breaks when nothing was heard for [StreamConfig.Timeout], or when a write took that
+// long. Frames of an unknown type are skipped.
+//
+// What waits for a peer is a buffer of bytes with a bound ([StreamConfig.Queue]). One goroutine writes
+// whatever has come together, so the busier a link is, the fewer system calls a message takes.
+//
+// When a connection breaks, what waited is dropped and counted; sends are refused with
+// cluster.ErrUnreachable until the next connection stands. Refused and broken connections, in either
+// direction, are told to [StreamConfig.Evidence]: the death of a process shows here first.
+//
+// Whatever a stranger sends on the port, the node refuses it, logs the cause once, and goes on; before the
+// Hello it costs one goroutine for at most [StreamConfig.Timeout], of a bounded number.
+//
+// Why not protoactor's remote: docs/adr/0009-link.md.
 package link

@@ -89,7 +89,7 @@ func (m *Membership) create() error {
 	c.ProbeInterval, c.ProbeTimeout = timing.Probe, timing.ProbeTimeout
 	c.GossipInterval, c.PushPullInterval = timing.Gossip, timing.Sync
 	c.TCPTimeout = 3 * time.Second
-	c.RetransmitMult = 6 // with 4, one of 50 nodes misses some news until it compares lists
+	c.RetransmitMult = 6        // with 4, one of 50 nodes misses some news until it compares lists
 	c.EnableCompression = false // the packets are small
 	c.LogOutput = memberlistLog(m.config.Logger, m.once)
 	c.Delegate, c.Events, c.Alive, c.Merge = (*delegate)(m), (*events)(m), (*admission)(m), (*admission)(m)
@@ -136,6 +136,15 @@ func (m *Membership) View() cluster.View {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.view
+}
+
+// Knows reports whether a node is in the gossip, in this start of it: whether it may connect as a peer. A
+// member that was judged dead is known, as it may be the judge that is cut off.
+func (m *Membership) Knows(name string, boot uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.roster.others[gossipName(name, boot)]
+	return e != nil && e.member.Lifecycle != cluster.Left
 }
 
 // Stats returns the counts.

@@ -43,6 +43,9 @@ func TestJoin(t *testing.T) {
 		t.Logf("three nodes have joined after %v", took)
 		for _, m := range all {
 			for _, other := range all {
+				if boot := other.Self().Boot; m.Knows(other.Self().Name, boot) == (m == other) || m.Knows(other.Self().Name, boot+1) {
+					t.Errorf("%s does not know whether %s is a member", m.Self().Name, other.Self().Name)
+				}
 				if got, ok := m.View().Member(other.Self().Name); !ok || got != other.Self() {
 					t.Errorf("%s sees %+v, want %+v", m.Self().Name, got, other.Self())
 				}

@@ -1,0 +1,234 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfleet/ringfleet/cluster"
+)
+
+// peer is the connection to one member in one of its starts.
+type peer struct {
+	stream *Stream
+	member cluster.Member
+	ctx    context.Context // ends when the member goes
+	cancel context.CancelFunc
+	wake   chan struct{} // a hint that something waits
+
+	mu      sync.Mutex
+	waiting blocks // frames
+	down    bool   // the last attempt has failed: nothing is taken
+	up      bool   // a connection stands
+	most    int    // bytes of an envelope that the member takes
+}
+
+func newPeer(s *Stream, m cluster.Member) *peer {
+	p := &peer{stream: s, member: m, wake: make(chan struct{}, 1), most: s.config.MaxEnvelope}
+	p.ctx, p.cancel = context.WithCancel(s.ctx)
+	return p
+}
+
+func (p *peer) load() (queued int, up bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting.bytes, p.up
+}
+
+// send appends an envelope to what waits.
+func (p *peer) send(envelope []byte) error {
+	p.mu.Lock()
+	switch {
+	case p.down:
+		p.mu.Unlock()
+		return cluster.ErrUnreachable
+	case len(envelope) > p.most:
+		p.mu.Unlock()
+		return cluster.ErrTooLarge
+	case p.waiting.bytes+len(envelope)+frameHeader > p.stream.config.Queue:
+		p.mu.Unlock()
+		p.stream.counts.busy.Add(1)
+		return cluster.ErrBusy
+	}
+	p.waiting.add(frameEnvelope, envelope)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// run connects, and connects again, until the member goes.
+func (p *peer) run() {
+	defer p.fail()
+	backoff := firstBackoff
+	for p.ctx.Err() == nil {
+		conn, reader, err := p.connect()
+		if err == nil {
+			backoff = firstBackoff
+			p.stream.config.Logger.Debug("connected to a peer", slog.String("peer", p.member.Name))
+			err = p.serve(conn, reader)
+		}
+		p.fail()
+		if p.ctx.Err() != nil {
+			return
+		}
+		p.broken(err)
+		select {
+		case <-p.ctx.Done():
+		case <-time.After(backoff/2 + rand.N(backoff)):
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// broken counts, logs and tells that a connection could not be made, or broke.
+func (p *peer) broken(err error) {
+	p.stream.counts.broken.Add(1)
+	p.stream.once.Log(slog.LevelInfo, "broken "+p.member.Name+" "+err.Error(), "no connection to a peer",
+		slog.String("peer", p.member.Name), slog.String("address", p.member.Peer), slog.Any("error", err))
+	if provesDeath(err) {
+		p.stream.config.Evidence(p.member.Name, p.member.Boot, err)
+	}
+}
+
+// fail drops what waits and takes no more until the next connection stands.
+func (p *peer) fail() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stream.counts.dropped.Add(uint64(p.waiting.count))
+	p.waiting.clear()
+	p.down, p.up = true, false
+}
+
+// connect makes a connection and says hello.
+func (p *peer) connect() (net.Conn, *frameReader, error) {
+	s := p.stream
+	ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
+	defer cancel()
+	raw, err := s.config.dial(ctx, p.member.Peer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect: %w", err)
+	}
+	stop := context.AfterFunc(p.ctx, func() { _ = raw.Close() }) // ends what is under way
+	defer stop()
+	conn, reader, err := p.greet(ctx, raw)
+	if err != nil {
+		_ = raw.Close() // the first error tells more
+		return nil, nil, err
+	}
+	return conn, reader, nil
+}
+
+// greet says hello, inside TLS if that is configured.
+func (p *peer) greet(ctx context.Context, conn net.Conn) (net.Conn, *frameReader, error) {
+	s := p.stream
+	if err := conn.SetDeadline(time.Now().Add(s.config.Timeout)); err != nil {
+		return nil, nil, fmt.Errorf("set a deadline: %w", err)
+	}
+	if s.config.TLS != nil {
+		config, err := s.config.TLS.client()
+		if err != nil {
+			return nil, nil, err
+		}
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, nil, fmt.Errorf("TLS: %w", err)
+		}
+		conn = secure
+	}
+	hello, err := s.hello(p.member)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := conn.Write(hello); err != nil {
+		return nil, nil, fmt.Errorf("say hello: %w", err)
+	}
+	reader := newFrameReader(conn)
+	most, err := readAnswer(reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, fmt.Errorf("clear a deadline: %w", err)
+	}
+	p.mu.Lock()
+	p.down, p.up, p.most = false, true, most
+	p.mu.Unlock()
+	return conn, reader, nil
+}
+
+// errSilent is the error of a connection on which nothing was heard.
+var errSilent = errors.New("nothing was heard in time")
+
+// serve writes what waits until the connection breaks or the member goes.
+func (p *peer) serve(conn net.Conn, reader *frameReader) error {
+	var heard atomic.Int64 // since the start, in nanoseconds
+	start := time.Now()
+	ended := make(chan error, 1)
+	p.stream.running.Go(func() { ended <- listen(reader, func() { heard.Store(int64(time.Since(start))) }) })
+	defer conn.Close()
+	ping := time.NewTicker(p.stream.config.Ping)
+	defer ping.Stop()
+	var batch blocks
+	for {
+		select {
+		case <-p.ctx.Done():
+			return p.ctx.Err()
+		case err := <-ended:
+			return fmt.Errorf("broken: %w", err)
+		case <-p.wake:
+		case <-ping.C:
+			if time.Since(start)-time.Duration(heard.Load()) > p.stream.config.Timeout {
+				return errSilent
+			}
+			p.mu.Lock()
+			p.waiting.add(framePing, nil)
+			p.mu.Unlock()
+		}
+		p.mu.Lock()
+		batch, p.waiting = p.waiting, batch
+		p.mu.Unlock()
+		err := p.write(conn, &batch)
+		if err != nil {
+			p.stream.counts.dropped.Add(uint64(batch.count)) // some may have arrived
+			batch.clear()
+			return err
+		}
+		p.stream.counts.sent.Add(uint64(batch.count))
+		batch.clear()
+	}
+}
+
+// write writes a batch of frames.
+func (p *peer) write(conn net.Conn, batch *blocks) error {
+	for _, block := range batch.list {
+		if err := conn.SetWriteDeadline(time.Now().Add(p.stream.config.Timeout)); err != nil {
+			return fmt.Errorf("set a deadline: %w", err)
+		}
+		if _, err := conn.Write(block); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		p.stream.counts.writes.Add(1)
+		p.stream.counts.bytes.Add(uint64(len(block)))
+	}
+	return nil
+}
+
+// listen reads the pongs of a peer until the connection ends.
+func listen(reader *frameReader, heard func()) error {
+	for {
+		if _, _, err := reader.next(maxHello); err != nil {
+			return err
+		}
+		heard()
+	}
+}

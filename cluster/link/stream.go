@@ -1,0 +1,222 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/internal/logonce"
+)
+
+// StreamConfig says who this node is on the link, and what a peer may cost.
+type StreamConfig struct {
+	// Cluster, Node and Boot are as in the membership. Node and Boot are required.
+	Cluster string
+	Node    string
+	Boot    uint64
+	// Listen is where peers connect to, host:port; port 0 takes a free one. The default value is
+	// "127.0.0.1:7947".
+	Listen string
+	// TLS makes each side prove that it belongs to the cluster. The default is none: whoever reaches the
+	// port and knows a member's boot number can claim to be it.
+	TLS *TLS
+	// Admit says whether a node is a member; others are refused. It must not block. The default admits
+	// everybody.
+	Admit func(node string, boot uint64) bool
+	// Evidence is told when a connection to or from a peer was refused or broke, unless this node closed
+	// it. It must not block. The default does nothing.
+	Evidence func(node string, boot uint64, cause error)
+	// Queue is how many bytes may wait for a peer; over it, Send returns cluster.ErrBusy. The default value
+	// is 4 MiB.
+	Queue int
+	// MaxEnvelope is the largest envelope that is taken from a peer, in bytes. The default value is 256 KiB, at most
+	// 8 MiB.
+	MaxEnvelope int
+	// MaxPeers is how many peers may be connected to this node. The default value is 1,024.
+	MaxPeers int
+	// Ping is how often a peer is pinged, and Timeout after what silence a connection is given up. The default
+	// values are 1 s and 3 s.
+	Ping, Timeout time.Duration
+	// Logger gets connections at level Debug and refusals, once for each cause, at level Warn. The
+	// default discards.
+	Logger *slog.Logger
+
+	listener net.Listener                                             // tests: instead of Listen
+	dial     func(ctx context.Context, addr string) (net.Conn, error) // tests: instead of TCP
+}
+
+const (
+	defaultQueue    = 4 << 20
+	defaultMaxPeers = 1_024
+	largestEnvelope = 8 << 20
+	maxStrangers    = 64 // connections whose hello has not come
+	firstBackoff    = 50 * time.Millisecond
+	lastBackoff     = time.Second
+	dialTimeout     = 2 * time.Second
+)
+
+func (c StreamConfig) withDefaults() (StreamConfig, error) {
+	if c.Node == "" || len(c.Node) > cluster.MaxName || c.Boot == 0 {
+		return c, fmt.Errorf("link: a node has a name of 1 to %d bytes and a boot number", cluster.MaxName)
+	}
+	if c.MaxEnvelope > largestEnvelope || c.MaxEnvelope < 0 || c.Queue < 0 || c.MaxPeers < 0 || c.Ping < 0 || c.Timeout < 0 {
+		return c, errors.New("link: a bound is below 0, or the largest envelope over 8 MiB")
+	}
+	setDefault(&c.Listen, "127.0.0.1:7947")
+	setDefault(&c.Queue, defaultQueue)
+	setDefault(&c.MaxEnvelope, cluster.DefaultMaxEnvelope)
+	setDefault(&c.MaxPeers, defaultMaxPeers)
+	setDefault(&c.Ping, time.Second)
+	setDefault(&c.Timeout, 3*time.Second)
+	if c.Ping >= c.Timeout {
+		return c, fmt.Errorf("link: the time between pings, %v, is not shorter than the timeout, %v", c.Ping, c.Timeout)
+	}
+	if c.Evidence == nil {
+		c.Evidence = func(string, uint64, error) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.dial == nil {
+		c.dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		}
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](value *T, other T) {
+	var zero T
+	if *value == zero {
+		*value = other
+	}
+}
+
+// Stream is a link over TCP. Make one with [Listen].
+type Stream struct {
+	config   StreamConfig
+	once     *logonce.Logger
+	listener net.Listener
+	receive  Receive
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	peers    atomic.Pointer[map[string]*peer] // by name; replaced as a whole
+	counts   streamCounts
+
+	mu        sync.Mutex // for what follows, and for replacing peers
+	started   bool
+	strangers int
+	inbound   map[string]*inbound // by name
+	conns     map[net.Conn]bool   // accepted, to be closed by Close
+}
+
+// Listen opens the port. Nothing is taken from it before Start; what is sent meanwhile goes out. The error
+// says what is wrong with the configuration, or why the address cannot be bound.
+func Listen(config StreamConfig) (*Stream, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if config.TLS != nil {
+		if err := config.TLS.check(); err != nil {
+			return nil, err
+		}
+	}
+	s := &Stream{
+		config: config, once: logonce.New(config.Logger), listener: config.listener,
+		inbound: map[string]*inbound{}, conns: map[net.Conn]bool{},
+	}
+	if s.listener == nil {
+		if s.listener, err = net.Listen("tcp", config.Listen); err != nil {
+			return nil, fmt.Errorf("link: open the port for peers: %w", err)
+		}
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.peers.Store(&map[string]*peer{})
+	return s, nil
+}
+
+// Addr returns the address that the port is open on.
+func (s *Stream) Addr() net.Addr { return s.listener.Addr() }
+
+// Start begins to take what peers send. The error says that it was called before, or after Close.
+func (s *Stream) Start(receive Receive) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.ctx.Err() != nil {
+		return errors.New("link: started twice, or after it was closed")
+	}
+	s.started, s.receive = true, receive
+	s.running.Go(s.accept)
+	return nil
+}
+
+// SetPeers implements cluster.Link. It begins to connect to those that are new, and again to those that
+// were started again or have another address.
+func (s *Stream) SetPeers(members []cluster.Member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return
+	}
+	before, after := *s.peers.Load(), make(map[string]*peer, len(members))
+	for _, m := range members {
+		if m.Name == s.config.Node || m.Peer == "" {
+			continue
+		}
+		if p := before[m.Name]; p != nil && p.member.Boot == m.Boot && p.member.Peer == m.Peer {
+			after[m.Name] = p
+			continue
+		}
+		p := newPeer(s, m)
+		after[m.Name] = p
+		s.running.Go(p.run)
+	}
+	s.peers.Store(&after)
+	for name, p := range before {
+		if after[name] != p {
+			p.cancel()
+		}
+	}
+}
+
+// Send implements cluster.Link.
+func (s *Stream) Send(to cluster.Member, envelope []byte) error {
+	p := (*s.peers.Load())[to.Name]
+	if p == nil || p.member.Boot != to.Boot {
+		return cluster.ErrUnreachable
+	}
+	return p.send(envelope)
+}
+
+// Close ends all connections; what waits is dropped. It returns when nothing is received any more, so it must
+// not be called while receiving.
+func (s *Stream) Close() {
+	s.mu.Lock()
+	s.cancel()
+	for conn := range s.conns {
+		_ = conn.Close() // to end its reader
+	}
+	s.mu.Unlock()
+	_ = s.listener.Close()
+	s.running.Wait()
+}
+
+// refuse logs why something was refused, once for each cause and host.
+func (s *Stream) refuse(why string, remote net.Addr, err error, attrs ...slog.Attr) {
+	s.counts.refused.Add(1)
+	host := remote.String()
+	if h, _, splitErr := net.SplitHostPort(host); splitErr == nil {
+		host = h
+	}
+	attrs = append(attrs, slog.String("from", host), slog.Any("error", err))
+	s.once.Log(slog.LevelWarn, why+" "+host, "a connection from a peer is refused", attrs...)
+}
