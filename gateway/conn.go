@@ -101,7 +101,7 @@ func (c *conn) deliver(down invitation.Down) {
 func (c *conn) send(f wire.ServerFrame) {
 	slow, err := c.enqueue(f)
 	if err != nil {
-		c.g.log.Error("a frame could not be encoded", slog.Uint64("conn", c.id), slog.Any("error", err))
+		c.g.faults.Log(slog.LevelError, "encode", "a frame could not be encoded", slog.Uint64("conn", c.id), slog.Any("error", err))
 		c.finish(invitation.Ending{End: invitation.EndInternal}, "")
 	}
 	if slow {
@@ -198,7 +198,7 @@ func (c *conn) finish(e invitation.Ending, text string) {
 	c.end = e.End
 	f := wire.ServerFrame{Down: invitation.Down{Ending: &e}, Text: text}
 	if err := c.appendFrame(f); err != nil {
-		c.g.log.Error("an ending could not be encoded", slog.Uint64("conn", c.id), slog.Any("error", err))
+		c.g.faults.Log(slog.LevelError, "encode", "an ending could not be encoded", slog.Uint64("conn", c.id), slog.Any("error", err))
 	}
 	c.closeLocked(ws.StatusCode(e.End), e.End.String())
 }
@@ -297,8 +297,8 @@ func (c *conn) releaseLocked() {
 func (c *conn) guard() {
 	if fault := recover(); fault != nil {
 		c.g.stats.panics.Add(1)
-		c.g.log.Error("panic while handling a frame", slog.Uint64("conn", c.id), slog.Any("panic", fault),
-			slog.String("stack", string(debug.Stack())))
+		c.g.faults.Log(slog.LevelError, "panic", "panic while handling a frame", slog.Uint64("conn", c.id),
+			slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
 		c.blind = true
 		c.finish(invitation.Ending{End: invitation.EndInternal}, "")
 	}

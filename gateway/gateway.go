@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/gateway/auth"
+	"github.com/ringfleet/ringfleet/internal/logonce"
 	"github.com/ringfleet/ringfleet/internal/wire"
 	"github.com/ringfleet/ringfleet/invitation"
 )
@@ -20,7 +21,8 @@ type Gateway struct {
 	config   Config
 	backend  Backend
 	log      *slog.Logger
-	started  time.Time // the origin of the gateway's clock, which is monotonic
+	faults   *logonce.Logger // what clients can cause at any rate
+	started  time.Time       // the origin of the gateway's clock, which is monotonic
 	lastID   atomic.Uint64
 	conns    registry
 	wheel    wheel
@@ -52,6 +54,7 @@ func New(config Config, backend Backend) (*Gateway, error) {
 		config:   config,
 		backend:  backend,
 		log:      config.Logger,
+		faults:   logonce.New(config.Logger),
 		started:  time.Now().Add(-time.Second), // so that no time is the zero Time, "never"
 		flushers: make([]flusher, min(runtime.GOMAXPROCS(0), 16)),
 		admission: admission{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -102,7 +101,7 @@ func (c *conn) message(data []byte, over time.Duration) func() {
 	f, err := wire.DecodeUp(c.codec, data)
 	switch {
 	case err != nil:
-		c.badFrame(strings.TrimPrefix(err.Error(), wire.ErrBadFrame.Error()+": "))
+		c.badFrame(err.Error())
 	case f.Ping != nil:
 		c.send(wire.ServerFrame{Pong: f.Ping})
 	case c.joined && f.Login != nil:
@@ -196,7 +195,7 @@ func (c *conn) judge(l *wire.Login) (invitation.End, error) {
 		return invitation.EndUnauthorized, &saidError{text: "UNAUTHORIZED: " + refusal.Error()}
 	}
 	if err != nil {
-		c.g.log.Warn("a login could not be judged", slog.Uint64("conn", c.id), slog.Any("error", err))
+		c.g.faults.Log(slog.LevelWarn, "login", "a login could not be judged", slog.Uint64("conn", c.id), slog.Any("error", err))
 		return c.g.overloaded(c.g.config.RetryAfter)
 	}
 	if !who.User.Valid() {

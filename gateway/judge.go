@@ -34,7 +34,7 @@ func (g *Gateway) mayInvite(caller, callee invitation.User) invitation.Answer {
 	switch {
 	case err != nil:
 		g.stats.hookErrors.Add(1)
-		g.log.Warn("MayInvite could not decide", slog.Any("error", err))
+		g.faults.Log(slog.LevelWarn, "may_invite", "MayInvite could not decide", slog.Any("error", err))
 		return g.unavailable(nil)
 	case !may:
 		g.stats.forbidden.Add(1)

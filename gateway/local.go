@@ -26,7 +26,7 @@ type Local struct {
 var closedByProgram invitation.End
 
 // Open begins the conversation of an in-process device. The answer, a Welcome or an Ending, comes by
-// receive, like all that the device is told.
+// receive, like all that the device is told, and may come before Open returns.
 //
 // receive is called by whoever delivers: the actor of the user's session, or a goroutine of its own
 // for what the gateway answers itself. It must not block, since everything else of that user waits;

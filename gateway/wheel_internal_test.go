@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,10 +16,13 @@ func TestWheel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		origin := time.Now()
 		now := func() invitation.Time { return invitation.Time(time.Since(origin) + time.Second) }
+		var mu sync.Mutex
 		due := map[*conn]invitation.Time{}
 		looks := 0
 		w := &wheel{now: now}
 		w.look = func(c *conn, now invitation.Time) invitation.Time {
+			mu.Lock()
+			defer mu.Unlock()
 			looks++
 			want, ok := due[c]
 			if !ok {
@@ -44,19 +48,29 @@ func TestWheel(t *testing.T) {
 			switch random.IntN(4) {
 			case 0:
 				w.drop(c)
+				mu.Lock()
 				delete(due, c)
+				mu.Unlock()
 			case 1:
 				time.Sleep(time.Duration(random.Int64N(int64(200 * time.Millisecond))))
 				synctest.Wait()
 			default:
-				due[c] = now().Add(time.Duration(random.Int64N(int64(10 * time.Minute))))
+				at := now().Add(time.Duration(random.Int64N(int64(10 * time.Minute))))
 				if random.IntN(2) == 0 {
-					due[c] = now().Add(time.Duration(random.Int64N(int64(time.Second))))
+					at = now().Add(time.Duration(random.Int64N(int64(time.Second))))
 				}
-				w.put(c, due[c])
+				mu.Lock()
+				due[c] = at
+				mu.Unlock()
+				w.put(c, at)
 			}
 		}
 		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if len(due) > 0 || looks < 5_000 || w.count != 0 || w.armed {
 			t.Errorf("%d are left after %d looks; count %d, armed %v", len(due), looks, w.count, w.armed)
 		}
