@@ -299,7 +299,7 @@ func (m *model) enabledApp(s *state, d, call int, out []action) []action {
 				do(0)
 			}
 		case did&didCancel == 0 && c.Cancel:
-			if l := seat.phone.Keyed(key(call)); l != nil && !l.Local.State().Terminal() && l.Local.Confirmed() == "" {
+			if l := seat.phone.Keyed(key(call)); l != nil && !l.Local.State().Terminal() && (l.Local.Confirmed() == "" || m.Mutant != nil && m.Mutant.Cancel != nil) {
 				do(1)
 			}
 		}

@@ -2,27 +2,66 @@ package explore
 
 import (
 	"flag"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 )
 
 var (
-	world  = flag.String("world", "", "")
-	losses = flag.Int("losses", 0, "")
-	breaks = flag.Int("breaks", 0, "")
-	dups   = flag.Int("dups", 0, "")
-	limit  = flag.Int("limit", 100_000_000, "")
+	long  = flag.Bool("explore.long", false, "explore within the large bounds, to closure (`make explore`)")
+	only  = flag.String("explore.world", "", "explore only the world with this `name`")
+	limit = flag.Int("explore.limit", 120_000_000, "give up after this many `states`")
 )
 
-func TestScratch(t *testing.T) {
-	w := Named(*world, *losses, *dups, *breaks)
-	start := time.Now()
-	r := Explore(w, *limit)
-	t.Log(r, time.Since(start))
-	if r.Violation != nil {
-		for _, l := range r.Story {
-			t.Log(l)
+// bounds are the faults within which a world is explored.
+type bounds struct{ losses, dups, breaks int }
+
+// plans are the bounds of each world: those of every test run, and the large ones.
+var plans = []struct {
+	world string
+	short []bounds
+	long  []bounds
+}{
+	{"one", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
+	{"one-brief", []bounds{{2, 1, 0}}, nil},
+	{"pair", nil, []bounds{{2, 1, 0}}},
+	{"devices", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
+	{"glare", nil, []bounds{{2, 1, 0}}},
+	{"late", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
+	{"caller-breaks", nil, []bounds{{0, 0, 1}, {1, 0, 1}}},
+	{"callee-breaks", nil, []bounds{{0, 0, 1}, {1, 0, 1}}},
+	{"caller-logs-out", nil, []bounds{{1, 0, 0}}},
+	{"callee-logs-out", nil, []bounds{{1, 0, 0}}},
+	{"second-login", nil, []bounds{{0, 0, 0}, {1, 0, 0}}},
+	{"caller-second-login", nil, []bounds{{0, 0, 0}, {1, 0, 0}}},
+	{"late-device", []bounds{{0, 0, 0}}, []bounds{{1, 0, 0}}},
+}
+
+// TestWorlds explores every world to closure and finds every promise kept.
+func TestWorlds(t *testing.T) {
+	for _, p := range plans {
+		all := p.short
+		if *long {
+			all = p.long
 		}
-		t.Fatal(r.Violation)
+		for _, b := range all {
+			if *only != "" && p.world != *only {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/losses=%d,dups=%d,breaks=%d", p.world, b.losses, b.dups, b.breaks), func(t *testing.T) {
+				began := time.Now()
+				r := Explore(Named(p.world, b.losses, b.dups, b.breaks), *limit)
+				var memory runtime.MemStats
+				runtime.ReadMemStats(&memory)
+				t.Logf("%v, %v, %d MiB", r, time.Since(began).Round(time.Millisecond), memory.Sys>>20)
+				for _, line := range r.Story {
+					t.Log(line)
+				}
+				if r.Violation != nil || !r.Complete {
+					t.Fatalf("not every promise is kept, or it was cut off: %v", r)
+				}
+			})
+		}
 	}
 }

@@ -190,10 +190,14 @@ func (r *referee) event(on invitation.Device, e phone.Event) *judge.Violation {
 	switch {
 	case e.Event.Event == device.Accepted && e.Side == invitation.Callee:
 		if r.phase != confirmed && r.outcome != device.Accepted && !r.late {
-			return unfair("no confirm was recorded")
+			return &judge.Violation{Promise: judge.P1, What: "accepted on the callee's side before the caller's device confirmed"}
 		}
+	case r.phase != decided && e.Event.Event == device.Refused:
+		return unfair("no refuse was recorded")
 	case r.phase != decided:
-		return unfair("nothing was decided")
+		return &judge.Violation{Promise: judge.P1, What: fmt.Sprintf("%v, but nothing is decided (recorded: %v)", e.Event, r)}
+	case e.Event.Event != r.outcome && (e.Event.Event == device.Accepted || r.outcome == device.Accepted):
+		return &judge.Violation{Promise: judge.P1, What: fmt.Sprintf("%v, but it is %v", e.Event, r)}
 	case e.Event.Event != r.outcome:
 		return unfair("something else was decided")
 	case e.Event.Event == device.Canceled && e.Reason != r.reason:

@@ -23,6 +23,7 @@ func Worlds() []World {
 	later := func(d *Device) { d.Online, d.Login = false, true }
 	worlds := []World{
 		{Name: "one", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
+		{Name: "one-brief", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
 		{Name: "pair", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(0, "ben")}},
 		{Name: "devices", Policy: session.Multi, Devices: []Device{ann, ben, ben2}, Calls: []Call{all(0, "ben")}},
 		{Name: "glare", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(1, "ann")}},

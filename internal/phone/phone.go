@@ -252,13 +252,11 @@ func (p *Phone) noticed(n *invitation.Notice, out *Output) {
 		p.step(l, n, out)
 		return
 	}
-	for _, w := range p.past {
-		if w.ID == n.ID && w.Side == n.Side {
-			if !n.Settled {
-				out.Ups = append(out.Ups, invitation.Up{Word: &w})
-			}
-			return
+	if w, ok := p.remembered(n.ID, n.Side); ok {
+		if !n.Settled {
+			out.Ups = append(out.Ups, invitation.Up{Word: &w})
 		}
+		return
 	}
 	if n.Side == invitation.Callee {
 		l = &Line{Remote: new(device.Remote)}
@@ -268,6 +266,21 @@ func (p *Phone) noticed(n *invitation.Notice, out *Output) {
 			p.drop(l)
 		}
 	}
+}
+
+// Remembers reports whether the phone remembers the end of an invitation that it keeps no more.
+func (p *Phone) Remembers(id invitation.ID, side invitation.Side) bool {
+	_, ok := p.remembered(id, side)
+	return ok
+}
+
+func (p *Phone) remembered(id invitation.ID, side invitation.Side) (invitation.Word, bool) {
+	for _, w := range p.past {
+		if w.ID == id && w.Side == side {
+			return w, true
+		}
+	}
+	return invitation.Word{}, false
 }
 
 func (p *Phone) step(l *Line, n *invitation.Notice, out *Output) {
