@@ -15,7 +15,9 @@ func (m *Machine) device(name invitation.Device) *device {
 	return nil
 }
 
-func (m *Machine) online() bool { return m.Devices() != 0 }
+func (m *Machine) online() bool {
+	return slices.ContainsFunc(m.devices, func(d device) bool { return d.connected })
+}
 
 func (m *Machine) connected(name invitation.Device) bool {
 	d := m.device(name)
@@ -47,7 +49,9 @@ func end(conn Conn, why invitation.End) Effect {
 // attach takes a device's connection, and brings the device up to date.
 func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	login := in.Login
-	if why := m.refusal(login); why != 0 {
+	if why := m.refusal(login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
+		return m.hearOut(now, in, why, out)
+	} else if why != 0 {
 		return append(out, end(in.Conn, why))
 	}
 	stamp := login.Stamp
@@ -59,6 +63,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	if m.config.Policy == Single {
 		out = m.endOthers(now, login.Device, out)
 	}
+	if d := m.device(login.Device); d != nil && d.why != 0 {
+		out = m.expel(now, d, out)
+	}
 	if d := m.device(login.Device); d != nil {
 		if d.connected && d.conn != in.Conn {
 			out = append(out, end(d.conn, invitation.EndReplaced))
@@ -69,7 +76,7 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 			out = m.restart(now, login.Device, out)
 		}
 	} else {
-		m.makeRoom()
+		out = m.makeRoom(now, out)
 		m.devices = append(m.devices, device{name: login.Device})
 	}
 	m.changes++
@@ -82,11 +89,31 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	return m.update(now, m.device(login.Device), login.Words, out)
 }
 
+// hearOut takes the connection of a device whose login ended while it was away, because it owes a word:
+// it is ended once that was said.
+func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect) []Effect {
+	login := in.Login
+	if d := m.device(login.Device); d != nil {
+		out = m.expel(now, d, out)
+	}
+	out = m.makeRoom(now, out)
+	m.changes++
+	m.devices = append(m.devices, device{
+		name: login.Device, conn: in.Conn, stamp: login.Stamp, attached: m.changes, connected: true,
+		why: why, until: now.Add(m.config.Timers.Grace),
+	})
+	out = append(out, Effect{
+		Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: login.Stamp}},
+	})
+	out = m.update(now, m.device(login.Device), login.Words, out)
+	return m.release(now, out)
+}
+
 // refusal returns why a login is not taken, 0 if it is.
 func (m *Machine) refusal(login *invitation.Login) invitation.End {
 	if m.config.Policy == Single && login.Resume {
 		for i := range m.devices {
-			if d := &m.devices[i]; d.name != login.Device && d.stamp > login.Stamp {
+			if d := &m.devices[i]; d.name != login.Device && d.why == 0 && d.stamp > login.Stamp {
 				return invitation.EndRemoteLogin
 			}
 		}
@@ -100,31 +127,33 @@ func (m *Machine) refusal(login *invitation.Login) invitation.End {
 // endOthers ends the devices that a newer login displaces.
 func (m *Machine) endOthers(now Time, winner invitation.Device, out []Effect) []Effect {
 	for _, d := range slices.Clone(m.devices) {
-		if d.name == winner {
-			continue
+		if d.name != winner && d.why == 0 {
+			out = m.depart(now, d.name, invitation.EndRemoteLogin, out)
 		}
-		if d.connected {
-			out = append(out, end(d.conn, invitation.EndRemoteLogin))
-		}
-		out = m.depart(now, d.name, out)
 	}
 	return out
 }
 
-// makeRoom forgets the device that was lost first, when there are as many as there may be.
-func (m *Machine) makeRoom() {
+// makeRoom forgets the device that was lost first, when there are as many as there may be, or one
+// whose login is over.
+func (m *Machine) makeRoom(now Time, out []Effect) []Effect {
 	if len(m.devices) < m.config.MaxDevices {
-		return
+		return out
 	}
 	oldest := -1
 	for i := range m.devices {
-		if d := &m.devices[i]; !d.connected && (oldest < 0 || d.lostAt < m.devices[oldest].lostAt) {
+		d := &m.devices[i]
+		if d.why != 0 {
+			return m.expel(now, d, out)
+		}
+		if !d.connected && (oldest < 0 || d.lostAt < m.devices[oldest].lostAt) {
 			oldest = i
 		}
 	}
 	if oldest >= 0 {
 		m.devices = slices.Delete(m.devices, oldest, oldest+1)
 	}
+	return out
 }
 
 // update brings a device that has just connected up to date, and the arbiters about the user.
@@ -179,15 +208,59 @@ func (m *Machine) cancelAll(name invitation.Device, out []Effect) []Effect {
 	return out
 }
 
-// depart removes a device whose login is over. Of an accept it made it can no longer say that it
-// holds.
-func (m *Machine) depart(now Time, name invitation.Device, out []Effect) []Effect {
+// depart ends a device whose login is over, and tells it why. Of an accept it made it can no longer
+// say that it holds; but while its word is owed about one that may hold on the other side, it is
+// heard and told of it, and ended after that.
+func (m *Machine) depart(now Time, name invitation.Device, why invitation.End, out []Effect) []Effect {
+	d := m.device(name)
+	if d.connected && m.owes(name) {
+		d.why, d.until = why, now.Add(m.config.Timers.Grace)
+	} else if d.connected {
+		out = append(out, end(d.conn, why))
+	}
 	out = m.cancelAll(name, out)
 	for _, e := range m.sorted() {
 		if e.side == invitation.Callee {
 			out = m.unshow(now, e, name, out)
 		}
 	}
+	if d.why != 0 {
+		return out
+	}
+	return m.expel(now, d, out)
+}
+
+// owes reports whether a device's last word is awaited about an accept: it was asked to confirm one,
+// and may have done so, or it was told the commit.
+func (m *Machine) owes(name invitation.Device) bool {
+	for _, e := range m.entries {
+		if e.side == invitation.Caller {
+			if e.view.Terms.Device == name && e.view.Chosen != "" && !e.ended {
+				return true
+			}
+		} else if s := e.showing(name); s != nil && s.told && !s.done {
+			return true
+		}
+	}
+	return false
+}
+
+// release ends the devices whose login is over and that owe nothing any more.
+func (m *Machine) release(now Time, out []Effect) []Effect {
+	for i := len(m.devices) - 1; i >= 0; i-- {
+		if d := &m.devices[i]; d.why != 0 && (d.until <= now || !m.owes(d.name)) {
+			out = m.expel(now, d, out)
+		}
+	}
+	return out
+}
+
+// expel removes a device whose login is over.
+func (m *Machine) expel(now Time, d *device, out []Effect) []Effect {
+	if d.why != 0 && d.connected {
+		out = append(out, end(d.conn, d.why))
+	}
+	name := d.name
 	m.devices = slices.DeleteFunc(m.devices, func(d device) bool { return d.name == name })
 	m.changes++
 	return m.reportAll(now, out)
@@ -212,13 +285,10 @@ func (m *Machine) unshow(_ Time, e *entry, name invitation.Device, out []Effect)
 
 func (m *Machine) logout(now Time, name invitation.Device, conn Conn, out []Effect) []Effect {
 	d := m.device(name)
-	if d == nil || d.conn != conn {
+	if d == nil || d.conn != conn || d.why != 0 {
 		return out
 	}
-	if d.connected {
-		out = append(out, end(d.conn, invitation.EndLoggedOut))
-	}
-	return m.depart(now, name, out)
+	return m.depart(now, name, invitation.EndLoggedOut, out)
 }
 
 func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
@@ -227,6 +297,9 @@ func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
 		return out
 	}
 	d.connected, d.lostAt = false, now
+	if d.why != 0 {
+		return m.expel(now, d, out)
+	}
 	m.changes++
 	return m.reportAll(now, out)
 }
@@ -261,7 +334,7 @@ func (m *Machine) unshown(e *entry) bool {
 		return false
 	}
 	for i := range m.devices {
-		if d := &m.devices[i]; d.connected && e.showing(d.name) == nil {
+		if d := &m.devices[i]; d.connected && d.why == 0 && e.showing(d.name) == nil {
 			return true
 		}
 	}

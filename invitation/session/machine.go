@@ -117,6 +117,9 @@ type device struct {
 	attached  uint64 // the number of the change that it connected by: what it is shown must be permitted since
 	connected bool
 	lostAt    Time
+
+	why   invitation.End // its login is over, so it ends once it owes no word (see owes); 0: it is not
+	until Time           // and then at the latest
 }
 
 // showing is a device that was shown an incoming invitation.
@@ -132,6 +135,7 @@ type entry struct {
 	side     invitation.Side
 	answered bool      // caller: the send has been answered
 	sendID   uint64    // caller: the newest request id of the send
+	ended    bool      // caller: the sending device has said its last word
 	asking   bool      // callee: a question for a permit is unanswered; caller: a change of presence is not confirmed
 	shown    []showing // callee
 	seenAt   Time      // callee: when the first of its devices said "seen"
@@ -194,13 +198,19 @@ func (c Config) WithDefaults() Config {
 }
 
 // Deadline returns when the host's timer is to be due; 0: no timer.
-func (m *Machine) Deadline() Time { return invitation.Earliest(m.sweepAt, m.leaveAt) }
+func (m *Machine) Deadline() Time {
+	at := invitation.Earliest(m.sweepAt, m.leaveAt)
+	for i := range m.devices {
+		at = invitation.Earliest(at, m.devices[i].until)
+	}
+	return at
+}
 
-// Devices returns how many devices are connected.
+// Devices returns how many devices are logged in and connected.
 func (m *Machine) Devices() int {
 	n := 0
 	for i := range m.devices {
-		if m.devices[i].connected {
+		if d := &m.devices[i]; d.connected && d.why == 0 {
 			n++
 		}
 	}
@@ -236,7 +246,7 @@ func (m *Machine) Step(now Time, in *Input, out []Effect) []Effect {
 	case InResend:
 		return m.ask(now, true, in.ID, out)
 	default:
-		out = m.about(now, in, out)
+		out = m.release(now, m.about(now, in, out))
 	}
 	m.idle(now)
 	return out
@@ -253,6 +263,8 @@ func (m *Machine) idle(now Time) {
 }
 
 func (m *Machine) tick(now Time, out []Effect) []Effect {
+	out = m.release(now, out)
+	m.idle(now)
 	if m.sweepAt != 0 && m.sweepAt <= now {
 		out = m.ask(now, false, invitation.ID{}, out)
 	}

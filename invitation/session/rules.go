@@ -180,6 +180,9 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 	var on topic
 	switch in.Kind {
 	case InCall:
+		if d := m.device(in.Device); d != nil && d.why != 0 && d.conn == in.Conn {
+			return out // its login is over, it is just not told yet
+		}
 		if why := m.silenced(in); why != 0 {
 			return append(out, end(in.Conn, why))
 		}
