@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -101,7 +102,7 @@ func (c *conn) message(data []byte, over time.Duration) func() {
 	f, err := wire.DecodeUp(c.codec, data)
 	switch {
 	case err != nil:
-		c.badFrame(err.Error())
+		c.badFrame(strings.TrimPrefix(err.Error(), wire.ErrBadFrame.Error()+": "))
 	case f.Ping != nil:
 		c.send(wire.ServerFrame{Pong: f.Ping})
 	case c.joined && f.Login != nil:
