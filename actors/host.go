@@ -103,7 +103,9 @@ func (h *Host) TellSession(user invitation.User, in *session.Input) error {
 }
 
 // TellView gives an arbiter's view to the session of user on this node; see [Host.TellSession].
-func (h *Host) TellView(user invitation.User, v *invitation.View) error { return h.sessions.Tell(user, v) }
+func (h *Host) TellView(user invitation.User, v *invitation.View) error {
+	return h.sessions.Tell(user, v)
+}
 
 // TellReply gives an arbiter's answer to the session of user on this node; see [Host.TellSession].
 func (h *Host) TellReply(user invitation.User, r *invitation.Reply) error {
@@ -138,4 +140,3 @@ func (h *Host) Stats() Stats {
 
 // Live returns how many sessions and invitations have an actor. O(1).
 func (h *Host) Live() (sessions, invitations int) { return h.sessions.Len(), h.arbiters.Len() }
-
