@@ -37,6 +37,7 @@ func (m *Machine) add(e *entry) {
 		m.entries = make(map[invitation.ID]*entry)
 	}
 	m.entries[e.view.Terms.ID] = e
+	m.known[e.side]++
 	if e.view.Stage != invitation.Ended {
 		m.live[e.side]++
 	}
@@ -52,6 +53,7 @@ func (m *Machine) remove(e *entry) {
 	if e.view.Stage != invitation.Ended {
 		m.live[e.side]--
 	}
+	m.known[e.side]--
 	delete(m.entries, e.view.Terms.ID)
 	if len(m.entries) == 0 {
 		m.entries, m.sweepAt = nil, 0
@@ -66,13 +68,42 @@ func (m *Machine) see(e *entry, v *invitation.View) {
 	e.view = v
 }
 
-// full reports whether one more live invitation of a side is over the user's bound.
+// full reports whether one more live invitation of a side is over the user's bound. Over the bound of
+// those that linger it makes room, if it can: the other side may be slow to acknowledge, and must not
+// keep this user from calling or being called.
 func (m *Machine) full(side invitation.Side) bool {
 	bound := m.config.MaxOutgoing
 	if side == invitation.Callee {
 		bound = m.config.MaxIncoming
 	}
-	return m.live[side] >= bound || len(m.entries) >= lingering*(m.config.MaxOutgoing+m.config.MaxIncoming)
+	return m.live[side] >= bound || m.known[side] >= lingering*bound && !m.evict(side)
+}
+
+// evict forgets the ended invitation of a side that lingers longest already and for which this side has
+// said all it has to say.
+func (m *Machine) evict(side invitation.Side) bool {
+	var oldest *entry
+	for _, e := range m.sorted() {
+		if e.side == side && e.spent() && (oldest == nil || e.view.Deadline < oldest.view.Deadline) {
+			oldest = e
+		}
+	}
+	if oldest != nil {
+		m.drop(oldest)
+	}
+	return oldest != nil
+}
+
+// spent reports whether nothing is awaited from this side about an invitation.
+func (e *entry) spent() bool {
+	if e.view.Stage != invitation.Ended {
+		return false
+	}
+	if e.side == invitation.Caller {
+		return e.ended
+	}
+	accepted := slices.ContainsFunc(e.shown, func(s showing) bool { return s.told })
+	return e.concluded() && (e.view.Verdict || !accepted)
 }
 
 // takeToken takes one send from the user's rate. When there is none it returns after what time

@@ -54,8 +54,8 @@ const (
 	overdue  = 5 * time.Second
 )
 
-// Lingering invitations are not live, but cost memory: a user may have this many times its bounds
-// of live invitations, the lingering ones included.
+// Lingering invitations are not live, but cost memory: of each side a user may have this many times
+// its bound of live invitations, the lingering ones included.
 const lingering = 4
 
 // InputKind is what a session is told.
@@ -151,6 +151,7 @@ type Machine struct {
 	past    []invitation.ID          // ended invitations, a ring of config.Remember
 	next    int                      // where the next one goes in past
 	live    [3]int                   // live invitations, by side
+	known   [3]int                   // the lingering ones included
 	changes uint64                   // counts changes of presence: devices that come and go
 	tokens  float64                  // sends that may be made at once
 	filled  Time                     // when tokens was right

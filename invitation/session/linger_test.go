@@ -1,0 +1,60 @@
+package session
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// TestOthersLingering checks that a stranger who never acknowledges the ends of its invitations can
+// not keep a user from being called, nor from calling.
+func TestOthersLingering(t *testing.T) {
+	bounds := Config{MaxIncoming: 2, MaxOutgoing: 2}.WithDefaults()
+	m := New(bob, &bounds)
+	m.Step(began, attach("pad"), nil)
+	come := func(i int, stage invitation.Stage, version uint32) []Effect {
+		terms := *comingTerms
+		terms.ID = invitation.NewID(alice, "pad", strconv.Itoa(i))
+		return m.Step(began, &Input{Kind: InView, View: viewed(&terms, version, stage)}, nil)
+	}
+	for i := range 10 * lingering {
+		for _, e := range come(i, invitation.Offering, 1) {
+			if e.Message != nil && e.Message.Full {
+				t.Fatalf("offer %d is over the bound", i)
+			}
+		}
+		come(i, invitation.Ended, 2)
+		m.Step(began, word("pad", invitation.Word{
+			ID: invitation.NewID(alice, "pad", strconv.Itoa(i)), Side: invitation.Callee,
+			Kind: invitation.WordDone, Remote: invitation.RemoteCanceled,
+		}), nil)
+		if n := len(m.entries); n > lingering*bounds.MaxIncoming {
+			t.Fatalf("%d invitations are kept", n)
+		}
+	}
+	out := m.Step(began, call("pad", invitation.Call{Request: invitation.Send, Key: "mine", Callee: alice}), nil)
+	if len(out) != 1 || out[0].Message == nil || out[0].Message.Kind != invitation.MsgStart {
+		t.Errorf("the send gave %+v", out)
+	}
+}
+
+// TestOwedLingers checks that an invitation of which the user's device owes the end is not forgotten to
+// make room.
+func TestOwedLingers(t *testing.T) {
+	bounds := Config{MaxIncoming: 1, MaxOutgoing: 1}.WithDefaults()
+	m := New(bob, &bounds)
+	m.Step(began, attach("pad"), nil)
+	full := false
+	for i := range lingering + 1 {
+		terms := *comingTerms
+		terms.ID = invitation.NewID(alice, "pad", strconv.Itoa(i))
+		for _, e := range m.Step(began, &Input{Kind: InView, View: viewed(&terms, 1, invitation.Offering)}, nil) {
+			full = full || e.Message != nil && e.Message.Full
+		}
+		m.Step(began, &Input{Kind: InView, View: viewed(&terms, 2, invitation.Ended)}, nil)
+	}
+	if !full || len(m.entries) != lingering {
+		t.Errorf("%d invitations are kept, full %v", len(m.entries), full)
+	}
+}
