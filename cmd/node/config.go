@@ -97,8 +97,9 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.String("config", "", "`file` with settings, one a line: name, space, value")
 }
 
-// parse reads the settings from arguments, environment and file.
-func parse(args, environ []string, stderr io.Writer) (*settings, error) {
+// parse reads the settings from arguments, environment and file. Asked for help, it writes it to help
+// and returns flag.ErrHelp.
+func parse(args, environ []string, help io.Writer) (*settings, error) {
 	s := &settings{}
 	f := flag.NewFlagSet("node", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -107,8 +108,8 @@ func parse(args, environ []string, stderr io.Writer) (*settings, error) {
 		ff.WithEnvVarPrefix(envPrefix), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser))
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stderr, usage)
-		f.SetOutput(stderr)
+		fmt.Fprint(help, usage)
+		f.SetOutput(help)
 		f.PrintDefaults()
 		return nil, flag.ErrHelp
 	case err != nil:
@@ -148,6 +149,9 @@ func (s *settings) resolve() error {
 		s.node.Session.Policy = session.Multi
 	default:
 		errs = append(errs, fmt.Errorf("device-policy %q: want single or multi", s.policy))
+	}
+	if s.shutdownTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("shutdown-timeout is %v: want more than 0", s.shutdownTimeout))
 	}
 	if s.origins != "" {
 		s.node.Gateway.Origins = strings.Split(s.origins, ",")

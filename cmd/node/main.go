@@ -28,7 +28,7 @@ const (
 )
 
 func run(args, environ []string, stdout, stderr io.Writer) int {
-	s, err := parse(args, environ, stderr)
+	s, err := parse(args, environ, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
@@ -57,6 +57,9 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	}
 	gc, limit := tuneMemory()
 	node, err := ringfleet.Start(s.node)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program listens there; stop it, or choose another --client-address or --admin-address", err)
+	}
 	if err != nil {
 		return err
 	}
