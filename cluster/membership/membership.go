@@ -233,11 +233,16 @@ func (m *Membership) log(change string, member cluster.Member, epoch uint64) {
 // ErrStopped is returned after Leave or Stop.
 var ErrStopped = errors.New("membership: this node has left")
 
-// announced is how long a change of this node waits for being sent to somebody.
-const announced = 500 * time.Millisecond
+const (
+	// announced is how long a change of this node waits until it was sent as often as gossip sends news.
+	announced = 500 * time.Millisecond
+	// farewell is the same for the last change.
+	farewell = 3 * time.Second
+)
 
-// SetLifecycle tells everybody what this node is from now on. It waits until somebody was told, at most
-// half a second; the gossip goes on by itself. cluster.Left is said by Leave.
+// SetLifecycle tells everybody what this node is from now on. It waits until the news was sent as often as
+// gossip sends it, at most half a second; after that the gossip goes on by itself. cluster.Left is said by
+// Leave.
 func (m *Membership) SetLifecycle(l cluster.Lifecycle) error {
 	m.mu.Lock()
 	if m.left {
@@ -288,12 +293,13 @@ func (m *Membership) SetKeys(keys [][]byte) error {
 }
 
 // Leave says farewell, so that the others need not find out, and stops. It waits until the farewell was
-// sent to somebody, or until ctx is done.
+// sent as often as gossip sends news, usually some 0.6 s, and at most until the deadline of ctx or some 3 s. The
+// error says that it was not; the node has stopped all the same.
 func (m *Membership) Leave(ctx context.Context) error {
 	if err := m.SetLifecycle(cluster.Left); err != nil {
 		return err
 	}
-	wait := announced
+	wait := farewell
 	if until, ok := ctx.Deadline(); ok {
 		wait = max(min(wait, time.Until(until)), time.Millisecond)
 	}
