@@ -94,7 +94,7 @@ func TestUnknownVariable(t *testing.T) {
 func TestWrongFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"expiry 60s\n":     "expiry",
-		"expire soon\n":    "soon",
+		"expire soon\n":    "expire",
 		"expire 900ms\n":   "1s to 10m0s",
 		"max-devices two ": "max-devices",
 	} {

@@ -43,7 +43,9 @@ func demo(ctx context.Context, o *options, out io.Writer) error {
 		return err
 	}
 	defer bob.Close()
+	rings := make(chan *client.RemoteInvitation, 4) // one per call
 	bob.OnRemoteInvitation(func(r *client.RemoteInvitation) {
+		rings <- r
 		switch r.Content() {
 		case contentAccept:
 			_ = r.Accept(ctx, "with pleasure") // an error is in the trace
@@ -73,6 +75,14 @@ func demo(ctx context.Context, o *options, out io.Writer) error {
 	} {
 		if err := demoCall(ctx, t, alice, bob.User(), call.title, call.content, call.timers, call.then); err != nil {
 			return err
+		}
+		select {
+		case r := <-rings: // it ends on bob's side too, before the next one
+			if err := r.Wait(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return bob.Logout(ctx)

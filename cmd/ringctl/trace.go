@@ -15,17 +15,11 @@ type trace struct {
 	mu    sync.Mutex
 	out   io.Writer
 	start time.Time
-	last  map[traced]string
-}
-
-// traced is an invitation on one side, whose last state is known.
-type traced struct {
-	user invitation.User
-	id   invitation.ID
+	last  map[any]string // by invitation, the state printed last
 }
 
 func newTrace(out io.Writer) *trace {
-	return &trace{out: out, start: time.Now(), last: map[traced]string{}}
+	return &trace{out: out, start: time.Now(), last: map[any]string{}}
 }
 
 // restart makes the next line's time 0.
@@ -47,7 +41,7 @@ func (t *trace) observer(user invitation.User) func(client.Observation) {
 	return func(o client.Observation) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		text := t.describe(user, o)
+		text := t.describe(after(o))
 		if text == "" {
 			return
 		}
@@ -55,9 +49,20 @@ func (t *trace) observer(user invitation.User) func(client.Observation) {
 	}
 }
 
+// after returns o with the state that the answer to a send leads to; the client tells the one before.
+func after(o client.Observation) client.Observation {
+	if o.Step == client.StepAnswered && o.Request == invitation.Send && o.Err == nil && o.LocalState == invitation.LocalIdle {
+		o.LocalState = invitation.LocalSentToRemote
+		if o.Notice != nil {
+			o.LocalState, o.LocalCode, o.Reason = o.Notice.Local, invitation.LocalError(o.Notice.Code), o.Notice.Reason
+		}
+	}
+	return o
+}
+
 // describe returns the line for an observation, "" for one that a person need not see.
-func (t *trace) describe(user invitation.User, o client.Observation) string {
-	state := t.state(user, o)
+func (t *trace) describe(o client.Observation) string {
+	state := t.state(o)
 	switch o.Step {
 	case client.StepRequested:
 		return fmt.Sprintf("→ %v%s", o.Request, state)
@@ -94,16 +99,17 @@ func (t *trace) describe(user invitation.User, o client.Observation) string {
 }
 
 // state returns the state of the invitation, when it is not the one printed last.
-func (t *trace) state(user invitation.User, o client.Observation) string {
+func (t *trace) state(o client.Observation) string {
+	var call any
 	var text string
 	switch {
 	case o.Local != nil:
-		text = o.LocalState.String()
+		call, text = o.Local, o.LocalState.String()
 		if o.LocalState == invitation.LocalFailure {
 			text += " " + o.LocalCode.String()
 		}
 	case o.Remote != nil:
-		text = o.RemoteState.String()
+		call, text = o.Remote, o.RemoteState.String()
 		if o.RemoteState == invitation.RemoteFailure {
 			text += " " + o.RemoteCode.String()
 		}
@@ -113,10 +119,9 @@ func (t *trace) state(user invitation.User, o client.Observation) string {
 	if o.Reason != invitation.NoReason {
 		text += " " + o.Reason.String()
 	}
-	key := traced{user, o.ID}
-	if t.last[key] == text {
+	if t.last[call] == text {
 		return ""
 	}
-	t.last[key] = text
+	t.last[call] = text
 	return "   [" + text + "]"
 }
