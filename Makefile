@@ -14,6 +14,7 @@ BENCH ?= .
 CALLS ?= 20000
 USERS ?= 200
 LOADFLAGS ?=
+EXPLOREFLAGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -57,9 +58,17 @@ generate-check: ## Fail if `make generate` changes anything
 fuzz-smoke: ## Run every fuzz target for FUZZTIME, a number of inputs or a time
 	scripts/fuzz-smoke $(FUZZTIME)
 
+.PHONY: explore
+explore: ## Explore the small worlds within the large bounds, to closure (many minutes and GiB)
+	go test ./internal/explore -run TestWorlds -explore.long -v -timeout 3h $(EXPLOREFLAGS)
+
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+.PHONY: measure
+measure: ## Measure the figures of docs/performance.md (some minutes, on an idle machine)
+	scripts/measure
 
 .PHONY: load-smoke
 load-smoke: ## CALLS mixed calls over WebSockets against a node of its own, checking every promise

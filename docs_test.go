@@ -161,10 +161,11 @@ func TestReferredDocuments(t *testing.T) {
 var (
 	target       = regexp.MustCompile(`(?m)^([a-z-]+):.* ## `)
 	targetNamed  = regexp.MustCompile("(?:`|    |^section \\S+ )make ([a-z][a-z-]*)")
+	targetInCode = regexp.MustCompile("`make ([a-z][a-z-]*)`")
 	makefilePath = regexp.MustCompile(`(?:^|\s)(\./[\w/]+|scripts/[\w-]+|\.ci/run)`)
 )
 
-// TestMakeTargets compares the targets that documents and CI name with those that exist, and looks for
+// TestMakeTargets compares the targets that documents, comments and CI name with those that exist, and looks for
 // the folders and scripts that the targets run.
 func TestMakeTargets(t *testing.T) {
 	makefile := read(t, "Makefile")
@@ -178,6 +179,13 @@ func TestMakeTargets(t *testing.T) {
 				if !exists[m[1]] {
 					t.Errorf("%s names `make %s`, which the Makefile does not have", name, m[1])
 				}
+			}
+		}
+	}
+	for _, f := range repository(t) {
+		for _, m := range targetInCode.FindAllSubmatch(f.text, -1) {
+			if !exists[string(m[1])] {
+				t.Errorf("%s names `make %s`, which the Makefile does not have", f.path, m[1])
 			}
 		}
 	}
