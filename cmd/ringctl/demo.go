@@ -81,6 +81,7 @@ func demo(ctx context.Context, o *options, out io.Writer) error {
 			if err := r.Wait(ctx); err != nil {
 				return err
 			}
+			_ = r.State() // waits for the client, which is in the middle of its last step
 		case <-ctx.Done():
 			return ctx.Err()
 		}
