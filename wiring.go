@@ -40,11 +40,16 @@ func (b backend) Say(conn uint64, user invitation.User, device invitation.Device
 	return b.node.session(user, in)
 }
 
-// Detach implements gateway.Backend.
+// detachAgain is after what time a detach that a full mailbox refused is tried again.
+const detachAgain = 100 * time.Millisecond
+
+// Detach implements gateway.Backend. It is said once, so it is kept until the session has room for it:
+// a session that believes in a lost connection would ring nobody.
 func (b backend) Detach(conn uint64, user invitation.User, device invitation.Device) {
 	in := &session.Input{Kind: session.InDetach, Device: device, Conn: b.node.conn(conn)}
-	if b.node.session(user, in) != nil {
+	if errors.Is(b.node.session(user, in), engine.ErrBusy) {
 		b.node.dropped.Add(1)
+		time.AfterFunc(detachAgain, func() { b.Detach(conn, user, device) })
 	}
 }
 
