@@ -62,8 +62,11 @@ func (m *model) enabled(s *state, out []action) []action {
 	for d := range m.Devices {
 		out = m.enabledDevice(s, d, out)
 	}
+	turn := m.turn(s)
 	for k := range int(s.sent) {
-		out = m.enabledPacket(s, k, out)
+		if about := m.about(s.net[k]); about < 0 || about <= turn {
+			out = m.enabledPacket(s, k, out)
+		}
 	}
 	due := false
 	for i := range m.Calls {
@@ -90,6 +93,22 @@ func (m *model) enabled(s *state, out []action) []action {
 		out = m.enabledOverdue(s, out)
 	}
 	return out
+}
+
+// turn returns the last call whose packets may arrive now. Calls touch different arbiters, entries of
+// sessions and lines of devices: what is done about one commutes with what is done about the other.
+// So with Turns, packets about the first call that has any arrive first, in every order; what
+// applications do and when timers fire is not held back.
+func (m *model) turn(s *state) int {
+	turn := len(m.Calls) - 1
+	if m.Turns {
+		for _, p := range s.net[:s.sent] {
+			if i := m.about(p); i >= 0 {
+				turn = min(turn, i)
+			}
+		}
+	}
+	return turn
 }
 
 // enabledPacket appends what may happen to a packet.

@@ -29,6 +29,8 @@ type World struct {
 	SlowLinks bool
 	// Full explores the two sides of a call that is over in every order of one with the other, too.
 	Full bool
+	// Turns lets messages about one call at a time be under way in every order: see turn.
+	Turns bool
 	// Brief lets the end of a call that was not accepted be told in one order only.
 	Brief  bool
 	Mutant *Mutant // nil: the real machines

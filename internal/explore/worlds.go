@@ -11,6 +11,12 @@ func Worlds() []World {
 	all := func(from int, to string) Call {
 		return Call{From: from, To: invitation.User(to), Cancel: true, Accept: true, Refuse: true}
 	}
+	accepted := func(from int, to string) Call { // or canceled, or nothing
+		return Call{From: from, To: invitation.User(to), Cancel: true, Accept: true}
+	}
+	refused := func(from int, to string) Call { // or nothing
+		return Call{From: from, To: invitation.User(to), Refuse: true}
+	}
 	ann := Device{User: "ann", Name: "ann-1", Online: true}
 	ben := Device{User: "ben", Name: "ben-1", Online: true}
 	ben2 := Device{User: "ben", Name: "ben-2", Online: true}
@@ -24,9 +30,9 @@ func Worlds() []World {
 	worlds := []World{
 		{Name: "one", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
 		{Name: "one-brief", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
-		{Name: "pair", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(0, "ben")}},
+		{Name: "pair", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), refused(0, "ben")}},
 		{Name: "devices", Policy: session.Multi, Devices: []Device{ann, ben, ben2}, Calls: []Call{all(0, "ben")}},
-		{Name: "glare", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(1, "ann")}},
+		{Name: "glare", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), accepted(1, "ann")}},
 
 		{Name: "late", Devices: []Device{ann, with(ben, later)}, Calls: []Call{all(0, "ben")}},
 		{Name: "caller-breaks", Devices: []Device{with(ann, breaks), ben}, Calls: []Call{all(0, "ben")}},
@@ -45,6 +51,12 @@ func Worlds() []World {
 			Name: "late-device", Policy: session.Multi,
 			Devices: []Device{ann, ben, with(ben2, later)}, Calls: []Call{all(0, "ben")},
 		},
+	}
+	for _, w := range worlds {
+		if w.Name == "pair" || w.Name == "glare" {
+			w.Name, w.Turns = w.Name+"-turns", true
+			worlds = append(worlds, w)
+		}
 	}
 	for i := range worlds {
 		worlds[i].Brief = worlds[i].Name != "one"
