@@ -138,8 +138,8 @@ func (c *Client) listening() bool {
 
 // unknownLocal takes a state of an invitation that this device sent but that the client has no
 // object of: one of an earlier program with the same device id, or one that was forgotten. Its
-// ending is acknowledged if nothing hangs on what that program may have said: the callee's word
-// stands behind it. A send that is under way may yet turn out to be this invitation.
+// ending is acknowledged, or the node would repeat it for the linger: that program fires nothing any
+// more, whatever it had confirmed. A send that is under way may yet turn out to be this invitation.
 func (c *Client) unknownLocal(n *invitation.Notice) {
 	if n.Settled || n.ID.IsZero() {
 		return
@@ -148,7 +148,7 @@ func (c *Client) unknownLocal(n *invitation.Notice) {
 		c.sayWord(nil, w)
 		return
 	}
-	if !n.Local.Terminal() || !n.Verdict {
+	if !n.Local.Terminal() {
 		return
 	}
 	for _, p := range c.pending {

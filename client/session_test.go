@@ -265,6 +265,37 @@ func TestLogoutOverALostConnection(t *testing.T) {
 	})
 }
 
+// TestConfirmBehindALogout loses the connection after a Logout that an accept has crossed: the client
+// comes back for the verdict, as what it confirmed may be accepted.
+func TestConfirmBehindALogout(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l := w.sent()
+		result := make(chan error, 1)
+		go func() { result <- w.c.Logout(w.Context()) }()
+		synctest.Wait()
+		if said := w.link().take(); len(said) != 1 || !said[0].Logout {
+			w.Fatalf("said %v", said)
+		}
+		w.tellLocal(l, invitation.Notice{Local: invitation.LocalReceivedByRemote, Confirm: "desk"})
+		w.word(invitation.WordConfirmed)
+		w.link().receiver.Lost(io.EOF)
+		time.Sleep(firstBackoff)
+		synctest.Wait()
+		w.link().take()
+		w.tellLocal(l, invitation.Notice{Local: invitation.LocalAcceptedByRemote, Verdict: true})
+		synctest.Wait()
+		said := w.link().take()
+		if len(said) != 2 || said[0].Word == nil || !said[1].Logout {
+			w.Fatalf("said %v", said)
+		}
+		w.link().end(invitation.EndLoggedOut)
+		w.is(<-result, nil)
+		if l.State() != invitation.LocalAcceptedByRemote {
+			w.Fatal(l.State())
+		}
+	})
+}
+
 func TestLogoutThatTheLinkDoesNotTake(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		w.link().broken = invitation.EndOverloaded

@@ -277,6 +277,10 @@ func (b *book) judge() {
 			}
 			if p.end()-client.RemoteInvitationAccepted != c.end()-client.LocalInvitationAccepted {
 				kinds[fmt.Sprintf("KIND caller %v(%v) callee %v(%v)", c.end(), c.reason, p.end(), p.reason)]++
+				own := c.reason == invitation.CallerLoggedOut || c.reason == invitation.OutcomeForgotten // perhaps decided alone, while cut off
+				if p.reason != invitation.OutcomeForgotten && !own && !mute {
+					bad("other kinds: caller %v %v, callee %v %v", c.end(), c.reason, p.end(), p.reason)
+				}
 			}
 		}
 		kinds[fmt.Sprintf("%v %v", c.end(), c.reason)]++

@@ -209,8 +209,8 @@ func (m *Machine) cancelAll(name invitation.Device, out []Effect) []Effect {
 }
 
 // depart ends a device whose login is over, and tells it why. Of an accept it made it can no longer
-// say that it holds; but while its word is owed about one that may hold on the other side, it is
-// heard and told of it, and ended after that.
+// say that it holds. While it owes a word it is told how its invitations end, and heard; it is ended
+// after that.
 func (m *Machine) depart(now Time, name invitation.Device, why invitation.End, out []Effect) []Effect {
 	d := m.device(name)
 	if d.connected && m.owes(name) {
@@ -230,12 +230,12 @@ func (m *Machine) depart(now Time, name invitation.Device, why invitation.End, o
 	return m.expel(now, d, out)
 }
 
-// owes reports whether a device's last word is awaited about an accept: it was asked to confirm one,
-// and may have done so, or it was told the commit.
+// owes reports whether a device's last word is awaited: about an invitation that it sent, which it may
+// have confirmed, or about a commit that it was told.
 func (m *Machine) owes(name invitation.Device) bool {
 	for _, e := range m.entries {
 		if e.side == invitation.Caller {
-			if e.view.Terms.Device == name && e.view.Chosen != "" && !e.ended {
+			if e.view.Terms.Device == name && !e.ended {
 				return true
 			}
 		} else if s := e.showing(name); s != nil && s.told && !s.done {
