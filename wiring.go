@@ -12,14 +12,21 @@ import (
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
 
+// clockSkew is by how much the wall clocks of a cluster's nodes may differ.
+const clockSkew = time.Hour
+
 // backend is the gateway's way to the sessions. It implements gateway.Backend.
 type backend struct{ node *Node }
 
 // Attach implements gateway.Backend. A new login is stamped with the wall clock, so that of two
 // logins the newer can be told wherever they meet; a stamp decides nothing else.
 func (b backend) Attach(conn uint64, login invitation.Login) error {
-	if !login.Resume {
-		login.Stamp = uint64(max(time.Now().UnixMilli(), 1))
+	now := time.Now()
+	switch {
+	case !login.Resume:
+		login.Stamp = uint64(max(now.UnixMilli(), 1))
+	case login.Stamp > uint64(max(now.Add(clockSkew).UnixMilli(), 1)):
+		login.Stamp = 0 // no node gave it; it is not to be newer than all logins to come
 	}
 	return b.node.session(login.User, &session.Input{
 		Kind: session.InAttach, Device: login.Device, Conn: b.node.conn(conn), Login: &login,
