@@ -124,12 +124,12 @@ func TestInvitationsOfAnEarlierProgram(t *testing.T) {
 			n    invitation.Notice
 			said bool
 		}{
-			"ended":                  {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalCanceled, Verdict: true}, true},
-			"ended without verdict":  {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalCanceled}, true},
-			"asks to confirm":        {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalReceivedByRemote, Confirm: "desk"}, false},
-			"settled":                {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalCanceled, Verdict: true, Settled: true}, false},
-			"accepted by it":         {invitation.Notice{Side: invitation.Callee, Remote: invitation.RemoteAccepted}, true},
-			"ended over there":       {invitation.Notice{Side: invitation.Callee, Remote: invitation.RemoteCanceled, Settled: true}, false},
+			"ended":                 {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalCanceled, Verdict: true}, true},
+			"ended without verdict": {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalCanceled}, true},
+			"asks to confirm":       {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalReceivedByRemote, Confirm: "desk"}, false},
+			"settled":               {invitation.Notice{Side: invitation.Caller, Local: invitation.LocalCanceled, Verdict: true, Settled: true}, false},
+			"accepted by it":        {invitation.Notice{Side: invitation.Callee, Remote: invitation.RemoteAccepted}, true},
+			"ended over there":      {invitation.Notice{Side: invitation.Callee, Remote: invitation.RemoteCanceled, Settled: true}, false},
 		} {
 			tt.n.ID = id
 			w.link().notice(tt.n)
