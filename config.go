@@ -88,8 +88,11 @@ func (c Config) Check() error {
 		name  string
 		value int
 	}{
-		{"Session.MaxDevices", s.MaxDevices}, {"Session.MaxOutgoing", s.MaxOutgoing}, {"Session.MaxIncoming", s.MaxIncoming},
-		{"Session.SendBurst", s.SendBurst}, {"Session.Remember", s.Remember},
+		{"Session.MaxDevices", s.MaxDevices},
+		{"Session.MaxOutgoing", s.MaxOutgoing},
+		{"Session.MaxIncoming", s.MaxIncoming},
+		{"Session.SendBurst", s.SendBurst},
+		{"Session.Remember", s.Remember},
 	} {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
 	}

@@ -36,13 +36,13 @@ func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
 			if msg.View.Settled {
 				return nil
 			}
+		default:
 		}
 	}
 	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
 }
 
 var (
-	sessionTick                  = &session.Input{Kind: session.InTick}
 	arbiterTick                  = &invitation.Message{Kind: invitation.MsgTick}
 	arbiterAbort                 = &invitation.Message{Kind: invitation.MsgAbort}
 	_            engine.Behavior = (*sessionActor)(nil)
@@ -54,7 +54,7 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	if a.host.fault != nil {
 		a.host.fault(msg)
 	}
-	scratch := a.host.sessionScratch.Get().(*sessionScratch) //nolint:errcheck // the pool holds nothing else
+	scratch := a.host.sessionScratch.Get().(*sessionScratch)
 	in := &scratch.in
 	ticked := false
 	switch msg := msg.(type) {
@@ -140,7 +140,7 @@ func (a *arbiterActor) step(c *engine.Context, msg *invitation.Message) {
 	if observer := a.host.observer; observer != nil && msg == arbiterTick && before != 0 && before <= now {
 		observer.Late(now.Sub(before))
 	}
-	scratch := a.host.arbiterScratch.Get().(*arbiterScratch) //nolint:errcheck // the pool holds nothing else
+	scratch := a.host.arbiterScratch.Get().(*arbiterScratch)
 	effects := a.machine.Step(now, msg, scratch.effects[:0])
 	a.observe(now, msg)
 	for i := range effects {

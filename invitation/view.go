@@ -73,6 +73,7 @@ func (v *View) Local() (LocalState, LocalError, Reason) {
 		return LocalSentToRemote, LocalOK, NoReason
 	case Ringing, Accepting, Confirmed:
 		return LocalReceivedByRemote, LocalOK, NoReason
+	case Ended:
 	}
 	switch v.Outcome {
 	case Accepted:
@@ -86,8 +87,9 @@ func (v *View) Local() (LocalState, LocalError, Reason) {
 			return LocalFailure, LocalRemoteOffline, v.Reason
 		}
 		return LocalFailure, LocalRemoteNoResponse, v.Reason
+	default:
+		return LocalFailure, LocalExpire, v.Reason
 	}
-	return LocalFailure, LocalExpire, v.Reason
 }
 
 // Remote returns what a device of the callee is told: state, code and reason.
@@ -105,6 +107,7 @@ func (v *View) Remote(device Device) (RemoteState, RemoteError, Reason) {
 		return RemoteAcceptSentToLocal, RemoteOK, NoReason
 	case Confirmed:
 		return RemoteAccepted, RemoteOK, NoReason
+	case Ended:
 	}
 	switch v.Outcome {
 	case Accepted:
@@ -118,8 +121,9 @@ func (v *View) Remote(device Device) (RemoteState, RemoteError, Reason) {
 			return RemoteFailure, RemoteLocalOffline, v.Reason
 		}
 		return RemoteFailure, RemoteAcceptFailure, v.Reason
+	default:
+		return RemoteFailure, RemoteExpire, v.Reason
 	}
-	return RemoteFailure, RemoteExpire, v.Reason
 }
 
 // Notice is what one device is told about one invitation. Like a [View] it is state: a device may

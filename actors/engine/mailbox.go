@@ -60,7 +60,7 @@ func (l *letter) open() any {
 
 // post pushes msg onto a stack.
 func post(stack *atomic.Pointer[letter], msg any) {
-	l := letters.Get().(*letter) //nolint:errcheck // the pool holds nothing else
+	l := letters.Get().(*letter)
 	l.msg = msg
 	for {
 		l.next = stack.Load()

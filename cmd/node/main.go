@@ -63,7 +63,7 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	if err != nil {
 		return err
 	}
-	log.Info("memory", "GOGC", gc, "GOMEMLIMIT", limit)
+	log.Info("garbage collection", "gogc", gc, "gomemlimit", limit)
 	fmt.Fprintf(stdout, "ringfleet %s serves clients on ws://%v/v1/connect and its operator on http://%v\n",
 		node.Name(), node.ClientAddress(), node.AdminAddress())
 	<-ctx.Done()

@@ -119,8 +119,9 @@ func (m *Machine) entitled(msg *invitation.Message) bool {
 		return msg.User == terms.Caller
 	case invitation.MsgSeen, invitation.MsgAccept, invitation.MsgRefuse, invitation.MsgCalleeDone, invitation.MsgCallee:
 		return msg.User == terms.Callee
+	case invitation.MsgAbort, invitation.MsgTick, invitation.MsgResend:
 	}
-	return true
+	return true // the host's own
 }
 
 var requests = [invitation.MessageKinds]invitation.Request{
@@ -201,6 +202,7 @@ func (m *Machine) owed() (caller, callee bool) {
 		return false, m.lostAt == 0
 	case invitation.Ended:
 		return m.connected && !m.callerDone, !m.concluded && (m.calleeOnline || !m.taken)
+	case invitation.Ringing:
 	}
 	return false, false
 }

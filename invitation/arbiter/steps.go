@@ -370,6 +370,7 @@ func (m *Machine) expire(now Time, out effects) effects {
 		return m.end(now, invitation.Unanswered, invitation.Expired, out)
 	case invitation.Accepting:
 		return m.end(now, invitation.Unconfirmed, m.unconfirmedReason(), out)
+	case invitation.Confirmed, invitation.Ended: // of Confirmed it is the patience that ends
 	}
 	v := m.move(invitation.Ended, 0)
 	v.Settled, v.Verdict = true, true

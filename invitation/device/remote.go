@@ -93,6 +93,7 @@ func (r *Remote) Notice(n *invitation.Notice) Output {
 		in = RemoteToldAccepting
 	case invitation.RemoteAccepted:
 		in = RemoteCommitted
+	case invitation.RemoteRefused, invitation.RemoteCanceled, invitation.RemoteFailure:
 	}
 	r.id = n.ID
 	out, _ := r.step(in, n, invitation.OK)
