@@ -151,7 +151,25 @@ func (m *Machine) makeRoom(now Time, out []Effect) []Effect {
 		}
 	}
 	if oldest >= 0 {
+		name := m.devices[oldest].name
 		m.devices = slices.Delete(m.devices, oldest, oldest+1)
+		out = m.unlist(now, name, out)
+	}
+	return out
+}
+
+// unlist forgets what was shown to a device that is forgotten, but for what it answered: else devices
+// that come and go would make the lists of who was shown an invitation grow without bound.
+func (m *Machine) unlist(now Time, name invitation.Device, out []Effect) []Effect {
+	for _, e := range m.sorted() {
+		s := e.showing(name)
+		switch {
+		case s == nil || e.view.Chosen == name:
+		case s.done:
+			e.shown = slices.DeleteFunc(e.shown, func(s showing) bool { return s.device == name })
+		default:
+			out = m.unshow(now, e, name, out)
+		}
 	}
 	return out
 }
@@ -263,7 +281,7 @@ func (m *Machine) expel(now Time, d *device, out []Effect) []Effect {
 	name := d.name
 	m.devices = slices.DeleteFunc(m.devices, func(d device) bool { return d.name == name })
 	m.changes++
-	return m.reportAll(now, out)
+	return m.reportAll(now, m.unlist(now, name, out))
 }
 
 // unshow forgets that an invitation was shown to a device which will not say its last word. Of one

@@ -58,3 +58,31 @@ func TestOwedLingers(t *testing.T) {
 		t.Errorf("%d invitations are kept, full %v", len(m.entries), full)
 	}
 }
+
+// TestManyDevices checks that devices that come, say their last word and go leave nothing behind, be
+// they logged out, displaced, or lost.
+func TestManyDevices(t *testing.T) {
+	for _, policy := range []Policy{Single, Multi} {
+		for name, leave := range map[string]InputKind{"logout": InLogout, "lost": InDetach} {
+			bounds := Config{Policy: policy, MaxDevices: 4}.WithDefaults()
+			m := New(bob, &bounds)
+			m.Step(began, &Input{Kind: InView, View: viewed(comingTerms, 1, invitation.Ringing)}, nil)
+			for i := range 100 {
+				device, at := invitation.Device("d"+strconv.Itoa(i)), Conn{Number: uint64(i + 1)}
+				step := func(in *Input) { in.Device, in.Conn = device, at; m.Step(began, in, nil) }
+				step(&Input{Kind: InAttach, Login: &invitation.Login{User: bob, Device: device, Stamp: uint64(i + 1)}})
+				w := invitation.Word{ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen}
+				step(&Input{Kind: InWord, Word: &w})
+				if i%2 == 0 {
+					done := w
+					done.Kind, done.Remote = invitation.WordDone, invitation.RemoteFailure
+					step(&Input{Kind: InWord, Word: &done})
+				}
+				step(&Input{Kind: leave})
+			}
+			if n := len(m.entries[comingTerms.ID].shown); n > bounds.MaxDevices {
+				t.Errorf("policy %d, %s: %d devices are remembered", policy, name, n)
+			}
+		}
+	}
+}
