@@ -151,7 +151,7 @@ type phone struct {
 }
 
 func TestChaos(t *testing.T) {
-	seeds := 6
+	seeds := 2
 	if s := os.Getenv("ATTACK_SEEDS"); s != "" {
 		seeds, _ = strconv.Atoi(s)
 	}
