@@ -151,21 +151,22 @@ func (s *shard[K]) find(key K, msg any) (*activation[K], error) {
 	case a != nil && a.mailbox.UserMessageCount() >= s.dir.mailbox:
 		s.busy++
 		return nil, ErrBusy
-	case a == nil && s.dir.live.Load() >= s.dir.limit:
-		s.busy++
-		return nil, ErrFull
 	case a != nil:
 		return a, nil
 	}
-	return s.spawn(key, msg), nil
+	behavior := s.dir.build(key, msg)
+	switch {
+	case behavior == nil:
+		return nil, nil //nolint:nilnil // Miss gets it
+	case s.dir.live.Load() >= s.dir.limit:
+		s.busy++
+		return nil, ErrFull
+	}
+	return s.spawn(key, behavior), nil
 }
 
-// spawn makes the activation of a key, if the directory's owner wants one.
-func (s *shard[K]) spawn(key K, msg any) *activation[K] {
-	behavior := s.dir.build(key, msg)
-	if behavior == nil {
-		return nil
-	}
+// spawn makes the activation of a key.
+func (s *shard[K]) spawn(key K, behavior Behavior) *activation[K] {
 	a := &activation[K]{Context: Context{sys: s.dir.sys, behavior: behavior}, key: key, shard: s}
 	a.timer.owner = &a.Context
 	s.next = a
@@ -197,11 +198,12 @@ func (s *shard[K]) depart(a *activation[K]) {
 			continue
 		}
 		if heir == nil {
-			heir = s.spawn(a.key, l.msg)
-		}
-		if heir == nil {
-			missed = append(missed, l.msg)
-			continue
+			behavior := d.build(a.key, l.msg)
+			if behavior == nil {
+				missed = append(missed, l.msg)
+				continue
+			}
+			heir = s.spawn(a.key, behavior)
 		}
 		s.retold++
 		d.sys.root.Send(heir.pid, l.msg)
