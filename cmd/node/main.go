@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -64,8 +65,8 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 		return err
 	}
 	log.Info("garbage collection", "gogc", gc, "gomemlimit", limit)
-	fmt.Fprintf(stdout, "ringfleet %s serves clients on ws://%v/v1/connect and its operator on http://%v\n",
-		node.Name(), node.ClientAddress(), node.AdminAddress())
+	fmt.Fprintf(stdout, "ringfleet %s serves clients on %s/v1/connect and its operator on %s\n",
+		node.Name(), location("ws", node.ClientAddress()), location("http", node.AdminAddress()))
 	<-ctx.Done()
 	restore() // a second signal ends the process
 	log.Info("shutting down", "timeout", s.shutdownTimeout)
@@ -76,6 +77,14 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// location returns the URL of an address, "nowhere" for none.
+func location(scheme string, address net.Addr) string {
+	if address == nil {
+		return "nowhere"
+	}
+	return scheme + "://" + address.String()
 }
 
 // gcPercent is the node's GOGC where the environment sets none: actors are many and small, so that
