@@ -178,7 +178,7 @@ func (m *Machine) unlist(now Time, name invitation.Device, out []Effect) []Effec
 func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Effect) []Effect {
 	for _, e := range m.sorted() {
 		if e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered ||
-			e.side == invitation.Callee && e.showing(d.name) != nil {
+			e.side == invitation.Callee && e.rings(d.name) {
 			out = m.notify(now, e, d, out)
 		}
 	}
@@ -217,7 +217,12 @@ func (m *Machine) recall(now Time, login *invitation.Login, out []Effect) []Effe
 // cancelAll cancels what a device that has ended sent.
 func (m *Machine) cancelAll(name invitation.Device, out []Effect) []Effect {
 	for _, e := range m.sorted() {
-		if e.side == invitation.Caller && e.view.Terms.Device == name && e.view.Stage != invitation.Ended {
+		if e.side != invitation.Caller || e.view.Terms.Device != name || e.view.Stage == invitation.Ended {
+			continue
+		}
+		if !e.answered { // a cancel that overtook the start would find no arbiter
+			e.withdrawn = true
+		} else {
 			out = append(out, m.message(&invitation.Message{
 				Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: name, Reason: invitation.CallerLoggedOut,
 			}))
@@ -335,7 +340,7 @@ func (m *Machine) reportAll(now Time, out []Effect) []Effect {
 }
 
 func (m *Machine) reportChange(now Time, e *entry) Effect {
-	ask := m.unshown(e)
+	ask := e.view.Stage != invitation.Ended
 	if e.side == invitation.Caller {
 		ask = e.view.Stage < invitation.Confirmed
 	}
@@ -344,19 +349,6 @@ func (m *Machine) reportChange(now Time, e *entry) Effect {
 		m.expect(e, now.Add(askAgain))
 	}
 	return m.report(e, ask)
-}
-
-// unshown reports whether a connected device was not shown an invitation that rings.
-func (m *Machine) unshown(e *entry) bool {
-	if e.view.Stage > invitation.Ringing {
-		return false
-	}
-	for i := range m.devices {
-		if d := &m.devices[i]; d.connected && d.why == 0 && e.showing(d.name) == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // report makes the message that tells an arbiter about the presence of this side's devices.

@@ -16,6 +16,13 @@ func (e *entry) showing(name invitation.Device) *showing {
 	return nil
 }
 
+// rings reports whether a device was shown the invitation and is to be told how it stands. One that has
+// said its last word is not told of the offer again: its program may be another by now.
+func (e *entry) rings(name invitation.Device) bool {
+	s := e.showing(name)
+	return s != nil && (!s.done || e.view.Stage > invitation.Ringing)
+}
+
 // concluded reports whether every device that was shown the invitation has said its last word.
 func (e *entry) concluded() bool {
 	return !slices.ContainsFunc(e.shown, func(s showing) bool { return !s.done })
@@ -207,6 +214,11 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 	}
 	e.answered = true
 	d := m.device(e.view.Terms.Device)
+	if err == invitation.OK && e.withdrawn {
+		out = append(out, m.message(&invitation.Message{
+			Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Reason: invitation.CallerLoggedOut,
+		}))
+	}
 	if err == invitation.OK && e.view.Heard != m.changes {
 		out = append(out, m.reportChange(now, e))
 	}
@@ -313,7 +325,9 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		if v.Stage == invitation.Accepting && s.device == v.Chosen {
 			continue // the answer to its accept says so
 		}
-		if repeated && !s.done || differs(before, v, s.device) || v.Settled {
+		// A commit that is repeated awaits the chosen device's word, which got lost if it was said.
+		awaited := !s.done || v.Stage == invitation.Confirmed && s.device == v.Chosen
+		if repeated && awaited || differs(before, v, s.device) || v.Settled {
 			out = m.notify(now, e, m.device(s.device), out)
 		}
 	}

@@ -131,15 +131,16 @@ type showing struct {
 
 // entry is an invitation that the session knows: live, or lingering.
 type entry struct {
-	view     *invitation.View
-	side     invitation.Side
-	answered bool      // caller: the send has been answered
-	sendID   uint64    // caller: the newest request id of the send
-	ended    bool      // caller: the sending device has said its last word
-	asking   bool      // callee: a question for a permit is unanswered; caller: a change of presence is not confirmed
-	shown    []showing // callee
-	seenAt   Time      // callee: when the first of its devices said "seen"
-	askAt    Time      // when to ask the arbiter, if nothing is heard before
+	view      *invitation.View
+	side      invitation.Side
+	answered  bool      // caller: the send has been answered
+	withdrawn bool      // caller: the sending device's login ended before that; it is canceled then
+	sendID    uint64    // caller: the newest request id of the send
+	ended     bool      // caller: the sending device has said its last word
+	asking    bool      // callee: a question for a permit is unanswered; caller: a change of presence is not confirmed
+	shown     []showing // callee
+	seenAt    Time      // callee: when the first of its devices said "seen"
+	askAt     Time      // when to ask the arbiter, if nothing is heard before
 }
 
 // Machine is the session of one user. Make it with [New].
