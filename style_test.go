@@ -21,32 +21,55 @@ func TestFileLengths(t *testing.T) {
 }
 
 // TestNoSleep keeps the tests free of the wall clock's luck: a test may sleep in a file that runs its
-// tests in synctest bubbles, where sleeping takes no time and is exact; elsewhere it waits for what
-// it wants to see, with a deadline. A benchmark may sleep: what idling costs shows in no other way.
+// tests in synctest bubbles, where sleeping takes no time and is exact, and a helper of such a package
+// in a file without tests; elsewhere a test waits for what it wants to see, with a deadline. A
+// benchmark may sleep: what idling costs shows in no other way.
 func TestNoSleep(t *testing.T) {
-	for _, f := range repository(t) {
-		if sleeps(f) {
-			t.Errorf("%s calls time.Sleep outside a synctest bubble: wait for the event itself, with a deadline", f.path)
-		}
+	for _, name := range sleepers(repository(t)) {
+		t.Errorf("%s calls time.Sleep outside a synctest bubble: wait for the event itself, with a deadline", name)
 	}
 }
 
 func TestNoSleepBites(t *testing.T) {
-	const text = "package p\nimport \"time\"\nfunc TestX(t *testing.T) { time.Sleep(1) }\n"
-	if !sleeps(parse(t, "x_test.go", text)) {
-		t.Error("a test that sleeps goes unnoticed")
-	}
-	if sleeps(parse(t, "x_test.go", text+"func TestY(t *testing.T) { synctest.Wait() }\n")) {
-		t.Error("a sleep in a bubble is refused")
+	sleeping := "package p\nimport \"time\"\nfunc nap() { time.Sleep(1) }\n"
+	plain := parse(t, "p/plain_test.go", sleeping+"func TestX(t *testing.T) { nap() }\n")
+	helper := parse(t, "p/helper_test.go", sleeping)
+	bubble := parse(t, "p/bubble_test.go", sleeping+"func TestY(t *testing.T) { synctest.Wait() }\n")
+	for _, c := range []struct {
+		files []source
+		want  []string
+	}{
+		{[]source{plain}, []string{plain.path}},
+		{[]source{helper}, []string{helper.path}},
+		{[]source{plain, helper, bubble}, []string{plain.path}},
+	} {
+		if got := sleepers(c.files); !slices.Equal(got, c.want) {
+			t.Errorf("found %v, want %v", got, c.want)
+		}
 	}
 }
 
-func sleeps(f source) bool {
-	if !f.test || bytes.Contains(f.text, []byte("synctest.")) {
-		return false
+// sleepers returns the test files that sleep on the wall clock.
+func sleepers(files []source) []string {
+	bubbles := map[string]bool{}
+	for _, f := range files {
+		if f.test && bytes.Contains(f.text, []byte("synctest.")) {
+			bubbles[f.path], bubbles[f.pkg()] = true, true
+		}
 	}
+	var found []string
+	for _, f := range files {
+		helps := bubbles[f.pkg()] && !bytes.Contains(f.text, []byte("\nfunc Test"))
+		if f.test && !bubbles[f.path] && !helps && sleeps(f.ast) {
+			found = append(found, f.path)
+		}
+	}
+	return found
+}
+
+func sleeps(file *ast.File) bool {
 	found := false
-	ast.Inspect(f.ast, func(n ast.Node) bool {
+	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
 			return !measures(n)
