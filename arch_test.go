@@ -160,6 +160,22 @@ func TestImportRules(t *testing.T) {
 	}
 }
 
+// TestImportRulesBind looks for what the rules are about: a rule about a package that was renamed
+// protects nothing.
+func TestImportRulesBind(t *testing.T) {
+	files := repository(t)
+	exists := func(name string) bool {
+		return slices.ContainsFunc(files, func(f source) bool { return f.path == name || matches(name, f.pkg()) })
+	}
+	for _, r := range rules {
+		for _, name := range slices.Concat(r.in, r.except) {
+			if !exists(name) {
+				t.Errorf("there is no %s; the rule: %s", name, r.reason)
+			}
+		}
+	}
+}
+
 // TestImportRulesBite shows each rule an import that breaks it, and the same import of an import.
 func TestImportRulesBite(t *testing.T) {
 	for _, r := range rules {
