@@ -343,6 +343,7 @@ func (p *phone) restart(ctx context.Context, b *book, rng *rand.Rand) {
 	who := p.who()
 	p.locals = nil
 	var mu sync.Mutex
+	rng = rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())) // its own: callbacks run beside p.live
 	p.c = client.New(p.net, client.Options{User: p.user, Device: p.device,
 		OnRemoteInvitation: func(r *client.RemoteInvitation) {
 			mu.Lock()

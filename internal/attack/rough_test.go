@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ringfleet/ringfleet"
@@ -111,4 +113,34 @@ func (l *roughLink) carry(r *rough) {
 			}
 		}
 	}
+}
+
+// TestRough checks that a client survives a cut: it comes back.
+func TestRough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, err := ringfleet.Start(ringfleet.Config{Gateway: gatewayConfig()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &rough{node: node, delay: time.Second, rng: rand.New(rand.NewPCG(1, 1))}
+		c, err := client.Dial(t.Context(), r, client.Options{User: "ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.cut()
+		if c.Connected() {
+			t.Error("the connection was not cut")
+		}
+		time.Sleep(5 * time.Second)
+		if !c.Connected() {
+			t.Error("the client did not come back")
+		}
+		if err := c.Logout(t.Context()); err != nil {
+			t.Error(err)
+		}
+		_ = c.Close()
+		if err := node.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
