@@ -52,6 +52,7 @@ type Machine struct {
 	absent       bool // no device of the caller was connected since the accept was recorded
 	calleeOnline bool
 	callerDone   bool // the sending device has acknowledged the outcome
+	committed    bool // the confirmed device was told so: it may have accepted
 	concluded    bool // every device of the callee that was shown the invitation has, too
 
 	confirmed invitation.Device // the callee's device that the caller's device confirmed
@@ -201,7 +202,8 @@ func (m *Machine) owed() (caller, callee bool) {
 	case invitation.Confirmed:
 		return false, m.lostAt == 0
 	case invitation.Ended:
-		return m.connected && !m.callerDone, !m.concluded && (m.calleeOnline || !m.taken)
+		awaited := m.committed && !m.view.Verdict // the confirmed device's own word
+		return m.connected && !m.callerDone, (!m.concluded || awaited) && (m.calleeOnline || !m.taken)
 	case invitation.Ringing:
 	}
 	return false, false

@@ -54,6 +54,7 @@ func confirm(m *Machine, now Time, msg *invitation.Message, out effects) (effect
 	m.confirmed = msg.Named
 	window := m.deadline
 	m.move(invitation.Confirmed, window)
+	m.committed = true
 	m.deadline = 0
 	m.await(max(now, window))
 	return m.tellCallee(out), invitation.OK
@@ -70,7 +71,7 @@ func confirmLate(m *Machine, now Time, msg *invitation.Message, out effects) (ef
 		return m.tellCaller(out), invitation.OK
 	case m.said == m.confirmed:
 		return m.accepted(out), invitation.OK
-	case m.concluded:
+	case m.concluded && !m.committed:
 		return m.verdict(out), invitation.OK
 	case m.patience == 0:
 		m.await(now)
@@ -300,10 +301,11 @@ func (m *Machine) verdict(out effects) effects {
 	return m.tellCaller(out)
 }
 
-// conclude takes that every device that was shown the invitation has ended it.
+// conclude takes that every device that was shown the invitation has ended it. Of one that was told the
+// commit only its own word tells how.
 func (m *Machine) conclude(out effects) effects {
 	m.concluded = true
-	if m.confirmed != "" && !m.view.Verdict {
+	if m.confirmed != "" && !m.view.Verdict && !m.committed {
 		out = m.verdict(out)
 	}
 	return m.settle(out)

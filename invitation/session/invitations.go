@@ -325,8 +325,9 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		if v.Stage == invitation.Accepting && s.device == v.Chosen {
 			continue // the answer to its accept says so
 		}
-		// A commit that is repeated awaits the chosen device's word, which got lost if it was said.
-		awaited := !s.done || v.Stage == invitation.Confirmed && s.device == v.Chosen
+		// A view that is repeated after the commit, without a verdict, awaits the chosen device's word, which
+		// got lost if it was said.
+		awaited := !s.done || s.told && s.device == v.Chosen && !v.Verdict
 		if repeated && awaited || differs(before, v, s.device) || v.Settled {
 			out = m.notify(now, e, m.device(s.device), out)
 		}
