@@ -71,6 +71,8 @@ type Host struct {
 	sessions *engine.Directory[invitation.User]
 	arbiters *engine.Directory[invitation.ID]
 
+	past past
+
 	sessionScratch sync.Pool
 	arbiterScratch sync.Pool
 

@@ -169,3 +169,25 @@ func TestUnknownInvitationIsNotFound(t *testing.T) {
 		}
 	})
 }
+
+// TestLateDuplicateOfASendStartsNothing gives an arbiter's first message again when the invitation is
+// over and its arbiter has gone.
+func TestLateDuplicateOfASendStartsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var start *invitation.Message
+		w := newWorld(t, func(msg any) {
+			if m, ok := msg.(*invitation.Message); ok && m.Kind == invitation.MsgStart {
+				start = m
+			}
+		})
+		alice, bob := w.phone("alice", 0), w.phone("bob", invitation.Accept)
+		alice.send("bob", invitation.Timers{})
+		synctest.Wait()
+		w.liveIs(t, 2, 0)
+		w.Arbiter(start)
+		synctest.Wait()
+		w.liveIs(t, 2, 0)
+		alice.saw(t, "ReceivedByPeer", "Accepted")
+		bob.saw(t, "Received", "Accepted")
+	})
+}

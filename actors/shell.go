@@ -104,10 +104,10 @@ type arbiterActor struct {
 // arbiterScratch is what a step of an arbiter needs and nobody keeps.
 type arbiterScratch struct{ effects []arbiter.Effect }
 
-// newArbiter makes the arbiter of an invitation that is sent.
-func (h *Host) newArbiter(_ invitation.ID, msg any) engine.Behavior {
+// newArbiter makes the arbiter of an invitation that is sent, unless it has gone before.
+func (h *Host) newArbiter(id invitation.ID, msg any) engine.Behavior {
 	start, ok := msg.(*invitation.Message)
-	if !ok || start.Kind != invitation.MsgStart {
+	if !ok || start.Kind != invitation.MsgStart || h.past.has(id) {
 		return nil
 	}
 	return &arbiterActor{host: h, machine: *arbiter.New(start.Terms)}
@@ -115,7 +115,12 @@ func (h *Host) newArbiter(_ invitation.ID, msg any) engine.Behavior {
 
 // unknown answers a message for an invitation that has no arbiter.
 func (h *Host) unknown(id invitation.ID, msg any) {
-	if m, ok := msg.(*invitation.Message); ok && m.User != "" {
+	m, ok := msg.(*invitation.Message)
+	switch {
+	case !ok || m.User == "":
+	case m.Kind == invitation.MsgStart:
+		h.network.Reply(m.User, arbiter.Stopped(m))
+	default:
 		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id})
 	}
 }
@@ -169,6 +174,7 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 		if a.host.observer != nil {
 			a.host.observer.Settled(a.stage(now))
 		}
+		a.host.past.add(terms.ID)
 		c.Leave()
 	}
 }

@@ -95,7 +95,7 @@ var Codes = []Code{
 	},
 	{
 		LimitExceeded, "LIMIT_EXCEEDED", true, 429, "RESOURCE_EXHAUSTED",
-		"over a per-user bound or rate", "retry after the given time, or end another invitation first",
+		"over a per-user bound or rate", "retry after the given time, or end another invitation first; a send with a new key",
 	},
 	{
 		NotFound, "NOT_FOUND", false, 404, "NOT_FOUND",

@@ -1,0 +1,47 @@
+package actors
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// The size of a past: at least pastPerShard × pastShards ids are remembered once as many have gone, at
+// most twice that, some 5 MB.
+const (
+	pastShards   = 16
+	pastPerShard = 4_096
+)
+
+// past remembers the invitations whose arbiters went last, so that a send that was under way twice does
+// not start one of them again. It is safe for concurrent use.
+type past struct{ shards [pastShards]pastShard }
+
+type pastShard struct {
+	mu             sync.Mutex
+	recent, before map[invitation.ID]struct{}
+}
+
+func (p *past) shard(id invitation.ID) *pastShard {
+	return &p.shards[binary.LittleEndian.Uint16(id[len(id)-2:])%pastShards]
+}
+
+func (p *past) add(id invitation.ID) {
+	s := p.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recent == nil || len(s.recent) >= pastPerShard {
+		s.before, s.recent = s.recent, make(map[invitation.ID]struct{})
+	}
+	s.recent[id] = struct{}{}
+}
+
+func (p *past) has(id invitation.ID) bool {
+	s := p.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, recent := s.recent[id]
+	_, before := s.before[id]
+	return recent || before
+}
