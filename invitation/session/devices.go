@@ -342,7 +342,7 @@ func (m *Machine) reportAll(now Time, out []Effect) []Effect {
 func (m *Machine) reportChange(now Time, e *entry) Effect {
 	ask := e.view.Stage != invitation.Ended
 	if e.side == invitation.Caller {
-		ask = e.view.Stage < invitation.Confirmed
+		ask = !e.ended
 	}
 	if ask {
 		e.asking = true
