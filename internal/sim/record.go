@@ -368,12 +368,16 @@ func (w *world) decidedFor(r *record, p *part) Time {
 	switch {
 	case r.startedAt == 0: // a session may hold back for the grace that its device's login is over
 		return r.sentAt.Add(w.config.Timers.Grace)
+	case r.full && p.Side == invitation.Callee: // a late offer, shown when there was room again
+		return 0
 	case r.full && r.endedAt == 0:
 		return r.startedAt
-	case p.Side == invitation.Callee && p.device.name == r.referee.chosen && r.commitAt != 0:
+	case p.Side == invitation.Callee && p.device.name == r.referee.chosen && r.commitAt != 0 && p.accepting():
 		return r.commitAt
-	case p.Side == invitation.Callee && p.device.name != r.referee.chosen && r.chosenAt != 0:
-		return r.chosenAt
+	case p.Side == invitation.Callee && p.device.name != r.referee.chosen && r.chosenAt != 0 && r.lostAt < r.chosenAt:
+		return r.chosenAt // lost, it is told with the commit or the end
+	case p.Side == invitation.Callee && p.device.name != r.referee.chosen && r.commitAt != 0:
+		return r.commitAt
 	case p.Side == invitation.Caller && r.accepted != nil && r.verdictAt == 0:
 		return r.accepted.told()
 	case r.endedAt == 0:
@@ -385,6 +389,10 @@ func (w *world) decidedFor(r *record, p *part) Time {
 	}
 	return r.endedAt
 }
+
+// accepting reports whether a device knows of its accept: a program that was started after it does not,
+// and says so until the end.
+func (p *part) accepting() bool { return p.line.remote.State() == invitation.RemoteAcceptSentToLocal }
 
 // told returns since when a device that has accepted can say so, 0 if it can not.
 func (p *part) told() Time {
