@@ -22,7 +22,6 @@ type part struct {
 	who    string
 	kinds  []client.EventKind
 	reason invitation.Reason
-	code   uint8
 	last   time.Time // when the last event came
 	shut   time.Time // when its program was ended
 	closed bool      // its program was ended while it was live
@@ -140,14 +139,13 @@ func (b *book) closed(who string) {
 }
 
 type phone struct {
-	user    invitation.User
-	device  invitation.Device
-	net     *rough
-	mu      sync.Mutex
-	c       *client.Client
-	runs    int
-	remotes []*client.RemoteInvitation
-	locals  []*client.LocalInvitation
+	user   invitation.User
+	device invitation.Device
+	net    *rough
+	mu     sync.Mutex
+	c      *client.Client
+	runs   int
+	locals []*client.LocalInvitation
 }
 
 func TestChaos(t *testing.T) {
@@ -186,7 +184,7 @@ func chaos(t *testing.T, seed uint64, policy session.Policy) {
 	stop := time.Now().Add(10 * time.Minute)
 	for i, p := range phones {
 		rng := rand.New(rand.NewPCG(seed+1000, uint64(i)))
-		wg.Go(func() { p.live(ctx, t, b, rng, stop) })
+		wg.Go(func() { p.live(ctx, b, rng, stop) })
 	}
 	wg.Wait()
 	time.Sleep(15 * time.Minute) // all is over
@@ -291,7 +289,7 @@ func (b *book) judge() {
 	}
 }
 
-func (p *phone) live(ctx context.Context, t *testing.T, b *book, rng *rand.Rand, stop time.Time) {
+func (p *phone) live(ctx context.Context, b *book, rng *rand.Rand, stop time.Time) {
 	for time.Now().Before(stop) {
 		time.Sleep(time.Duration(rng.Int64N(int64(300 * time.Millisecond))))
 		p.mu.Lock()
@@ -344,7 +342,8 @@ func (p *phone) restart(ctx context.Context, b *book, rng *rand.Rand) {
 	p.locals = nil
 	var mu sync.Mutex
 	rng = rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())) // its own: callbacks run beside p.live
-	p.c = client.New(p.net, client.Options{User: p.user, Device: p.device,
+	p.c = client.New(p.net, client.Options{
+		User: p.user, Device: p.device,
 		OnRemoteInvitation: func(r *client.RemoteInvitation) {
 			mu.Lock()
 			what, after := rng.IntN(10), time.Duration(rng.Int64N(int64(3*time.Second)))

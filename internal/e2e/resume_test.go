@@ -24,10 +24,14 @@ func TestSocketDropsInEveryStage(t *testing.T) {
 		local  invitation.LocalState
 		remote invitation.RemoteState
 	}{
-		{"accept", func(w *world, r *client.RemoteInvitation) error { return r.Accept(w.t.Context(), "yes") },
-			invitation.LocalAcceptedByRemote, invitation.RemoteAccepted},
-		{"refuse", func(w *world, r *client.RemoteInvitation) error { return r.Refuse(w.t.Context(), "no") },
-			invitation.LocalRefusedByRemote, invitation.RemoteRefused},
+		{
+			"accept", func(w *world, r *client.RemoteInvitation) error { return r.Accept(w.t.Context(), "yes") },
+			invitation.LocalAcceptedByRemote, invitation.RemoteAccepted,
+		},
+		{
+			"refuse", func(w *world, r *client.RemoteInvitation) error { return r.Refuse(w.t.Context(), "no") },
+			invitation.LocalRefusedByRemote, invitation.RemoteRefused,
+		},
 	} {
 		for _, side := range []invitation.Side{invitation.Caller, invitation.Callee} {
 			t.Run(fmt.Sprint(tt.name, " ", side), func(t *testing.T) {
