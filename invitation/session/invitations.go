@@ -327,8 +327,8 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		}
 		// A view that is repeated after the commit, without a verdict, awaits the chosen device's word, which
 		// got lost if it was said.
-		awaited := !s.done || s.told && s.device == v.Chosen && !v.Verdict
-		if repeated && awaited || differs(before, v, s.device) || v.Settled {
+		awaited := s.done && s.told && s.device == v.Chosen && !v.Verdict && v.Version == before.Version
+		if repeated && !s.done || awaited || differs(before, v, s.device) || v.Settled {
 			out = m.notify(now, e, m.device(s.device), out)
 		}
 	}
@@ -443,6 +443,9 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 		m.heard(now, e)
 	}
 	if r.Request == invitation.Send {
+		if e.answered {
+			return out // also if it says that the invitation is over: that may answer a start that came twice
+		}
 		out = m.sent(now, e, r.Error, out)
 		if r.Error != invitation.OK {
 			m.remove(e)
