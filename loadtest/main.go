@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -62,9 +63,14 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 		}()
 	}
 	r := newRun(o, out)
-	watching, stopWatching := context.WithCancel(context.Background())
+	watching, cancel := context.WithCancel(context.Background())
+	var watchers sync.WaitGroup
+	stopWatching := func() {
+		cancel()
+		watchers.Wait()
+	}
 	defer stopWatching()
-	go r.lag.watch(watching)
+	watchers.Go(func() { r.lag.watch(watching) })
 	fmt.Fprintf(out, "logging in %d users at %v\n", o.users, o.targets)
 	if err := r.connect(ctx); err != nil {
 		return nil, err
@@ -75,7 +81,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 		return nil, err
 	}
 	begin := time.Now()
-	go r.progress(watching, begin)
+	watchers.Go(func() { r.progress(watching, begin) })
 	r.drive(ctx)
 	took := time.Since(begin)
 	after, err := r.usage()
@@ -84,7 +90,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 	}
 	stopWatching()
 	res := r.result(begin, took, before, after)
-	res.print(out)
+	res.print(r.out)
 	if o.jsonFile != "" {
 		return res, res.write(o.jsonFile)
 	}

@@ -43,7 +43,7 @@ type run struct {
 
 func newRun(o *options, out io.Writer) *run {
 	r := &run{
-		options: o, out: out, prefix: "load-" + strings.ToLower(rand.Text()[:6]), timers: o.timers,
+		options: o, out: &lockedWriter{w: out}, prefix: "load-" + strings.ToLower(rand.Text()[:6]), timers: o.timers,
 		outcomes: map[string]int64{}, scenarios: map[string]map[string]int64{}, errors: map[string]int64{},
 	}
 	for i := range r.steps {
@@ -54,6 +54,19 @@ func newRun(o *options, out io.Writer) *run {
 		r.carriers = append(r.carriers, carrier)
 	}
 	return r
+}
+
+// lockedWriter lets several goroutines write whole lines to one writer.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 // content returns the content of call n: a tag, filled up to the bytes asked for.
