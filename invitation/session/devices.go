@@ -357,6 +357,7 @@ func (m *Machine) report(e *entry, ask bool) Effect {
 	switch {
 	case e.side == invitation.Callee:
 		msg.Kind = invitation.MsgCallee
+		e.renamed = e.renamed && !ask
 		msg.Chosen, msg.Connected = e.view.Chosen, m.connected(e.view.Chosen)
 		msg.Concluded = e.view.Stage == invitation.Ended && e.concluded()
 	case e.answered:

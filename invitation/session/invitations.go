@@ -315,7 +315,8 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		return out
 	}
 	m.see(e, v)
-	if v.Permit == m.changes {
+	e.renamed = e.renamed || v.Chosen != before.Chosen
+	if v.Permit == m.changes && !e.renamed {
 		e.asking = false
 	}
 	m.heard(now, e)

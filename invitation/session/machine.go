@@ -138,6 +138,7 @@ type entry struct {
 	sendID    uint64    // caller: the newest request id of the send
 	ended     bool      // caller: the sending device has said its last word
 	asking    bool      // callee: a question for a permit is unanswered; caller: a change of presence is not confirmed
+	renamed   bool      // callee: the question did not tell of the chosen device, which was not known
 	shown     []showing // callee
 	seenAt    Time      // callee: when the first of its devices said "seen"
 	askAt     Time      // when to ask the arbiter, if nothing is heard before
