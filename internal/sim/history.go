@@ -59,7 +59,7 @@ func messageText(m *invitation.Message) string {
 		m.Device != "", "by "+m.Device, m.RequestID != 0, fmt.Sprintf("request %d", m.RequestID),
 		m.Named != "", "naming "+m.Named, m.Reason != 0, m.Reason, m.Online, "online", m.Connected, "connected",
 		m.Chosen != "", "chosen "+m.Chosen, m.Concluded, "concluded", m.Full, "full",
-		m.Ask, fmt.Sprintf("asks"), m.Permit != 0, fmt.Sprintf("(%d)", m.Permit), m.Remote != 0, m.Remote, m.Local != 0, m.Local)
+		m.Ask, "asks", m.Permit != 0, fmt.Sprintf("(%d)", m.Permit), m.Remote != 0, m.Remote, m.Local != 0, m.Local)
 }
 
 func viewText(v *invitation.View) string {

@@ -78,6 +78,3 @@ func (p Params) String() string {
 		p.Seed, p.Calls, p.Users, p.Devices, policy, p.Rate, p.MaxIncoming, p.Patience,
 		p.Loss, p.Double, p.Delay, p.Outages, p.Panic, p.Break, p.Restart, p.Logout)
 }
-
-// faulty reports whether anything may go wrong between sessions and arbiters.
-func (p *Params) faulty() bool { return p.Loss > 0 || p.Outages > 0 || p.Double > 0 }

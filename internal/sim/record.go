@@ -113,6 +113,9 @@ func (w *world) arbitrated(r *record, msg *invitation.Message, v *invitation.Vie
 	}
 	if v.Verdict && r.verdictAt == 0 {
 		r.verdictAt = w.now
+		if r.panicked && msg.Kind == invitation.MsgTick && w.awayTooLong(r) {
+			r.excused = true
+		}
 	}
 }
 
@@ -144,6 +147,9 @@ func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) 
 // awaited, or cannot give it any more.
 func (w *world) awayTooLong(r *record) bool {
 	grace := r.timers.Grace - time.Second
+	if r.lostAt != 0 {
+		grace -= afterLoss // that it was back for a moment did not get through
+	}
 	for _, p := range r.parts[1:] {
 		d := p.device
 		if d.name != r.referee.chosen {

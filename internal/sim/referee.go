@@ -99,7 +99,7 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 		r.decide(device.Failed, invitation.OutcomeForgotten)
 	case invitation.MsgTick:
 		return r.tick(now, at)
-	case invitation.MsgResend:
+	case invitation.MsgCaller, invitation.MsgResend:
 	}
 	return nil
 }
