@@ -49,6 +49,22 @@ func (m *model) deadline(s *state) Time {
 	return d
 }
 
+// span returns how much time passes at once, 0 if there is no deadline. With Creep it passes in steps.
+//
+// Without Creep, what happens between two deadlines happens at the first. With it, it happens at any
+// multiple of the step: as every timer is a multiple and no machine asks whether a time is strictly over,
+// what can happen in any order at other times can happen in that order at those.
+func (m *model) span(s *state) time.Duration {
+	d := m.deadline(s)
+	if d == 0 {
+		return 0
+	}
+	if m.Creep != 0 {
+		return min(d.Sub(origin), m.Creep)
+	}
+	return d.Sub(origin)
+}
+
 // enabled appends what may happen in s.
 func (m *model) enabled(s *state, out []action) []action {
 	if m.Brief {
@@ -85,7 +101,7 @@ func (m *model) enabled(s *state, out []action) []action {
 			}
 		}
 	}
-	if d := m.deadline(s); !due && d != 0 && (s.sent == 0 || d.Sub(origin) <= m.late()) {
+	if d := m.span(s); !due && d != 0 && (s.sent == 0 || d <= m.late()) {
 		out = append(out, action{advance, 0, 0})
 	}
 	if s.quiet() && !due {
@@ -158,6 +174,8 @@ func (m *model) alone(s *state) int {
 func (m *model) apart(s *state, call int) bool {
 	r := m.referees.get(s.referee[call])
 	switch {
+	case m.Calls[call].Never:
+		return true
 	case r.phase != decided:
 		return false
 	case s.arbiter[call] == 0 || r.chosen == "" || m.arbiters.get(s.arbiter[call]).View().Verdict:
@@ -314,7 +332,7 @@ func (m *model) enabledApp(s *state, d, call int, out []action) []action {
 	if c.From == d {
 		switch {
 		case did&didSend == 0:
-			if seat.phone.Conn != 0 && seat.phone.Stamp != 0 {
+			if seat.phone.Conn != 0 && seat.phone.Stamp != 0 && !c.Never {
 				do(0)
 			}
 		case did&didCancel == 0 && c.Cancel:
@@ -474,7 +492,7 @@ func (m *model) applyOne(s state, a action) (state, *judge.Violation) {
 	case tickUser:
 		return m.stepSession(s, int(a.a), m.inputs.put(&session.Input{Kind: session.InTick}), 0)
 	case advance:
-		return m.pass(s, time.Duration(m.deadline(&s)-origin))
+		return m.pass(s, m.span(&s))
 	case repeat:
 		return m.repeat(s)
 	case overdue:

@@ -25,20 +25,22 @@ var plans = []struct {
 	long  []bounds
 }{
 	{"one", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
-	{"one-brief", []bounds{{2, 1, 0}}, nil},
-	{"pair", nil, []bounds{{0, 0, 0}}},
-	{"pair-turns", nil, []bounds{{2, 1, 0}}},
+	{"pair", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
 	{"devices", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
-	{"glare", nil, []bounds{{0, 0, 0}}},
-	{"glare-turns", nil, []bounds{{2, 1, 0}}},
+	{"glare", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
+
+	{"one-brief", []bounds{{2, 1, 0}}, []bounds{{2, 1, 0}}},
+	{"pair-together", nil, []bounds{{0, 0, 0}}},
+	{"pair-turns", nil, []bounds{{1, 0, 0}}},
+	{"glare-turns", nil, []bounds{{0, 0, 0}}},
 	{"late", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
-	{"caller-breaks", nil, []bounds{{0, 0, 1}, {1, 0, 1}}},
-	{"callee-breaks", nil, []bounds{{0, 0, 1}, {1, 0, 1}}},
+	{"caller-breaks", nil, []bounds{{0, 0, 1}}},
+	{"callee-breaks", nil, []bounds{{0, 0, 1}}},
 	{"caller-logs-out", nil, []bounds{{1, 0, 0}}},
 	{"callee-logs-out", nil, []bounds{{1, 0, 0}}},
-	{"second-login", nil, []bounds{{0, 0, 0}, {1, 0, 0}}},
-	{"caller-second-login", nil, []bounds{{0, 0, 0}, {1, 0, 0}}},
-	{"late-device", []bounds{{0, 0, 0}}, []bounds{{1, 0, 0}}},
+	{"second-login", nil, []bounds{{0, 0, 0}}},
+	{"caller-second-login", nil, []bounds{{0, 0, 0}}},
+	{"late-device", []bounds{{0, 0, 0}}, []bounds{{0, 0, 0}}},
 }
 
 // TestWorlds explores every world to closure and finds every promise kept.
@@ -60,18 +62,34 @@ func TestWorlds(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/losses=%d,dups=%d,breaks=%d", p.world, b.losses, b.dups, b.breaks), func(t *testing.T) {
-				began := time.Now()
-				r := Explore(Named(p.world, b.losses, b.dups, b.breaks), *limit)
-				var memory runtime.MemStats
-				runtime.ReadMemStats(&memory)
-				t.Logf("%v, %v, %d MiB", r, time.Since(began).Round(time.Millisecond), memory.Sys>>20)
-				for _, line := range r.Story {
-					t.Log(line)
-				}
-				if r.Violation != nil || !r.Complete {
-					t.Fatalf("not every promise is kept, or it was cut off: %v", r)
-				}
+				world(t, Named(p.world, b.losses, b.dups, b.breaks))
 			})
 		}
+	}
+}
+
+// world explores a world, or its calls apart, and logs what it found.
+func world(t *testing.T, w World) {
+	began := time.Now()
+	var found fmt.Stringer
+	var parts []*Result
+	complete := false
+	if w.Creep != 0 && len(w.Calls) > 1 {
+		a := Split(w, *limit)
+		found, parts, complete = a, a.Parts, a.Complete()
+	} else {
+		r := Explore(w, *limit)
+		found, parts, complete = r, []*Result{r}, r.Complete && r.Violation == nil
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	t.Logf("%v, %v, %d MiB", found, time.Since(began).Round(time.Millisecond), memory.Sys>>20)
+	for _, r := range parts {
+		for _, line := range r.Story {
+			t.Log(line)
+		}
+	}
+	if !complete {
+		t.Fatalf("not every promise is kept, or it was cut off: %v", found)
 	}
 }

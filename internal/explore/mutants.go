@@ -159,26 +159,30 @@ func addLimbo(add func(World, Mutant)) {
 	})
 }
 
+// ended returns the line that a notice is about, if it has ended.
+func ended(p *phone.Phone, n *invitation.Notice) *phone.Line {
+	if n == nil {
+		return nil
+	}
+	l := p.Line(n.ID, n.Side)
+	if l == nil || l.Local != nil && !l.Local.State().Terminal() || l.Remote != nil && !l.Remote.State().Terminal() {
+		return nil
+	}
+	return l
+}
+
+// again returns an event about a line as it stands.
+func again(l *phone.Line, side invitation.Side, e device.Event) phone.Event {
+	event := phone.Event{ID: l.ID, Key: l.Key, Event: judge.Event{Side: side, Event: e}}
+	if l.Local != nil {
+		event.State, event.Code, event.Reason = uint8(l.Local.State()), uint8(l.Local.Code()), l.Local.Reason()
+	} else {
+		event.State, event.Code, event.Reason = uint8(l.Remote.State()), uint8(l.Remote.Code()), l.Remote.Reason()
+	}
+	return event
+}
+
 func addOrder(add func(World, Mutant)) {
-	ended := func(p *phone.Phone, n *invitation.Notice) *phone.Line {
-		if n == nil {
-			return nil
-		}
-		l := p.Line(n.ID, n.Side)
-		if l == nil || l.Local != nil && !l.Local.State().Terminal() || l.Remote != nil && !l.Remote.State().Terminal() {
-			return nil
-		}
-		return l
-	}
-	again := func(l *phone.Line, side invitation.Side, e device.Event) phone.Event {
-		event := phone.Event{ID: l.ID, Key: l.Key, Event: judge.Event{Side: side, Event: e}}
-		if l.Local != nil {
-			event.State, event.Code, event.Reason = uint8(l.Local.State()), uint8(l.Local.Code()), l.Local.Reason()
-		} else {
-			event.State, event.Code, event.Reason = uint8(l.Remote.State()), uint8(l.Remote.Code()), l.Remote.Reason()
-		}
-		return event
-	}
 	add(Named("one", 0, 1, 0), Mutant{
 		Name: "duplicate fires twice", Breaks: judge.P3,
 		Why: "a terminal notice that comes again fires its event again, on the caller's side",

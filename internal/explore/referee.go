@@ -93,6 +93,7 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 		}
 	case invitation.MsgTick:
 		return r.tick(stage)
+	default:
 	}
 	return nil
 }
@@ -186,6 +187,7 @@ func (r *referee) event(on invitation.Device, e phone.Event) *judge.Violation {
 			return unfair("no other device refused")
 		}
 		return nil
+	default:
 	}
 	switch {
 	case e.Event.Event == device.Accepted && e.Side == invitation.Callee:

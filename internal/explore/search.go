@@ -1,10 +1,7 @@
 package explore
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
-	"unsafe"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -40,64 +37,102 @@ type step struct {
 	act  action
 }
 
-// Explore visits every state that a world can be in, nearest first, and checks the promises in each.
-// It stops at the first violation, or after limit states.
+// reached is a state to go on from, and its place in the steps.
+type reached struct {
+	state
+	index uint32
+}
+
+// search is an exploration under way.
+type search struct {
+	*model
+	result *Result
+	start  state
+	seen   *set
+	steps  []step
+	levels [][]reached // by faults used: the states to go on from
+	limit  int
+}
+
+// Explore visits every state that a world can be in, those of the fewest faults first and of those the
+// nearest, and checks the promises in each. It stops at the first violation, or after limit states.
+//
+// A state that was reached before with as many of each kind of fault left, or more, is not visited again:
+// whatever can follow now could follow then.
 func Explore(w World, limit int) *Result {
-	m := newModel(w)
-	r := &Result{Edges: m.edges}
-	seen := newSet()
-	start := m.start()
-	seen.add(start.hash())
-	type reached struct {
-		state
-		index uint32
-	}
-	steps := []step{{}}
-	frontier, next := []reached{{start, 0}}, []reached(nil)
-	var actions []action
-	r.States = 1
-	fail := func(v *judge.Violation, from uint32, last action) *Result {
-		r.Violation = v
-		r.Story = m.tell(start, append(way(steps, from), last))
-		return r
-	}
-	for ; len(frontier) > 0; r.Depth++ {
-		next = next[:0]
-		for i := range frontier {
-			at := &frontier[i]
-			if at.quiet() {
-				r.Quiet++
-				if v := m.settles(at.state); v != nil {
-					r.Violation = v
-					r.Story = m.tell(start, way(steps, at.index))
-					return r
-				}
-			}
-			actions = m.enabled(&at.state, actions[:0])
-			for _, a := range actions {
-				s, v := m.apply(at.state, a)
-				r.Transitions++
-				if v == nil {
-					v = m.check(&s)
-				}
-				if v != nil {
-					return fail(v, at.index, a)
-				}
-				if !seen.add(s.hash()) {
-					continue
-				}
-				r.States++
-				steps = append(steps, step{at.index, a})
-				next = append(next, reached{s, uint32(len(steps) - 1)})
-			}
-		}
-		if r.States > limit {
-			return r
-		}
-		frontier, next = next, frontier
-	}
-	r.Complete = true
+	r, _ := explore(w, limit)
 	return r
+}
+
+func explore(w World, limit int) (*Result, *model) {
+	m := newModel(w)
+	e := &search{model: m, result: &Result{Edges: m.edges}, seen: newSet(), limit: limit}
+	e.start = m.start()
+	m.first = e.start
+	clear(m.sessionMemo) // of what came before
+	clear(m.seatMemo)
+	e.steps = []step{{}}
+	e.levels = make([][]reached, w.Losses+w.Dups+w.Breaks+1)
+	e.levels[0] = []reached{{e.start, 0}}
+	e.seen.add(&e.start)
+	for level := range e.levels {
+		if !e.close(level) {
+			return e.result, m
+		}
+	}
+	e.result.Complete = true
+	return e.result, m
+}
+
+// close visits every state that can be reached with so many faults. It returns false if the search is over.
+func (e *search) close(level int) bool {
+	for depth := 0; len(e.levels[level]) > 0; depth++ {
+		frontier := e.levels[level]
+		e.levels[level] = nil
+		for i := range frontier {
+			if at := &frontier[i]; !e.seen.surpassed(&at.state) && !e.visit(at, level) {
+				return false
+			}
+		}
+		e.result.Depth = max(e.result.Depth, depth)
+		if e.result.States > e.limit {
+			return false
+		}
+	}
+	return true
+}
+
+// visit does everything that may happen in a state. It returns false if the search is over.
+func (e *search) visit(at *reached, level int) bool {
+	r := e.result
+	r.States++
+	if at.quiet() {
+		r.Quiet++
+		if v := e.settles(at.state); v != nil {
+			r.Violation = v
+			r.Story = e.tell(e.start, way(e.steps, at.index))
+			return false
+		}
+	}
+	for _, a := range e.enabled(&at.state, nil) {
+		s, v := e.apply(at.state, a)
+		r.Transitions++
+		if v == nil {
+			v = e.check(&s)
+		}
+		if v != nil {
+			r.Violation = v
+			r.Story = e.tell(e.start, append(way(e.steps, at.index), a))
+			return false
+		}
+		if !e.seen.add(&s) {
+			continue
+		}
+		e.steps = append(e.steps, step{at.index, a})
+		to := level + at.faults() - s.faults()
+		e.levels[to] = append(e.levels[to], reached{s, uint32(len(e.steps) - 1)})
+	}
+	return true
 }
 
 // way returns the actions that lead to a state.
@@ -135,43 +170,57 @@ func (m *model) check(s *state) *judge.Violation {
 // settles lets a quiet state run on to its end, without further faults and without the
 // applications, and checks that everybody gets what is owed to them (P1, P2), and that nothing is
 // left behind. Devices that are away stay away.
+//
+// From a state from which another way has led to the end already, it does again.
 func (m *model) settles(s state) *judge.Violation {
 	const enough = 200 // rounds: of each timer, and of repeating what one of two losses took
+	s.losses, s.dups, s.breaks = 0, 0, 0
+	var way [][2]uint64
 	for range enough {
-		next, v := m.drain(s)
+		h := s.hash()
+		if m.settled[h] {
+			break
+		}
+		way = append(way, h)
+		next, done, v := m.settle(s)
 		if v != nil {
 			return v
 		}
-		repeated, v := m.repeat(next)
-		if v != nil {
-			return v
+		if s = next; done {
+			break
 		}
-		if !repeated.quiet() {
-			if repeated, v = m.drain(repeated); v != nil {
-				return v
-			}
+		if len(way) == enough {
+			return &judge.Violation{Promise: judge.P2, What: "goes on for ever, though nothing fails"}
 		}
-		if repeated == next {
-			if v := m.promptly(&next); v != nil {
-				return v
-			}
-			var moved bool
-			if next, moved, v = m.wait(next); v != nil || !moved {
-				return firstOf(v, m.over(&next))
-			}
-		} else {
-			next = repeated
-		}
-		s = next
 	}
-	return &judge.Violation{Promise: judge.P2, What: "goes on for ever, though nothing fails"}
+	for _, h := range way {
+		m.settled[h] = true
+	}
+	return nil
 }
 
-func firstOf(a, b *judge.Violation) *judge.Violation {
-	if a != nil {
-		return a
+// settle delivers what is under way and repeats what is unanswered. When there is nothing of either it waits
+// for what comes next; it reports true when nothing does.
+func (m *model) settle(s state) (state, bool, *judge.Violation) {
+	next, v := m.drain(s)
+	if v != nil {
+		return s, false, v
 	}
-	return b
+	repeated, v := m.repeat(next)
+	if v == nil && !repeated.quiet() {
+		repeated, v = m.drain(repeated)
+	}
+	if v != nil || repeated != next {
+		return repeated, false, v
+	}
+	if v := m.promptly(&next); v != nil {
+		return s, false, v
+	}
+	next, moved, v := m.wait(next)
+	if v != nil || moved {
+		return next, false, v
+	}
+	return next, true, m.over(&next)
 }
 
 // wait does what comes next when nothing is under way and nothing is unanswered.
@@ -211,11 +260,12 @@ func (m *model) drain(s state) (state, *judge.Violation) {
 }
 
 // promptly checks, in a state in which nothing is under way or unanswered, that whatever is decided
-// has come to every device that is there.
+// has come to every device that is there. Of an invitation whose arbiter has gone after the linger a session
+// that missed the end has yet to ask: see overdue.
 func (m *model) promptly(s *state) *judge.Violation {
 	for i := range m.Calls {
 		ref := m.referees.get(s.referee[i])
-		if ref.phase != decided || m.awaits(s, i, ref.chosen) {
+		if ref.phase != decided || m.awaits(s, i, ref.chosen) || len(m.enabledOverdue(s, nil)) > 0 {
 			continue
 		}
 		if v := m.owed(s, i, "though it is decided, and nothing is under way"); v != nil {
@@ -277,58 +327,4 @@ func (m *model) owed(s *state, call int, when string) *judge.Violation {
 		}
 	}
 	return nil
-}
-
-// hash returns 128 bits for a state.
-func (s *state) hash() [2]uint64 {
-	b := unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s))
-	b = b[:unsafe.Offsetof(s.net)+uintptr(s.sent)*unsafe.Sizeof(s.net[0])]
-	h := [2]uint64{0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f}
-	for ; len(b) >= 8; b = b[8:] {
-		x := binary.LittleEndian.Uint64(b)
-		h[0] = mix(h[0]^x, 0xa0761d6478bd642f)
-		h[1] = mix(h[1]^x, 0xe7037ed1a0b428db)
-	}
-	for _, x := range b {
-		h[0] = mix(h[0]^uint64(x), 0x8ebc6af09c88c6e3)
-		h[1] = mix(h[1]^uint64(x), 0x589965cc75374cc3)
-	}
-	return h
-}
-
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^0x2d358dccaa6c78a5, b)
-	return hi ^ lo ^ a<<7
-}
-
-// set is a set of 128-bit hashes.
-type set struct {
-	slots [][2]uint64
-	n     int
-}
-
-func newSet() *set { return &set{slots: make([][2]uint64, 1<<16)} }
-
-// add reports whether h was not in the set.
-func (t *set) add(h [2]uint64) bool {
-	if t.n*4 >= len(t.slots)*3 {
-		old := t.slots
-		t.slots, t.n = make([][2]uint64, 2*len(old)), 0
-		for _, o := range old {
-			if o != [2]uint64{} {
-				t.add(o)
-			}
-		}
-	}
-	mask := uint64(len(t.slots) - 1)
-	for i := h[0] & mask; ; i = (i + 1) & mask {
-		switch t.slots[i] {
-		case h:
-			return false
-		case [2]uint64{}:
-			t.slots[i] = h
-			t.n++
-			return true
-		}
-	}
 }

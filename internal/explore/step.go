@@ -15,6 +15,7 @@ import (
 // What a machine did with an input, in numbers.
 type (
 	sessionResult struct {
+		user     uint8
 		session  uint32
 		toDevice []toDevice
 		packets  []packet
@@ -31,6 +32,7 @@ type (
 		violation *judge.Violation
 	}
 	seatResult struct {
+		device    uint8
 		seat      uint32
 		ups       []uint32
 		events    []phone.Event
@@ -77,7 +79,9 @@ func (m *model) stepSession(s state, u int, input uint32, from packet) (state, *
 		if t.show >= 0 && v == nil {
 			v = m.permitted(&s, int(t.show), d, in, known, from)
 		}
-		m.told("      session of %s tells %s: %v", m.users[u], m.Devices[d].Name, downText(m.downs.get(t.down)))
+		if m.story != nil {
+			m.told("      session of %s tells %s: %v", m.users[u], m.Devices[d].Name, downText(m.downs.get(t.down)))
+		}
 		s.down[d] = m.queues.push(s.down[d], t.down)
 	}
 	return s, v
@@ -85,14 +89,8 @@ func (m *model) stepSession(s state, u int, input uint32, from packet) (state, *
 
 func (m *model) computeSession(id uint32, u int, input uint32) sessionResult {
 	machine, in := m.sessions.copied(id), *m.inputs.get(input)
-	step := func(in *session.Input) []session.Effect { return machine.Step(origin, in, nil) }
-	var effects []session.Effect
-	if m.Mutant != nil && m.Mutant.Session != nil {
-		effects = m.Mutant.Session(machine, &in, step)
-	} else {
-		effects = step(&in)
-	}
-	var r sessionResult
+	effects := m.sessionStep(machine, &in)
+	r := sessionResult{user: uint8(u)}
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case session.ToDevice:
@@ -109,6 +107,15 @@ func (m *model) computeSession(id uint32, u int, input uint32) sessionResult {
 	}
 	r.session = m.sessions.put(machine)
 	return r
+}
+
+// sessionStep is a step of a session, or of its mutant.
+func (m *model) sessionStep(machine *session.Machine, in *session.Input) []session.Effect {
+	step := func(in *session.Input) []session.Effect { return machine.Step(origin, in, nil) }
+	if m.Mutant != nil && m.Mutant.Session != nil {
+		return m.Mutant.Session(machine, in, step)
+	}
+	return step(in)
 }
 
 // outdate marks what is under way to a session as older than a device's connection.
@@ -152,7 +159,9 @@ func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violat
 	}
 	s.arbiter[call], s.referee[call] = r.arbiter, r.referee
 	for _, p := range r.packets {
-		m.told("      arbiter says to %s: %s", m.users[p.to()], m.packetText(p))
+		if m.story != nil {
+			m.told("      arbiter says to %s: %s", m.users[p.to()], m.packetText(p))
+		}
 		s.send(p)
 	}
 	if m.story != nil {
@@ -321,7 +330,7 @@ func (m *model) hangUp(s state, d int, conn uint64) state {
 
 // finishSeat puts a seat to which something happened.
 func (m *model) finishSeat(d int, seat *seat, out phone.Output) seatResult {
-	r := seatResult{events: out.Events, results: out.Results, ended: out.Ending != nil}
+	r := seatResult{device: uint8(d), events: out.Events, results: out.Results, ended: out.Ending != nil}
 	for _, e := range out.Events {
 		if v := seat.parts[m.eventCall(e)].Take(e.Event); v != nil && r.violation == nil {
 			r.violation = v
@@ -414,18 +423,20 @@ func (m *model) takeDown(s state, d int) (state, *judge.Violation) {
 	if !ok {
 		seat := m.seats.copied(s.seat[d])
 		before := stateOf(seat.phone)
-		take := func(d *invitation.Down) phone.Output { return seat.phone.Take(d) }
-		var out phone.Output
-		if m.Mutant != nil && m.Mutant.Phone != nil {
-			out = m.Mutant.Phone(seat.phone, m.downs.get(down), take)
-		} else {
-			out = take(m.downs.get(down))
-		}
+		out := m.phoneTake(seat.phone, m.downs.get(down))
 		m.noteEdges(before, seat.phone, m.downs.get(down), out)
 		r = m.finishSeat(d, seat, out)
 		m.seatMemo[pair(s.seat[d], down)] = r
 	}
 	return m.applySeat(s, d, r)
+}
+
+// phoneTake is a step of a device, or of its mutant.
+func (m *model) phoneTake(p *phone.Phone, d *invitation.Down) phone.Output {
+	if m.Mutant != nil && m.Mutant.Phone != nil {
+		return m.Mutant.Phone(p, d, p.Take)
+	}
+	return p.Take(d)
 }
 
 // deliver gives a packet to whom it is for.

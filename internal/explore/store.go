@@ -59,26 +59,29 @@ func (s *store[T]) shift(id uint32, passed Time) uint32 {
 type queues struct {
 	ids   map[string]uint32
 	items [][]uint32
+	key   []byte
+	long  []uint32
 }
 
 func newQueues() *queues { return &queues{ids: map[string]uint32{"": 0}, items: [][]uint32{nil}} }
 
 func (q *queues) put(items []uint32) uint32 {
-	key := make([]byte, 0, 4*len(items))
+	q.key = q.key[:0]
 	for _, i := range items {
-		key = append(key, byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
+		q.key = append(q.key, byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
 	}
-	if id, ok := q.ids[string(key)]; ok {
+	if id, ok := q.ids[string(q.key)]; ok {
 		return id
 	}
 	id := uint32(len(q.items))
-	q.ids[string(key)] = id
+	q.ids[string(q.key)] = id
 	q.items = append(q.items, append([]uint32(nil), items...))
 	return id
 }
 
 func (q *queues) push(id, item uint32) uint32 {
-	return q.put(append(append(make([]uint32, 0, len(q.items[id])+1), q.items[id]...), item))
+	q.long = append(append(q.long[:0], q.items[id]...), item)
+	return q.put(q.long)
 }
 
 // pop returns the oldest of a content that is not empty, and the number of the rest.
@@ -86,5 +89,3 @@ func (q *queues) pop(id uint32) (item, rest uint32) {
 	items := q.items[id]
 	return items[0], q.put(items[1:])
 }
-
-func (q *queues) empty(id uint32) bool { return id == 0 }

@@ -3,7 +3,6 @@ package explore
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -62,7 +61,7 @@ func (m *model) describe(s *state, a action) string {
 	case tickUser:
 		return fmt.Sprintf("the timer of the session of %s fires", m.users[a.a])
 	case advance:
-		return fmt.Sprintf("%v pass", time.Duration(m.deadline(s)-origin))
+		return fmt.Sprintf("%v pass", m.span(s))
 	case repeat:
 		return "nothing is under way: what is unanswered is repeated"
 	case overdue:

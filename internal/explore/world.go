@@ -33,7 +33,10 @@ type World struct {
 	Turns bool
 	// Brief lets the end of a call that was not accepted be told in one order only.
 	Brief  bool
-	Mutant *Mutant // nil: the real machines
+	Creep  time.Duration // time may also pass by this, at any moment; every timer is a multiple of it
+	Mutant *Mutant       // nil: the real machines
+
+	Requests uint64 // after which devices number their requests
 }
 
 // Device is a device of a world.
@@ -48,12 +51,12 @@ type Device struct {
 
 // Call is an invitation of a world, and what the applications may do about it, at any time.
 type Call struct {
-	From    int // index in Devices
-	To      invitation.User
-	Cancel  bool
-	Accept  bool // on each of the callee's devices
-	Refuse  bool
-	OneWord bool // a device that accepted does not try to refuse, and the other way round
+	From   int // index in Devices
+	To     invitation.User
+	Cancel bool
+	Accept bool // on each of the callee's devices
+	Refuse bool
+	Never  bool // nobody sends it
 }
 
 // The sizes of a world.
@@ -115,6 +118,7 @@ const (
 // model is a world being explored.
 type model struct {
 	World
+	first    state // in which the devices are logged in
 	users    []invitation.User
 	callees  []int // the user of each call
 	ids      []invitation.ID
@@ -132,7 +136,8 @@ type model struct {
 	arbiterMemo map[memo3]arbiterResult
 	seatMemo    map[uint64]seatResult
 	appMemo     map[uint64]seatResult
-	edges       map[string]bool // the moves that were seen
+	edges       map[string]bool    // the moves that were seen
+	settled     map[[2]uint64]bool // states from which everything comes to its end
 	story       func(format string, args ...any)
 }
 
@@ -165,7 +170,7 @@ func newModel(w World) *model {
 		queues:      newQueues(),
 		sessionMemo: map[uint64]sessionResult{}, arbiterMemo: map[memo3]arbiterResult{},
 		seatMemo: map[uint64]seatResult{}, appMemo: map[uint64]seatResult{},
-		edges: map[string]bool{},
+		edges: map[string]bool{}, settled: map[[2]uint64]bool{},
 	}
 	for _, d := range w.Devices {
 		if m.user(d.User) < 0 {
@@ -207,7 +212,7 @@ func (m *model) start() state {
 		s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry()))
 	}
 	for d, device := range m.Devices {
-		s.seat[d] = m.seats.put(&seat{phone: &phone.Phone{User: device.User, Device: device.Name}})
+		s.seat[d] = m.seats.put(&seat{phone: phone.New(device.User, device.Name, m.Requests)})
 	}
 	for i := range m.Calls {
 		s.referee[i] = m.referees.put(&referee{})

@@ -1,6 +1,9 @@
 package explore
 
 import (
+	"strings"
+	"time"
+
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
@@ -30,9 +33,11 @@ func Worlds() []World {
 	worlds := []World{
 		{Name: "one", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
 		{Name: "one-brief", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
-		{Name: "pair", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), refused(0, "ben")}},
+		{Name: "pair", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(0, "ben")}},
+		{Name: "pair-together", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), refused(0, "ben")}},
 		{Name: "devices", Policy: session.Multi, Devices: []Device{ann, ben, ben2}, Calls: []Call{all(0, "ben")}},
-		{Name: "glare", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), accepted(1, "ann")}},
+		{Name: "glare", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(1, "ann")}},
+		{Name: "glare-together", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), accepted(1, "ann")}},
 
 		{Name: "late", Devices: []Device{ann, with(ben, later)}, Calls: []Call{all(0, "ben")}},
 		{Name: "caller-breaks", Devices: []Device{with(ann, breaks), ben}, Calls: []Call{all(0, "ben")}},
@@ -53,15 +58,26 @@ func Worlds() []World {
 		},
 	}
 	for _, w := range worlds {
-		if w.Name == "pair" || w.Name == "glare" {
-			w.Name, w.Turns = w.Name+"-turns", true
+		if name, ok := strings.CutSuffix(w.Name, "-together"); ok {
+			w.Name, w.Turns = name+"-turns", true
 			worlds = append(worlds, w)
 		}
 	}
 	for i := range worlds {
-		worlds[i].Brief = worlds[i].Name != "one"
+		w := &worlds[i]
+		w.Brief = w.Name != "one"
+		if w.Name == "pair" || w.Name == "glare" {
+			w.Timers, w.Creep = creeping, 15*time.Second
+		}
 	}
 	return worlds
+}
+
+// creeping are timers of which each is a multiple of 15 seconds, in the order of the contract's by length, but
+// with fewer multiples in them.
+var creeping = invitation.Timers{
+	NoResponse: 30 * time.Second, Expire: 45 * time.Second, AcceptWindow: 15 * time.Second, Grace: 30 * time.Second,
+	Linger: 60 * time.Second,
 }
 
 // Named returns the world with a name and faults; it panics if there is none.

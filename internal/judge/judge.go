@@ -2,8 +2,8 @@
 // (docs/spec.md §7). It knows nothing of how the product works: it sees the events of each device,
 // as an application sees them. The explorer, the simulator and the load generator share it.
 //
-// [Part] is one device's record of one invitation, for whoever keeps records in its own way.
-// [Book] keeps the records of many invitations, with their histories. Not safe for concurrent use.
+// [Part] is one device's record of one invitation: whoever runs devices keeps one for each, gives it every
+// event, and compares the two sides with [Agree]. Not safe for concurrent use.
 package judge
 
 import (
@@ -82,6 +82,7 @@ func sameKind(caller, callee *Part, excuse Excuse) *Violation {
 			break
 		}
 		return nil
+	default:
 	}
 	if excuse.VerdictLate && caller.Reason == invitation.CalleeLost {
 		return nil

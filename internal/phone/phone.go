@@ -32,6 +32,11 @@ type Phone struct {
 	past     []invitation.Word
 }
 
+// New returns a phone that has never been logged in. It numbers its requests from the one after requests.
+func New(user invitation.User, name invitation.Device, requests uint64) *Phone {
+	return &Phone{User: user, Device: name, requests: requests}
+}
+
 // pending is a call that is unanswered.
 type pending struct {
 	call invitation.Call
