@@ -343,7 +343,8 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 	switch {
 	case v.Settled:
 		m.drop(e)
-	case v.Stage == invitation.Ended && e.concluded(), repeated:
+	case v.Stage == invitation.Ended && v.Outcome != invitation.Accepted && e.concluded(), repeated:
+		// That all devices have said their last word about an accepted one was said with that word.
 		out = append(out, m.report(e, false))
 	}
 	return out
