@@ -62,6 +62,10 @@ fuzz-smoke: ## Run every fuzz target for FUZZTIME, a number of inputs or a time
 explore: ## Explore the small worlds within the large bounds, to closure (many minutes and GiB)
 	go test ./internal/explore -run TestWorlds -explore.long -v -timeout 3h $(EXPLOREFLAGS)
 
+.PHONY: sim
+sim: ## Simulate many large random worlds, some minutes
+	go test ./internal/sim -run 'Calm|Random' -v -timeout 30m -sim.seeds 300 -sim.calls 2000
+
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
