@@ -239,8 +239,8 @@ func (c *Client) lose(a *attachment, err error) {
 	}
 	end, told := endOf(err)
 	switch {
-	case c.leaving && c.logoutSaid && (!told || end.End.Reconnect()) && c.undecided():
-		c.logoutSaid = false // confirmed meanwhile: the callee's side may have accepted, come back for the verdict
+	case c.leaving && c.logoutSaid && (!told || end.End.Reconnect()) && (c.undecided() || c.owing()):
+		c.logoutSaid = false // come back: for the verdict on what was confirmed, or with the word of what was accepted
 	case c.leaving && c.logoutSaid:
 		c.finish(invitation.EndLoggedOut)
 		return

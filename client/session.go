@@ -112,6 +112,17 @@ func (c *Client) undecided() bool {
 	return false
 }
 
+// owing tells whether there is an invitation that this device has accepted and of which the node has
+// not said that both sides know: the word that it holds may be lost.
+func (c *Client) owing() bool {
+	for h := c.ended.first; h != nil; h = h.next {
+		if h.remote != nil && h.remote.machine.State() == invitation.RemoteAccepted && !h.m.Settled() {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Client) tellProgress() {
 	if c.progress != nil {
 		close(c.progress)

@@ -296,6 +296,29 @@ func TestConfirmBehindALogout(t *testing.T) {
 	})
 }
 
+// TestAcceptedWordBehindALogout loses the connection behind a Logout, and with it the word that an accept
+// holds: the client brings it before it leaves.
+func TestAcceptedWordBehindALogout(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("one")
+		go func() { _ = r.Accept(w.Context(), "yes") }()
+		synctest.Wait()
+		result := make(chan error, 1)
+		go func() { result <- w.c.Logout(w.Context()) }()
+		synctest.Wait()
+		w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteAccepted})
+		w.link().receiver.Lost(io.EOF)
+		time.Sleep(firstBackoff)
+		synctest.Wait()
+		words := w.s.logins[len(w.s.logins)-1].Words
+		if len(words) != 1 || words[0].Kind != invitation.WordDone || words[0].Remote != invitation.RemoteAccepted {
+			w.Fatalf("came back with %v", words)
+		}
+		w.link().end(invitation.EndLoggedOut)
+		w.is(<-result, nil)
+	})
+}
+
 func TestLogoutThatTheLinkDoesNotTake(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		w.link().broken = invitation.EndOverloaded
