@@ -18,7 +18,8 @@ var (
 // bounds are the faults within which a world is explored.
 type bounds struct{ losses, dups, breaks int }
 
-// plans are the bounds of each world: those of every test run, and the large ones.
+// plans are the bounds of each world: those of every test run, and the large ones. Worlds with neither
+// have not been closed: docs/verification.md says how far they came.
 var plans = []struct {
 	world string
 	short []bounds
@@ -32,13 +33,14 @@ var plans = []struct {
 	{"one-brief", []bounds{{2, 1, 0}}, []bounds{{2, 1, 0}}},
 	{"pair-together", nil, []bounds{{0, 0, 0}}},
 	{"pair-turns", nil, []bounds{{1, 0, 0}}},
-	{"glare-turns", nil, []bounds{{0, 0, 0}}},
+	{"glare-turns", nil, nil},
 	{"late", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
+	{"callee-breaks", nil, nil},
 	{"caller-breaks", nil, []bounds{{0, 0, 1}}},
 	{"caller-logs-out", nil, []bounds{{1, 0, 0}}},
 	{"callee-logs-out", nil, []bounds{{1, 0, 0}}},
-	{"second-login", nil, []bounds{{0, 0, 0}}},
-	{"caller-second-login", nil, []bounds{{0, 0, 0}}},
+	{"second-login", nil, nil},
+	{"caller-second-login", nil, nil},
 	{"late-device", []bounds{{0, 0, 0}}, []bounds{{0, 0, 0}}},
 }
 
