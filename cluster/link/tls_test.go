@@ -129,16 +129,13 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := b.Stats().Refused
 	conn, err := tls.Dial("tcp", b.member.Peer, &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true})
 	if err == nil { // with TLS 1.3 the client is done before the server has looked at its certificate
 		defer conn.Close()
 		_, _ = conn.Write([]byte("ringpeer"))
 	}
-	eventually(t, "somebody is refused", func() bool { return b.Stats().Refused > refused })
-	if !strings.Contains(b.logged(), "somebody") {
-		t.Errorf("logged\n%s", b.logged())
-	}
+	// The others of above may still be trying, so it is the log that tells who was refused.
+	eventually(t, "somebody is refused", func() bool { return strings.Contains(b.logged(), "somebody") })
 }
 
 // TestTLSFiles: files that cannot work are refused at the start, with the reason.
