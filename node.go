@@ -30,7 +30,7 @@ type Node struct {
 	registry    *prometheus.Registry
 	router      *cluster.Router // nil for a node that is alone
 	servers     []*server
-	dropped     counter // messages that an actor's full mailbox refused; the protocol repeats them
+	dropped     atomic.Uint64 // messages that an actor's full mailbox refused; the protocol repeats them
 	stopping    atomic.Bool
 	stop        sync.Once
 	stopped     error

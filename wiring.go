@@ -2,7 +2,6 @@ package ringfleet
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/ringfleet/ringfleet/actors"
@@ -138,6 +137,3 @@ func (o observer) Moved(s actors.Stage) {
 		Duration: s.Now.Sub(s.Sent),
 	})
 }
-
-// counter is a count that only grows.
-type counter = atomic.Uint64
