@@ -276,7 +276,11 @@ func join[T any](base, a, b *T) (*T, bool) {
 
 // joinedLists are the fields that hold something of each invitation, in the order in which it came: an order
 // that nothing depends on.
-var joinedLists = map[string]bool{"past": true, "lines": true, "calls": true}
+var joinedLists = map[string]bool{"past": true, "lines": true, "calls": true, "entries": true}
+
+// sortedLists are those of them that are kept in the order of the invitations' ids. An element's encoding
+// begins with that id.
+var sortedLists = map[string]bool{"entries": true}
 
 // joinedCounters count over all invitations.
 var joinedCounters = map[string]bool{"live": true, "known": true, "tokens": true}
@@ -327,6 +331,11 @@ func joinBoth(dst, base, a, b reflect.Value, field string) bool {
 		more := reflect.New(dst.Type()).Elem()
 		mirror(more, b, field, nil)
 		dst.Set(reflect.AppendSlice(dst, more))
+		if sortedLists[field] {
+			sort.Slice(dst.Interface(), func(i, j int) bool {
+				return bytes.Compare(encode(nil, dst.Index(i)), encode(nil, dst.Index(j))) < 0
+			})
+		}
 		return true
 	case reflect.Map:
 		return joinMaps(dst, base, a, b)

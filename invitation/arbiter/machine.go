@@ -67,17 +67,17 @@ type Machine struct {
 type Time = invitation.Time
 
 // Option changes how a [Machine] is made.
-type Option func(*Machine)
+type Option struct{ noTimer bool }
 
 // WithoutRetry makes a machine that repeats only on MsgResend: for explorers that treat repetition
 // as an event of its own.
-func WithoutRetry() Option { return func(m *Machine) { m.noTimer = true } }
+func WithoutRetry() Option { return Option{noTimer: true} }
 
 // New returns the machine for an invitation whose first MsgStart is to be its first input.
 func New(terms *invitation.Terms, options ...Option) *Machine {
 	m := &Machine{view: &invitation.View{Terms: terms}}
 	for _, o := range options {
-		o(m)
+		m.noTimer = m.noTimer || o.noTimer
 	}
 	return m
 }

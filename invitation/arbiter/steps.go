@@ -12,7 +12,9 @@ func start(m *Machine, now Time, msg *invitation.Message, out effects) (effects,
 		return startAgain(m, now, msg, out)
 	}
 	m.sendID = msg.RequestID
-	m.move(invitation.Offering, now.Add(m.view.Terms.Timers.NoResponse))
+	v := m.view // that New made: nobody was told it
+	v.Version, v.Deadline, v.Heard = 1, now.Add(v.Terms.Timers.NoResponse), msg.Permit
+	m.deadline = v.Deadline
 	m.callerPresent(now, msg)
 	return m.tellCallee(out), invitation.OK
 }

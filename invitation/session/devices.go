@@ -24,22 +24,19 @@ func (m *Machine) connected(name invitation.Device) bool {
 	return d != nil && d.connected
 }
 
-// sorted returns the entries in the order of their ids, so that a machine's effects are a function
-// of its inputs.
-func (m *Machine) sorted() []*entry {
-	if len(m.entries) == 0 {
-		return nil
+// find returns where the entry of id is in entries, or would be. O(log n).
+func (m *Machine) find(id invitation.ID) (int, bool) {
+	return slices.BinarySearchFunc(m.entries, id, func(e *entry, id invitation.ID) int {
+		return slices.Compare(e.view.Terms.ID[:], id[:])
+	})
+}
+
+// entry returns the invitation of that id, nil if it is not known.
+func (m *Machine) entry(id invitation.ID) *entry {
+	if i, known := m.find(id); known {
+		return m.entries[i]
 	}
-	entries := make([]*entry, 0, len(m.entries))
-	for _, e := range m.entries {
-		entries = append(entries, e)
-	}
-	if len(entries) > 1 {
-		slices.SortFunc(entries, func(a, b *entry) int {
-			return slices.Compare(a.view.Terms.ID[:], b.view.Terms.ID[:])
-		})
-	}
-	return entries
+	return nil
 }
 
 func end(conn Conn, why invitation.End) Effect {
@@ -161,7 +158,7 @@ func (m *Machine) makeRoom(now Time, out []Effect) []Effect {
 // unlist forgets what was shown to a device that is forgotten, but for what it answered: else devices
 // that come and go would make the lists of who was shown an invitation grow without bound.
 func (m *Machine) unlist(now Time, name invitation.Device, out []Effect) []Effect {
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		s := e.showing(name)
 		switch {
 		case s == nil || e.view.Chosen == name:
@@ -176,7 +173,7 @@ func (m *Machine) unlist(now Time, name invitation.Device, out []Effect) []Effec
 
 // update brings a device that has just connected up to date, and the arbiters about the user.
 func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Effect) []Effect {
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered ||
 			e.side == invitation.Callee && e.rings(d.name) {
 			out = m.notify(now, e, d, out)
@@ -193,7 +190,7 @@ func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Eff
 // and what it was shown it is shown again, if the arbiter permits.
 func (m *Machine) restart(now Time, name invitation.Device, out []Effect) []Effect {
 	out = m.cancelAll(name, out)
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side == invitation.Callee && e.view.Chosen != name {
 			out = m.unshow(now, e, name, out)
 		}
@@ -204,7 +201,7 @@ func (m *Machine) restart(now Time, name invitation.Device, out []Effect) []Effe
 // recall takes back what a device that resumes was shown on a connection that was lost before it
 // heard of it: it does not speak of it. It is shown it if the arbiter permits now.
 func (m *Machine) recall(now Time, login *invitation.Login, out []Effect) []Effect {
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side != invitation.Callee || e.view.Chosen == login.Device || slices.ContainsFunc(login.Words,
 			func(w invitation.Word) bool { return w.ID == e.view.Terms.ID && w.Side == invitation.Callee }) {
 			continue
@@ -216,7 +213,7 @@ func (m *Machine) recall(now Time, login *invitation.Login, out []Effect) []Effe
 
 // cancelAll cancels what a device that has ended sent.
 func (m *Machine) cancelAll(name invitation.Device, out []Effect) []Effect {
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side != invitation.Caller || e.view.Terms.Device != name || e.view.Stage == invitation.Ended {
 			continue
 		}
@@ -242,7 +239,7 @@ func (m *Machine) depart(now Time, name invitation.Device, why invitation.End, o
 		out = append(out, end(d.conn, why))
 	}
 	out = m.cancelAll(name, out)
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side == invitation.Callee {
 			out = m.unshow(now, e, name, out)
 		}
@@ -330,7 +327,7 @@ func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
 // reportAll tells every arbiter about the presence of the user's devices. What the caller's arbiter
 // has to know, and what the callee's devices have to be shown, is asked about until it is answered.
 func (m *Machine) reportAll(now Time, out []Effect) []Effect {
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side == invitation.Caller && !e.answered {
 			continue // its arbiter may not exist yet
 		}

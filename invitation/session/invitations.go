@@ -40,10 +40,8 @@ func (m *Machine) remember(id invitation.ID) {
 }
 
 func (m *Machine) add(e *entry) {
-	if m.entries == nil {
-		m.entries = make(map[invitation.ID]*entry)
-	}
-	m.entries[e.view.Terms.ID] = e
+	i, _ := m.find(e.view.Terms.ID)
+	m.entries = slices.Insert(m.entries, i, e)
 	m.known[e.side]++
 	if e.view.Stage != invitation.Ended {
 		m.live[e.side]++
@@ -61,9 +59,15 @@ func (m *Machine) remove(e *entry) {
 		m.live[e.side]--
 	}
 	m.known[e.side]--
-	delete(m.entries, e.view.Terms.ID)
-	if len(m.entries) == 0 {
-		m.entries, m.sweepAt = nil, 0
+	if i, known := m.find(e.view.Terms.ID); known {
+		m.entries = slices.Delete(m.entries, i, i+1)
+	}
+	if len(m.entries) != 0 {
+		return
+	}
+	m.sweepAt = 0
+	if cap(m.entries) > keptEntries {
+		m.entries = nil
 	}
 }
 
@@ -90,7 +94,7 @@ func (m *Machine) full(side invitation.Side) bool {
 // said all it has to say.
 func (m *Machine) evict(side invitation.Side) bool {
 	var oldest *entry
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		if e.side == side && e.spent() && (oldest == nil || e.view.Deadline < oldest.view.Deadline) {
 			oldest = e
 		}

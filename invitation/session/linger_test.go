@@ -80,7 +80,7 @@ func TestManyDevices(t *testing.T) {
 				}
 				step(&Input{Kind: leave})
 			}
-			if n := len(m.entries[comingTerms.ID].shown); n > bounds.MaxDevices {
+			if n := len(m.entry(comingTerms.ID).shown); n > bounds.MaxDevices {
 				t.Errorf("policy %d, %s: %d devices are remembered", policy, name, n)
 			}
 		}

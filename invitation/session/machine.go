@@ -58,6 +58,9 @@ const (
 // its bound of live invitations, the lingering ones included.
 const lingering = 4
 
+// Room for this many invitations is kept when they are gone; more is given back.
+const keptEntries = 8
+
 // InputKind is what a session is told.
 type InputKind uint8
 
@@ -149,32 +152,32 @@ type Machine struct {
 	user    invitation.User
 	config  *Config
 	devices []device
-	entries map[invitation.ID]*entry // nil when there are none
-	past    []invitation.ID          // ended invitations, a ring of config.Remember
-	next    int                      // where the next one goes in past
-	live    [3]int                   // live invitations, by side
-	known   [3]int                   // the lingering ones included
-	changes uint64                   // counts changes of presence: devices that come and go
-	tokens  float64                  // sends that may be made at once
-	filled  Time                     // when tokens was right
-	sweepAt Time                     // no entry's askAt is earlier
-	leaveAt Time                     // when an idle session leaves; 0: not idle
+	entries []*entry        // in the order of their ids, so that effects are a function of the inputs
+	past    []invitation.ID // ended invitations, a ring of config.Remember
+	next    int             // where the next one goes in past
+	live    [3]int          // live invitations, by side
+	known   [3]int          // the lingering ones included
+	changes uint64          // counts changes of presence: devices that come and go
+	tokens  float64         // sends that may be made at once
+	filled  Time            // when tokens was right
+	sweepAt Time            // no entry's askAt is earlier
+	leaveAt Time            // when an idle session leaves; 0: not idle
 	noTimer bool
 }
 
 // Option changes how a [Machine] is made.
-type Option func(*Machine)
+type Option struct{ noTimer bool }
 
 // WithoutRetry makes a machine that repeats its questions only on InResend: for explorers that
 // treat repetition as an event of its own.
-func WithoutRetry() Option { return func(m *Machine) { m.noTimer = true } }
+func WithoutRetry() Option { return Option{noTimer: true} }
 
 // New returns the session of a user of whom nothing is known. Of config, which it keeps, zero fields
 // must have been replaced by [Config.WithDefaults].
 func New(user invitation.User, config *Config, options ...Option) *Machine {
 	m := &Machine{user: user, config: config, tokens: float64(config.SendBurst)}
 	for _, o := range options {
-		o(m)
+		m.noTimer = m.noTimer || o.noTimer
 	}
 	return m
 }
@@ -228,7 +231,7 @@ func (m *Machine) Live() (outgoing, incoming int) {
 // Knows returns the stage that an invitation had by the last word of its arbiter, and whether the
 // session knows it: live, or lingering.
 func (m *Machine) Knows(id invitation.ID) (invitation.Stage, bool) {
-	e := m.entries[id]
+	e := m.entry(id)
 	if e == nil {
 		return invitation.Ended, false
 	}
@@ -282,7 +285,7 @@ func (m *Machine) tick(now Time, out []Effect) []Effect {
 // the invitation named.
 func (m *Machine) ask(now Time, all bool, named invitation.ID, out []Effect) []Effect {
 	m.sweepAt = 0
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		unanswered := e.asking || !e.answered && e.side == invitation.Caller || e.view.Terms.ID == named
 		if all && unanswered || e.askAt != 0 && e.askAt <= now {
 			out = append(out, m.report(e, true))

@@ -226,9 +226,9 @@ type shownOne struct {
 
 func (x *tester) shownTo() map[shownOne]bool {
 	list := map[shownOne]bool{}
-	for id, e := range x.m.entries {
+	for _, e := range x.m.entries {
 		for _, s := range e.shown {
-			list[shownOne{id, s.device}] = true
+			list[shownOne{e.view.Terms.ID, s.device}] = true
 		}
 	}
 	return list
@@ -236,8 +236,8 @@ func (x *tester) shownTo() map[shownOne]bool {
 
 func (x *tester) views() map[invitation.ID]*invitation.View {
 	list := map[invitation.ID]*invitation.View{}
-	for id, e := range x.m.entries {
-		list[id] = e.view
+	for _, e := range x.m.entries {
+		list[e.view.Terms.ID] = e.view
 	}
 	return list
 }
@@ -282,7 +282,7 @@ func (x *tester) check(in *Input, e Effect) error {
 // checkNotice: nothing rings that has ended here, and a device is told the end as soon as anything.
 func (x *tester) checkNotice(in *Input, c Conn, n *invitation.Notice) error {
 	ended := n.Local.Terminal() || n.Remote.Terminal()
-	kept := x.m.entries[n.ID]
+	kept := x.m.entry(n.ID)
 	switch {
 	case x.deviceOf[c] == "":
 		return fmt.Errorf("speaks to a connection that never was")

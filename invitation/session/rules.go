@@ -211,7 +211,7 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 	default:
 		on = onUnknown
 	}
-	e := m.entries[in.ID]
+	e := m.entry(in.ID)
 	return rules[m.standing(e, in)][on].do(m, now, e, in, out)
 }
 
@@ -230,7 +230,7 @@ func (m *Machine) silenced(in *Input) invitation.End {
 // parting reports whether a word is that of a device whose login is over, about the commit it was
 // told before.
 func (m *Machine) parting(in *Input) bool {
-	e := m.entries[in.Word.ID]
+	e := m.entry(in.Word.ID)
 	if e == nil || m.device(in.Device) != nil {
 		return false
 	}

@@ -164,7 +164,7 @@ func TestEveryCell(t *testing.T) {
 				m := p.machine()
 				at := *in
 				at.ID = p.terms.ID
-				s := m.standing(m.entries[at.ID], &at)
+				s := m.standing(m.entry(at.ID), &at)
 				if fromDevice := at.Kind == InCall || at.Kind == InWord; fromDevice && s != p.standing {
 					t.Fatalf("%s: a place of standing %s has %s", topicNames[on], standingNames[p.standing], standingNames[s])
 				}
@@ -213,7 +213,7 @@ func checkCell(m *Machine, r rule, in *Input) error {
 // stagesOf prints which invitations are known, and how far they are.
 func stagesOf(m *Machine) string {
 	var b strings.Builder
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		fmt.Fprintf(&b, "%s %s %s %v; ", e.view.Terms.ID, e.side, e.view.Stage, e.shown)
 	}
 	return b.String()
@@ -222,7 +222,7 @@ func stagesOf(m *Machine) string {
 // snapshot prints all that an input can change, but the timers.
 func snapshot(m *Machine) string {
 	var b strings.Builder
-	for _, e := range m.sorted() {
+	for _, e := range m.entries {
 		fmt.Fprintf(&b, "%s %+v %v %v %d %v; ", e.view.Terms.ID, *e.view, e.side, e.answered, e.sendID, e.shown)
 	}
 	fmt.Fprintf(&b, "%v %v %v %v", m.devices, m.past, m.live, m.tokens)
@@ -240,9 +240,9 @@ func show(out []Effect) string {
 // checkCounts checks the counters against what they count, and the bounds.
 func checkCounts(m *Machine) error {
 	var live [3]int
-	for id, e := range m.entries {
-		if e.view.Terms.ID != id {
-			return fmt.Errorf("%s is kept as %s", e.view.Terms.ID, id)
+	for i, e := range m.entries {
+		if at, known := m.find(e.view.Terms.ID); at != i || !known {
+			return fmt.Errorf("%s is not found where it is kept", e.view.Terms.ID)
 		}
 		if e.view.Stage != invitation.Ended {
 			live[e.side]++
@@ -262,8 +262,8 @@ func checkCounts(m *Machine) error {
 		return fmt.Errorf("%d devices are connected", m.Devices())
 	case len(m.devices) > c.MaxDevices:
 		return fmt.Errorf("%d devices are kept", len(m.devices))
-	case m.entries != nil && len(m.entries) == 0:
-		return fmt.Errorf("an empty map is kept")
+	case len(m.entries) == 0 && cap(m.entries) > keptEntries:
+		return fmt.Errorf("room for %d invitations is kept for none", cap(m.entries))
 	}
 	return nil
 }
