@@ -63,7 +63,7 @@ const (
 	Claim Kind = 1 // claimant: give me Shards
 	Grant Kind = 2 // holder: there are Chunks to pull; ask again later for Shards, which I await myself
 	Pull  Kind = 3 // claimant: give me Chunk
-	Chunk Kind = 4 // holder: the Records of Chunk
+	Chunk Kind = 4 // holder: the Data of Chunk
 	Done  Kind = 5 // claimant: I have all
 	Offer Kind = 6 // holder: I hold Shards, which are yours
 )
@@ -83,10 +83,10 @@ func (k Kind) String() string {
 // Message is what two nodes say to each other about shards. One flat type for all kinds; which fields are
 // set is said beside each.
 type Message struct {
-	Kind    Kind
-	ID      uint64   // all but offer: of the claim; chosen by the claimant, never used again by it
-	Shards  Shards   // claim, grant, offer
-	Chunks  uint32   // grant
-	Chunk   uint32   // pull, chunk: from 0
-	Records [][]byte // chunk: what lives on the shards, as the Store encodes it
+	Kind   Kind
+	ID     uint64 // all but offer: of the claim; chosen by the claimant, never used again by it
+	Shards Shards // claim, grant, offer
+	Chunks uint32 // grant
+	Chunk  uint32 // pull, chunk: from 0
+	Data   []byte // chunk: a piece of the records of what lives on the shards, each with its length before it
 }
