@@ -1,0 +1,320 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// State is all that a [Machine] knows, so that it can go on elsewhere: [Machine.State] takes it, [Restore]
+// makes a machine of it. It shares nothing with a machine that changes: views and terms never do. Its
+// points in time are those of the machine's node.
+type State struct {
+	User    invitation.User
+	Devices []DeviceState
+	Entries []EntryState    // in the order of their ids
+	Past    []invitation.ID // ended invitations, the oldest first
+	Changes uint64          // of presence, counted
+	Tokens  float64         // sends that could be made at once
+	Filled  Time            // when Tokens was right; 0: they were never used
+	SweepAt Time            // no entry's AskAt is earlier
+	LeaveAt Time            // when an idle session leaves; 0: it is not idle
+}
+
+// DeviceState is a device of the user, connected or lost.
+type DeviceState struct {
+	Name      invitation.Device
+	Conn      Conn
+	Stamp     uint64 // of its login
+	Attached  uint64 // the number of the change that it connected by
+	Connected bool
+	LostAt    Time
+	Why       invitation.End // why its login is over, while its last word is awaited; else 0
+	Until     Time           // until when that is
+}
+
+// EntryState is an invitation that the session knows. On which side of it the user is, its terms say.
+type EntryState struct {
+	View      *invitation.View
+	Answered  bool // caller: the send has been answered
+	Withdrawn bool // caller: it is to be canceled once it has been
+	SendID    uint64
+	Ended     bool // caller: the sending device has said its last word
+	Asking    bool // a question to the arbiter is unanswered
+	Renamed   bool // and did not tell of the chosen device
+	Shown     []ShownState
+	SeenAt    Time
+	AskAt     Time
+}
+
+// ShownState is a device that was shown an incoming invitation.
+type ShownState struct {
+	Device invitation.Device
+	Done   bool // it has said its last word
+	Told   bool // the commit
+}
+
+// State returns what the machine knows. O(n) for n invitations.
+func (m *Machine) State() State {
+	s := State{
+		User: m.user, Changes: m.changes, Tokens: m.tokens, Filled: m.filled, SweepAt: m.sweepAt, LeaveAt: m.leaveAt,
+		Past: slices.Concat(m.past[m.next:], m.past[:m.next]),
+	}
+	for _, d := range m.devices {
+		s.Devices = append(s.Devices, DeviceState{
+			Name: d.name, Conn: d.conn, Stamp: d.stamp, Attached: d.attached, Connected: d.connected, LostAt: d.lostAt,
+			Why: d.why, Until: d.until,
+		})
+	}
+	for _, e := range m.entries {
+		s.Entries = append(s.Entries, e.state())
+	}
+	return s
+}
+
+func (e *entry) state() EntryState {
+	s := EntryState{
+		View: e.view, Answered: e.answered, Withdrawn: e.withdrawn, SendID: e.sendID, Ended: e.ended, Asking: e.asking,
+		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt,
+	}
+	for _, shown := range e.shown {
+		s.Shown = append(s.Shown, ShownState{Device: shown.device, Done: shown.done, Told: shown.told})
+	}
+	return s
+}
+
+// Restore returns a machine that goes on where the one that s was taken of was. Of config and options see
+// [New]; they may be others than that machine's, and hold from now on. An entry that is not the user's,
+// or has no view or terms, is left out.
+func Restore(s State, config *Config, options ...Option) *Machine {
+	m := New(s.User, config, options...)
+	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
+	if n := len(s.Past); n > 0 {
+		m.past = slices.Clone(s.Past[max(0, n-config.Remember):])
+	}
+	for _, d := range s.Devices {
+		m.devices = append(m.devices, d.device())
+	}
+	for i := range s.Entries {
+		if e := s.Entries[i].entry(s.User); e != nil && m.entry(e.view.Terms.ID) == nil {
+			m.add(e)
+		}
+	}
+	return m
+}
+
+func (d *DeviceState) device() device {
+	return device{
+		name: d.Name, conn: d.Conn, stamp: d.Stamp, attached: d.Attached, connected: d.Connected, lostAt: d.LostAt,
+		why: d.Why, until: d.Until,
+	}
+}
+
+// entry returns nil for what cannot be one of user's.
+func (s *EntryState) entry(user invitation.User) *entry {
+	if s.View == nil || s.View.Terms == nil {
+		return nil
+	}
+	e := &entry{
+		view: s.View, answered: s.Answered, withdrawn: s.Withdrawn, sendID: s.SendID, ended: s.Ended, asking: s.Asking,
+		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt,
+	}
+	switch user {
+	case s.View.Terms.Caller:
+		e.side = invitation.Caller
+	case s.View.Terms.Callee:
+		e.side = invitation.Callee
+	default:
+		return nil
+	}
+	for _, shown := range s.Shown {
+		e.shown = append(e.shown, showing{device: shown.Device, done: shown.Done, told: shown.Told})
+	}
+	return e
+}
+
+// Merge takes the state of another machine of the same user: while the nodes' views disagreed, two nodes
+// each had one, and now one of them goes on alone. It appends what is to be done to out.
+//
+// The reasoning: each of the two has told devices and arbiters things, and each was told some. What
+// either knows for certain the merged one must know, so that nothing is asked anew, and no device goes
+// on ringing for a session that forgot it; of what is not certain the arbiters are asked.
+//
+//   - Devices: the newest login under a name counts, and of one login the connection that lives. The
+//     other connection is told: of an earlier login that it was replaced; of the same login to connect
+//     again, as which of two is the newer is not known. What an earlier login sent, and the later one
+//     knows nothing of, is canceled, as it is when both logins come to one session. With the policy
+//     Single the newest login of all stays.
+//   - Invitations: those of both. Of one that both know, the view with the higher version counts; a
+//     device was shown it, was told the commit, and has said its last word, if either knows that. Its
+//     devices are told how it stands.
+//   - Presence: the number of its last change becomes higher than either's, so that the arbiters take
+//     this report and not a late one of before; and all devices count as connected by that change, so
+//     that nothing is shown to them by an arbiter's answer to a question of before.
+//   - Sends that either took count for the rate.
+//
+// An invitation that one of them has seen settled, and of which a device's word is awaited with the
+// other one, stays: its arbiter, or that there is none, ends it.
+func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
+	other := Restore(s, m.config, Option{noTimer: m.noTimer})
+	m.changes = max(m.changes, other.changes) + 1
+	m.mergeTokens(now, other)
+	out = m.mergeDevices(now, other, out)
+	known := m.mergeEntries(other)
+	m.mergePast(other)
+	for _, e := range known {
+		for i := range m.devices {
+			if d := &m.devices[i]; e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered ||
+				e.side == invitation.Callee && e.rings(d.name) {
+				out = m.notify(now, e, d, out)
+			}
+		}
+	}
+	out = m.cancelWithdrawn(out)
+	out = m.release(now, m.keepNewest(now, m.reportAll(now, out)))
+	m.idle(now)
+	return out
+}
+
+// mergeTokens makes the sends that either session took count.
+func (m *Machine) mergeTokens(now Time, other *Machine) {
+	burst := float64(m.config.SendBurst)
+	left := func(m *Machine) float64 { return min(burst, m.tokens+now.Sub(m.filled).Seconds()*m.config.SendRate) }
+	m.tokens, m.filled = max(0, left(m)+left(other)-burst), now
+}
+
+// mergeDevices takes the devices of other, and makes both forget what a login that a later one
+// supersedes was doing.
+func (m *Machine) mergeDevices(now Time, other *Machine, out []Effect) []Effect {
+	for _, theirs := range slices.Clone(other.devices) {
+		ours := m.device(theirs.name)
+		switch {
+		case ours == nil:
+			m.devices = append(m.devices, theirs)
+		case theirs.stamp > ours.stamp:
+			out = m.supersede(now, ours, other, out)
+			*ours = theirs
+		case theirs.stamp < ours.stamp:
+			out = other.supersede(now, other.device(theirs.name), m, out)
+		case theirs.connected && !ours.connected:
+			*ours = theirs
+		case theirs.connected && theirs.conn != ours.conn:
+			out = append(out, end(theirs.conn, invitation.EndInternal))
+		}
+	}
+	for i := range m.devices {
+		m.devices[i].attached = m.changes
+	}
+	return out
+}
+
+// supersede ends the earlier login d, of which later knows a newer one: as [Machine.restart] does, but
+// that what later knows too is left alone.
+func (m *Machine) supersede(now Time, d *device, later *Machine, out []Effect) []Effect {
+	if d.connected {
+		out = append(out, end(d.conn, invitation.EndReplaced))
+	}
+	for _, e := range m.entries {
+		switch known := later.entry(e.view.Terms.ID); {
+		case e.side == invitation.Callee && e.view.Chosen != d.name:
+			out = m.unshow(now, e, d.name, out)
+		case e.side == invitation.Caller && e.view.Terms.Device == d.name && known == nil && e.view.Stage != invitation.Ended:
+			e.withdrawn = true
+		}
+	}
+	return out
+}
+
+// mergeEntries takes the invitations of other, and returns those that both know.
+func (m *Machine) mergeEntries(other *Machine) []*entry {
+	var both []*entry
+	for _, theirs := range slices.Clone(other.entries) {
+		id := theirs.view.Terms.ID
+		switch ours := m.entry(id); {
+		case ours != nil:
+			m.mergeEntry(ours, theirs)
+			both = append(both, ours)
+		case m.remembers(id) && theirs.spent():
+		default:
+			m.add(theirs)
+		}
+	}
+	m.sweepAt = invitation.Earliest(m.sweepAt, other.sweepAt)
+	return both
+}
+
+func (m *Machine) mergeEntry(ours, theirs *entry) {
+	if theirs.view.Version > ours.view.Version {
+		ours.renamed = ours.renamed || theirs.view.Chosen != ours.view.Chosen
+		m.see(ours, theirs.view)
+	}
+	ours.answered = ours.answered || theirs.answered
+	ours.withdrawn = ours.withdrawn || theirs.withdrawn
+	ours.sendID = cmp.Or(ours.sendID, theirs.sendID)
+	ours.ended = ours.ended || theirs.ended
+	ours.asking = ours.asking || theirs.asking
+	ours.renamed = ours.renamed || theirs.renamed
+	ours.seenAt = invitation.Earliest(ours.seenAt, theirs.seenAt)
+	ours.askAt = invitation.Earliest(ours.askAt, theirs.askAt)
+	for _, their := range theirs.shown {
+		if our := ours.showing(their.device); our != nil {
+			our.done, our.told = our.done || their.done, our.told || their.told
+		} else {
+			ours.shown = append(ours.shown, their)
+		}
+	}
+}
+
+// mergePast remembers what other remembers, as older than what this one does.
+func (m *Machine) mergePast(other *Machine) {
+	ours := slices.Concat(m.past[m.next:], m.past[:m.next])
+	m.past, m.next = nil, 0
+	for _, id := range slices.Concat(other.past[other.next:], other.past[:other.next]) {
+		if !slices.Contains(ours, id) && m.entry(id) == nil {
+			m.remember(id)
+		}
+	}
+	for _, id := range ours {
+		if m.entry(id) == nil {
+			m.remember(id)
+		}
+	}
+	m.past, m.next = slices.Concat(m.past[m.next:], m.past[:m.next]), 0
+}
+
+// cancelWithdrawn cancels what one of two sessions knew to be withdrawn, and one to be answered.
+func (m *Machine) cancelWithdrawn(out []Effect) []Effect {
+	for _, e := range m.entries {
+		if e.side == invitation.Caller && e.withdrawn && e.answered && e.view.Stage != invitation.Ended {
+			out = append(out, m.message(&invitation.Message{
+				Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Reason: invitation.CallerLoggedOut,
+			}))
+		}
+	}
+	return out
+}
+
+// keepNewest ends the devices that are too many: with the policy Single all but the newest login, else
+// those over the bound, first the ones that are away, then the oldest logins.
+func (m *Machine) keepNewest(now Time, out []Effect) []Effect {
+	if m.config.Policy == Single {
+		newest := -1
+		for i := range m.devices {
+			if m.devices[i].why == 0 && (newest < 0 || m.devices[i].stamp > m.devices[newest].stamp) {
+				newest = i
+			}
+		}
+		if newest >= 0 {
+			out = m.endOthers(now, m.devices[newest].name, out)
+		}
+		return out
+	}
+	for n := len(m.devices); n > m.config.MaxDevices; n = len(m.devices) {
+		if out = m.makeRoom(now, out); len(m.devices) == n {
+			oldest := slices.MinFunc(m.devices, func(a, b device) int { return cmp.Compare(a.stamp, b.stamp) })
+			out = m.depart(now, oldest.name, invitation.EndTooMany, out)
+		}
+	}
+	return out
+}

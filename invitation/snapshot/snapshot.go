@@ -1,0 +1,36 @@
+// Package snapshot has what an actor is moved as from one node to another: the state of its machine, and
+// what its host knows beside it. package peerwire puts it on the wire.
+package snapshot
+
+import (
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/arbiter"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// Record is one thing that is moved. Exactly one field is set. Points in time are those of the node that
+// has it.
+type Record struct {
+	Session *session.State
+	Arbiter *Arbiter
+	Past    invitation.ID // of an invitation that is over and must not start again
+}
+
+// Arbiter is an arbiter, and what its host has told the observer of the invitation.
+type Arbiter struct {
+	State   arbiter.State
+	Sent    invitation.Time  // when the send was taken
+	Reached invitation.Time  // when the stage that was told last was reached
+	Told    invitation.Stage // that stage
+}
+
+// Shard returns the shard that the record belongs to.
+func (r *Record) Shard() invitation.Shard {
+	switch {
+	case r.Session != nil:
+		return invitation.ShardOf(r.Session.User)
+	case r.Arbiter != nil:
+		return r.Arbiter.State.View.Terms.ID.Shard()
+	}
+	return r.Past.Shard()
+}
