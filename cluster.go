@@ -3,16 +3,15 @@ package ringfleet
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/link"
-	"github.com/ringfleet/ringfleet/internal/peerwire"
-	"github.com/ringfleet/ringfleet/invitation"
-	"github.com/ringfleet/ringfleet/invitation/session"
+	"github.com/ringfleet/ringfleet/cluster/membership"
 )
 
 // Link is how a node reaches the other members of its cluster. A *link.Memory is one: with it several
-// nodes live in one process.
+// nodes live in one process. So is a *link.Stream, which nodes have by default.
 type Link interface {
 	cluster.Link
 	// Start begins to hand what other members send to receive.
@@ -21,17 +20,85 @@ type Link interface {
 	Close()
 }
 
-// ClusterConfig makes a node a member of a cluster whose members are known beforehand: users and
-// invitations are spread over the members by their shards, and a device may connect to any of them.
-//
-// The members are fixed: all nodes of the cluster are given the same ones, under the same names. What
-// lives on a member that goes is over, and devices are told so when they ask.
+// ClusterConfig makes a node a member of a cluster: users and invitations are spread over the members by
+// their shards, and a device may connect to any of them. The zero value finds nobody and is found by
+// nodes of this machine that are told to join it.
 type ClusterConfig struct {
-	// Link reaches the other members. The node starts it, and closes it in Shutdown.
+	// Name is the cluster's. Nodes of another name are refused. The default is "ringfleet".
+	Name string
+	// Gossip is how members find each other, and learn who has gone.
+	Gossip GossipConfig
+	// PeerAddress is where other members connect to, host:port; port 0 takes a free one. The default is
+	// "127.0.0.1:7947".
+	PeerAddress string
+	// PeerAdvertise is the host:port at which other members reach PeerAddress. The default is PeerAddress
+	// or, where that has no host, the one of the gossip.
+	PeerAdvertise string
+	// PeerTLS makes members prove to each other that they belong to the cluster. The default is none:
+	// whoever reaches the gossip and the peer address is let in.
+	PeerTLS *link.TLS
+	// ClientAdvertise is told to the other members, and to operators, as the address for clients. The
+	// default is Config.ClientAddress, as it was bound.
+	ClientAdvertise string
+	// JoinTimeout is for how long a node that was told whom to join waits for somebody to answer, before
+	// it serves alone; it joins them later then. The default is 5 s.
+	JoinTimeout time.Duration
+	// Build is told to the other members, for people.
+	Build string
+
+	// Link reaches the other members. The node starts it, and closes it in Shutdown. The default is a
+	// link over TCP, at PeerAddress.
 	Link Link
-	// Members are the names of all members, this node's Config.Name among them.
+	// Members are the names of all members, this node's Config.Name among them, of a cluster whose members
+	// are known beforehand and never change. What lives on one that goes is over. The default is none:
+	// members are found by gossip. It needs a Link.
 	Members []string
 }
+
+// GossipConfig is about how members find each other.
+type GossipConfig struct {
+	// Address is where the gossip listens, IP:port, UDP and TCP; port 0 takes a free one. The default is
+	// "127.0.0.1:7946".
+	Address string
+	// Advertise is the IP:port at which others reach Address. The default is Address or, for 0.0.0.0, the
+	// first private address of the machine.
+	Advertise string
+	// Join is where to look for other members: IP:port; name:port, where the name may resolve to several
+	// addresses; file:PATH, a file with one of these on each line. All are looked up anew each time.
+	Join []string
+	// Keys encrypt the gossip: 16, 24 or 32 bytes each. The first one encrypts, all of them decrypt. The
+	// default is none.
+	Keys [][]byte
+	// Timing of the gossip.
+	Timing membership.Timing
+	// Network carries the gossip in memory, for nodes of one process. The default is none.
+	Network *membership.Network
+}
+
+const (
+	defaultPeerAddress   = "127.0.0.1:7947"
+	defaultGossipAddress = "127.0.0.1:7946"
+	defaultJoinTimeout   = 5 * time.Second
+)
+
+func (c ClusterConfig) withDefaults() ClusterConfig {
+	if c.Name == "" {
+		c.Name = "ringfleet"
+	}
+	if c.PeerAddress == "" {
+		c.PeerAddress = defaultPeerAddress
+	}
+	if c.Gossip.Address == "" {
+		c.Gossip.Address = defaultGossipAddress
+	}
+	if c.JoinTimeout == 0 {
+		c.JoinTimeout = defaultJoinTimeout
+	}
+	return c
+}
+
+// fixed reports whether the members are known beforehand.
+func (c *ClusterConfig) fixed() bool { return len(c.Members) > 0 }
 
 // check returns what is wrong with c for the node called name.
 func (c *ClusterConfig) check(name string) error {
@@ -39,8 +106,14 @@ func (c *ClusterConfig) check(name string) error {
 		return nil
 	}
 	var errs []error
+	if c.JoinTimeout < 0 {
+		errs = append(errs, fmt.Errorf("ringfleet: Cluster.JoinTimeout is %v: want more than 0", c.JoinTimeout))
+	}
+	if !c.fixed() {
+		return errors.Join(errs...)
+	}
 	if c.Link == nil {
-		errs = append(errs, errors.New("ringfleet: Cluster.Link: want one, as of link.NewNetwork"))
+		errs = append(errs, errors.New("ringfleet: Cluster.Link: want one, as of link.NewNetwork, where Cluster.Members are given"))
 	}
 	if _, ok := c.view().Member(name); !ok {
 		errs = append(errs, fmt.Errorf("ringfleet: Cluster.Members: this node's name %q is not among them", name))
@@ -48,79 +121,11 @@ func (c *ClusterConfig) check(name string) error {
 	return errors.Join(errs...)
 }
 
+// view is the one view of a cluster whose members are known beforehand.
 func (c *ClusterConfig) view() cluster.View {
 	members := make([]cluster.Member, 0, len(c.Members))
 	for _, name := range c.Members {
 		members = append(members, cluster.Member{Name: name, Lifecycle: cluster.Serving})
 	}
 	return cluster.NewView(1, members...)
-}
-
-// joinCluster makes the node's router and starts its link.
-func (n *Node) joinCluster() error {
-	c := n.config.Cluster
-	if c == nil {
-		return nil
-	}
-	router, err := cluster.NewRouter(cluster.Config{
-		Self: n.config.Name, Codec: peerwire.Codec{Now: n.host.Now}, Deliver: n.deliver, Link: c.Link, Logger: n.config.Logger,
-	})
-	if err != nil {
-		return err
-	}
-	if err := router.SetView(c.view()); err != nil {
-		return err
-	}
-	n.router = router
-	return c.Link.Start(router.Receive)
-}
-
-// deliver takes what other members send to this node.
-func (n *Node) deliver(e cluster.Envelope) error {
-	switch p := e.Payload.(type) {
-	case *session.Input:
-		return n.host.TellSession(invitation.User(e.Key), p)
-	case *invitation.Message:
-		return n.host.TellArbiter(p)
-	case *peerwire.Delivery:
-		n.gateway.Deliver(p.Conn, p.Down)
-	}
-	return nil
-}
-
-// session gives an input to a user's session, wherever it lives.
-func (n *Node) session(user invitation.User, in *session.Input) error {
-	if n.isRemote(user) {
-		return n.router.Send(invitation.ShardOf(user), peerwire.KindSession, string(user), in)
-	}
-	return n.host.TellSession(user, in)
-}
-
-// isRemote reports whether another member owns a user's session.
-func (n *Node) isRemote(user invitation.User) bool {
-	return n.router != nil && !n.owns(invitation.ShardOf(user))
-}
-
-// arbiter gives a message to an invitation's arbiter, wherever it lives.
-func (n *Node) arbiter(msg *invitation.Message) error {
-	if n.router != nil {
-		if shard := msg.ID.Shard(); !n.owns(shard) {
-			return n.router.Send(shard, peerwire.KindArbiter, "", msg)
-		}
-	}
-	return n.host.TellArbiter(msg)
-}
-
-// device gives down to a device's connection, wherever it is.
-func (n *Node) device(conn session.Conn, down invitation.Down) error {
-	if n.router != nil && conn.Node != n.config.Name {
-		return n.router.SendNode(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{Conn: conn.Number, Down: down})
-	}
-	n.gateway.Deliver(conn.Number, down)
-	return nil
-}
-
-func (n *Node) owns(shard invitation.Shard) bool {
-	_, self := n.router.Owner(shard)
-	return self
 }

@@ -9,13 +9,13 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/actors/engine"
-	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -28,16 +28,23 @@ type Node struct {
 	gateway     *gateway.Gateway
 	invitations *observe.Invitations
 	registry    *prometheus.Registry
-	router      *cluster.Router // nil for a node that is alone
+	member      *member // nil for a node that is alone
 	servers     []*server
+	boot        uint64        // new, and higher, with each start
+	failed      chan struct{} // closed with failure set
+	failing     sync.Once
+	failure     error
 	dropped     atomic.Uint64 // messages that an actor's full mailbox refused; the protocol repeats them
 	stopping    atomic.Bool
 	stop        sync.Once
 	stopped     error
 }
 
-// ErrStopping is why a node that shuts down is not ready.
-var ErrStopping = errors.New("ringfleet: the node is shutting down")
+// Why a node is not ready.
+var (
+	ErrStopping = errors.New("ringfleet: the node is shutting down")
+	ErrJoining  = errors.New("ringfleet: the node is joining its cluster")
+)
 
 // Start starts a node. The error says all that is wrong with the configuration, or which address the
 // node could not listen on.
@@ -45,7 +52,11 @@ func Start(config Config) (*Node, error) {
 	if err := config.Check(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config.withDefaults(), invitations: observe.NewInvitations(), registry: prometheus.NewRegistry()}
+	n := &Node{
+		config: config.withDefaults(), invitations: observe.NewInvitations(), registry: prometheus.NewRegistry(),
+		boot: uint64(time.Now().UnixNano()), failed: make(chan struct{}),
+	}
+	n.config.Gateway.FirstConnection = n.boot
 	gw, err := gateway.New(n.config.Gateway, backend{n})
 	if err != nil {
 		return nil, err
@@ -60,7 +71,7 @@ func Start(config Config) (*Node, error) {
 		MaxInvitations: config.MaxInvitations,
 	})
 	n.registerMetrics()
-	for _, begin := range []func() error{n.joinCluster, n.listen} {
+	for _, begin := range []func() error{n.joinCluster, n.listen, n.announce} {
 		if err := begin(); err != nil {
 			return nil, errors.Join(err, n.Shutdown(context.Background()))
 		}
@@ -146,10 +157,33 @@ func (n *Node) Registry() prometheus.Gatherer { return n.registry }
 
 // Ready returns nil while the node serves, else why it does not.
 func (n *Node) Ready() error {
-	if n.stopping.Load() {
+	switch {
+	case n.stopping.Load():
 		return ErrStopping
+	case n.member != nil && !n.member.joined.Load():
+		return ErrJoining
 	}
 	return nil
+}
+
+// Failed is closed when the node cannot go on, as [Node.Failure] then says: the program should shut it down.
+func (n *Node) Failed() <-chan struct{} { return n.failed }
+
+// Failure returns why the node cannot go on; nil while it can.
+func (n *Node) Failure() error {
+	select {
+	case <-n.failed:
+		return n.failure
+	default:
+		return nil
+	}
+}
+
+func (n *Node) fail(err error) {
+	n.failing.Do(func() {
+		n.failure = err
+		close(n.failed)
+	})
 }
 
 // Status is a node's state, as the admin address shows it.
@@ -170,24 +204,41 @@ func (n *Node) Status() Status {
 	return s
 }
 
-// Shutdown ends the node: it is not ready any more, tells every device to reconnect elsewhere, closes
-// its listeners and stops its actors. It waits until ctx is done, then leaves the rest undone and
-// returns an error. What rings is not handed on: devices bring their words to the next node they
-// reach. Calling it again returns the same error.
+// Shutdown ends the node: it is not ready any more and takes no connections, hands what lives on it to the
+// other members of its cluster, tells every device to reconnect elsewhere, leaves the cluster and stops
+// its actors. It waits until ctx is done, then leaves the rest undone and returns an error. A node that is
+// alone, or the last of its cluster, has nobody to hand to: devices bring their words to the next node
+// they reach. Calling it again returns the same error.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.stop.Do(func() {
 		n.stopping.Store(true)
-		errs := []error{n.gateway.Shutdown(ctx)}
+		n.gateway.StopAccepting()
+		var errs []error
+		if n.member != nil {
+			errs = append(errs, n.drain(ctx))
+		}
+		errs = append(errs, n.gateway.Shutdown(ctx))
 		for _, s := range n.servers {
 			errs = append(errs, s.http.Shutdown(ctx))
 		}
-		errs = append(errs, n.host.Stop(ctx))
-		if n.config.Cluster != nil {
-			n.config.Cluster.Link.Close()
+		if n.member != nil {
+			errs = append(errs, n.member.leave(ctx))
 		}
+		errs = append(errs, n.host.Stop(ctx))
 		n.stopped = errors.Join(errs...)
 	})
 	return n.stopped
+}
+
+// drain hands over what lives on the node, in at most half of the time that there is: the devices need the
+// rest.
+func (n *Node) drain(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	return n.member.drain(ctx)
 }
 
 // warnings is a log handler that lets through what is at least a warning: what protoactor says below

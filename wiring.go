@@ -76,7 +76,7 @@ func (n network) Session(user invitation.User, in *session.Input) {
 
 // View implements actors.Network.
 func (n network) View(user invitation.User, v *invitation.View) {
-	if n.node.isRemote(user) {
+	if !n.node.here(user) {
 		n.Session(user, &session.Input{Kind: session.InView, View: v})
 	} else if n.node.host.TellView(user, v) != nil {
 		n.node.dropped.Add(1)
@@ -85,8 +85,9 @@ func (n network) View(user invitation.User, v *invitation.View) {
 
 // Reply implements actors.Network.
 func (n network) Reply(user invitation.User, r *invitation.Reply) {
-	if n.node.isRemote(user) {
-		n.Session(user, &session.Input{Kind: session.InReply, Reply: r})
+	if !n.node.here(user) {
+		sent := *r // that a reply on this node stays where it is
+		n.Session(user, &session.Input{Kind: session.InReply, Reply: &sent})
 	} else if n.node.host.TellReply(user, r) != nil {
 		n.node.dropped.Add(1)
 	}
@@ -107,6 +108,9 @@ func (n network) Arbiter(msg *invitation.Message) {
 		}})
 	}
 }
+
+// Holds implements actors.Network.
+func (network) Holds(invitation.Shard) bool { return true }
 
 // Device implements actors.Network.
 func (n network) Device(conn session.Conn, down invitation.Down) {

@@ -31,12 +31,23 @@ type Config struct {
 	Deliver func(Envelope) error
 	// Link reaches the other nodes. The default is none: what is for others is ErrUnreachable.
 	Link Link
+	// Shards says where shards are while they move. The default is none: they are where the view says.
+	Shards Shards
 	// MaxHops is how often a message is passed on before it is dropped. The default value is 4.
 	MaxHops int
 	// MaxEnvelope is the largest encoded message, in bytes. The default value is 256 KiB.
 	MaxEnvelope int
 	// Logger gets panics. The default discards.
 	Logger *slog.Logger
+}
+
+// Shards says where shards are that the view alone does not place: while they move. Its methods must be
+// quick and safe for concurrent use. Package handoff has the implementation.
+type Shards interface {
+	// Here reports whether this node takes what is for a shard, whatever its view says.
+	Here(shard invitation.Shard) bool
+	// Moved returns the member that this node gave a shard to, or "": the owner by the view has it.
+	Moved(shard invitation.Shard) string
 }
 
 // Router brings messages to the owners of their shards. Make one with [NewRouter].
@@ -122,14 +133,40 @@ func (r *Router) View() View { return r.state.Load().view }
 // Placement returns who owns which shard by the router's view; nil before the first view.
 func (r *Router) Placement() *placement.Table { return r.state.Load().table }
 
-// Owner returns the name of a shard's owner, "" when there is none, and whether it is this node.
+// Owner returns the name of the member that has a shard, as far as this node knows, "" when there is none,
+// and whether it is this node.
 func (r *Router) Owner(shard invitation.Shard) (name string, self bool) {
-	s := r.state.Load()
-	i, ok := s.table.Index(shard)
-	if !ok {
+	to, here := r.locate(r.state.Load(), shard)
+	switch {
+	case here:
+		return r.config.Self, true
+	case to == nil:
 		return "", false
 	}
-	return s.members[i].Name, i == s.self
+	return to.Name, false
+}
+
+// locate returns where a shard is: here, or at a member; nil: nowhere, for the moment.
+func (r *Router) locate(s *state, shard invitation.Shard) (to *Member, here bool) {
+	i, ok := s.table.Index(shard)
+	if r.config.Shards == nil {
+		if !ok {
+			return nil, false
+		}
+		return &s.members[i], i == s.self
+	}
+	if r.config.Shards.Here(shard) {
+		return nil, true
+	}
+	if name := r.config.Shards.Moved(shard); name != "" {
+		if member, ok := s.view.Member(name); ok {
+			return &member, false
+		}
+	}
+	if !ok || i == s.self {
+		return nil, false // it is being given away, or taken, this very moment
+	}
+	return &s.members[i], false
 }
 
 // Self returns this node's name.
@@ -141,16 +178,16 @@ func (r *Router) Self() string { return r.config.Self }
 // [ErrNoOwner] and [ErrTooLarge], or the codec's.
 func (r *Router) Send(shard invitation.Shard, kind Kind, key string, payload any) error {
 	s := r.state.Load()
-	i, ok := s.table.Index(shard)
+	to, here := r.locate(s, shard)
 	switch {
-	case !ok:
+	case here:
+		return r.deliver(Envelope{Kind: kind, Shard: shard, Key: key, Payload: payload})
+	case to == nil:
 		r.counts.noOwner.Add(1)
 		return ErrNoOwner
-	case i == s.self:
-		return r.deliver(Envelope{Kind: kind, Shard: shard, Key: key, Payload: payload})
 	}
 	h := header{version: ProtocolVersion, kind: kind, shard: shard, key: key}
-	return r.encodeAndSend(s, &s.members[i], &h, payload)
+	return r.encodeAndSend(s, to, &h, payload)
 }
 
 // SendNode brings a message to a node by its name: to Config.Deliver if it is this node, or if the name
@@ -261,7 +298,7 @@ func (r *Router) Receive(from string, envelope []byte) {
 		return
 	}
 	s := r.state.Load()
-	to, here := s.destination(&h, r.config.Self)
+	to, here := r.destination(s, &h)
 	switch {
 	case here:
 		r.receive(&h, payload)
@@ -275,22 +312,18 @@ func (r *Router) Receive(from string, envelope []byte) {
 }
 
 // destination returns who an envelope is for by this view; nil: for nobody.
-func (s *state) destination(h *header, self string) (to *Member, here bool) {
-	if h.node != "" {
-		if h.node == self {
-			return nil, true
-		}
-		member, ok := s.view.Member(h.node)
-		if !ok {
-			return nil, false
-		}
-		return &member, false
+func (r *Router) destination(s *state, h *header) (to *Member, here bool) {
+	if h.node == "" {
+		return r.locate(s, h.shard)
 	}
-	i, ok := s.table.Index(h.shard)
+	if h.node == r.config.Self {
+		return nil, true
+	}
+	member, ok := s.view.Member(h.node)
 	if !ok {
 		return nil, false
 	}
-	return &s.members[i], i == s.self
+	return &member, false
 }
 
 func (r *Router) receive(h *header, data []byte) {

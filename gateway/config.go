@@ -98,6 +98,12 @@ type Config struct {
 	// DrainRate is how many connections per second Shutdown ends; default 2,000. It goes faster
 	// where its context leaves too little time.
 	DrainRate int
+	// DrainTime is over what time Shutdown spreads the endings, where DrainRate would be faster; default 0.
+	DrainTime time.Duration
+
+	// FirstConnection is below the number of the first connection. Where other nodes may remember this
+	// node's connections from before a restart it must have grown since; default 0.
+	FirstConnection uint64
 }
 
 // WithDefaults returns the configuration with each zero field set to its default value.

@@ -62,6 +62,7 @@ func New(config Config, backend Backend) (*Gateway, error) {
 			addresses: map[netip.Prefix]int{},
 		},
 	}
+	g.lastID.Store(config.FirstConnection)
 	g.wheel.now = g.now
 	g.wheel.look = (*conn).look
 	return g, nil

@@ -10,8 +10,11 @@ import (
 // drainStep is the time between two batches of endings.
 const drainStep = 50 * time.Millisecond
 
+// StopAccepting takes no more connections; those that there are go on.
+func (g *Gateway) StopAccepting() { g.draining.Store(true) }
+
 // Shutdown takes no more connections, ends those there are with invitation.EndShutdown, spread over
-// time (Config.DrainRate) so that the other nodes are not stormed, and returns when the last is
+// time (Config.DrainTime and DrainRate) so that the other nodes are not stormed, and returns when the last is
 // gone. When ctx is done first it cuts the rest off and returns the cause. It uses at most two thirds
 // of the time that ctx leaves for sending the endings. A second call waits like the first.
 func (g *Gateway) Shutdown(ctx context.Context) error {
@@ -36,6 +39,9 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 func (g *Gateway) drain(ctx context.Context) error {
 	list := g.conns.all()
 	rate := float64(g.config.DrainRate)
+	if spread := g.config.DrainTime.Seconds(); spread > 0 {
+		rate = min(rate, float64(len(list))/spread)
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := max(time.Until(deadline)*2/3, drainStep)
 		rate = max(rate, float64(len(list))/left.Seconds())

@@ -1,0 +1,249 @@
+package ringfleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/cluster/handoff"
+	"github.com/ringfleet/ringfleet/cluster/link"
+	"github.com/ringfleet/ringfleet/cluster/membership"
+	"github.com/ringfleet/ringfleet/internal/peerwire"
+)
+
+// member is a node's part in its cluster.
+type member struct {
+	node    *Node
+	config  ClusterConfig
+	boot    uint64
+	link    Link
+	router  *cluster.Router
+	mover   *handoff.Mover                        // nil where the members never change
+	gossip  atomic.Pointer[membership.Membership] // nil as well
+	met     chan struct{}                         // closed when another member was seen
+	joined  atomic.Bool                           // this node serves, and has had all that it owns
+	cancel  context.CancelFunc                    // ends what serve waits for
+	serving chan struct{}                         // closed when serve has returned
+	stream  *link.Stream                          // the link, where it is one
+}
+
+// joinCluster makes the node a member of its cluster.
+func (n *Node) joinCluster() error {
+	if n.config.Cluster == nil {
+		return nil
+	}
+	m := &member{
+		node: n, config: n.config.Cluster.withDefaults(), boot: n.boot, met: make(chan struct{}), serving: make(chan struct{}),
+	}
+	m.link = m.config.Link
+	if err := m.listen(); err != nil {
+		return err
+	}
+	n.member = m
+	routing := cluster.Config{
+		Self: n.config.Name, Codec: peerwire.Codec{Now: n.host.Now}, Deliver: n.deliver, Link: m.link, Logger: n.config.Logger,
+	}
+	if !m.config.fixed() {
+		mover, err := handoff.New(handoff.Config{
+			Self: n.config.Name, Store: store{n}, Send: m.tell, Deliver: n.hand, First: m.boot, Logger: n.config.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		m.mover, routing.Shards = mover, mover
+	}
+	router, err := cluster.NewRouter(routing)
+	if err != nil {
+		return err
+	}
+	m.router = router
+	if err := m.link.Start(router.Receive); err != nil {
+		return fmt.Errorf("ringfleet: start the link: %w", err)
+	}
+	if m.config.fixed() {
+		m.joined.Store(true)
+		close(m.serving)
+		return router.SetView(m.config.view())
+	}
+	return nil
+}
+
+// listen opens the link over TCP, where no other was given.
+func (m *member) listen() error {
+	if m.link != nil {
+		return nil
+	}
+	stream, err := link.Listen(link.StreamConfig{
+		Cluster: m.config.Name, Node: m.node.config.Name, Boot: m.boot, Listen: m.config.PeerAddress, TLS: m.config.PeerTLS,
+		Admit: func(node string, boot uint64) bool {
+			g := m.gossip.Load()
+			return g != nil && g.Knows(node, boot)
+		},
+		Evidence: func(node string, boot uint64, cause error) {
+			if g := m.gossip.Load(); g != nil {
+				g.Evidence(node, boot, cause)
+			}
+		},
+		Logger: m.node.config.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("ringfleet: peer address: %w", err)
+	}
+	m.link, m.stream = stream, stream
+	return nil
+}
+
+// announce tells the other members of this node. It is called when the node's own listeners are open.
+func (n *Node) announce() error {
+	m := n.member
+	if m == nil || m.config.fixed() {
+		return nil
+	}
+	gossip, err := membership.Start(membership.Config{
+		Cluster: m.config.Name, Name: n.config.Name, Boot: m.boot,
+		Bind: m.config.Gossip.Address, Advertise: m.config.Gossip.Advertise,
+		Peer: m.peerAddress(), Gateway: m.clientAddress(), Build: m.config.Build,
+		Seeds: m.config.Gossip.Join, Keys: m.config.Gossip.Keys, Timing: m.config.Gossip.Timing, Network: m.config.Gossip.Network,
+		OnView: m.view, OnConflict: n.fail, Logger: n.config.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("ringfleet: gossip address: %w", err)
+	}
+	m.gossip.Store(gossip)
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	go m.serve(ctx)
+	return nil
+}
+
+func (m *member) peerAddress() string {
+	if m.config.PeerAdvertise != "" || m.stream == nil {
+		return m.config.PeerAdvertise
+	}
+	return m.stream.Addr().String()
+}
+
+func (m *member) clientAddress() string {
+	if address := m.node.ClientAddress(); m.config.ClientAdvertise == "" && address != nil {
+		return address.String()
+	}
+	return m.config.ClientAdvertise
+}
+
+// view takes a new view.
+func (m *member) view(v cluster.View) {
+	if err := m.mover.Take(v, m.router.SetView); err != nil {
+		m.node.config.Logger.Error("a view of the members could not be taken", "error", err)
+		return
+	}
+	if len(v.Members) > 1 {
+		select {
+		case <-m.met:
+		default:
+			close(m.met) // views come one after the other
+		}
+	}
+}
+
+// serve makes this node one that owns shards: at once or, if it was told whom to join, when it has met
+// somebody.
+func (m *member) serve(ctx context.Context) {
+	defer close(m.serving)
+	if len(m.config.Gossip.Join) > 0 {
+		timer := time.NewTimer(m.config.JoinTimeout)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.met:
+		case <-timer.C:
+			m.node.config.Logger.Warn("nobody answered yet, so this node serves alone; it goes on looking",
+				"join", m.config.Gossip.Join, "waited", m.config.JoinTimeout)
+		}
+	}
+	if err := m.gossip.Load().SetLifecycle(cluster.Serving); err != nil {
+		return // it is leaving already
+	}
+	ticker := time.NewTicker(settled)
+	defer ticker.Stop()
+	for {
+		if me, ok := m.router.View().Member(m.node.config.Name); ok && me.Lifecycle == cluster.Serving && m.mover.Stats().Awaited == 0 {
+			m.joined.Store(true)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// settled is how often a node that joins looks whether it has all that it owns.
+const settled = 20 * time.Millisecond
+
+// tell implements handoff.Config.Send.
+func (m *member) tell(to string, msg *handoff.Message) {
+	// What cannot be sent is said again.
+	_ = m.router.SendNode(to, cluster.Kind(4), m.node.config.Name, msg)
+}
+
+// drain gives away what this node owns.
+func (m *member) drain(ctx context.Context) error {
+	if m.cancel != nil {
+		m.cancel()
+		<-m.serving
+	}
+	g := m.gossip.Load()
+	if g == nil {
+		return nil
+	}
+	if err := g.SetLifecycle(cluster.Draining); err != nil {
+		return nil //nolint:nilerr // it has left before
+	}
+	for m.owned() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ringfleet: drain: %w", context.Cause(ctx))
+		case <-time.After(settled):
+		}
+	}
+	return m.mover.Given(ctx)
+}
+
+// owned reports whether this node goes by a view from before it drained.
+func (m *member) owned() bool {
+	me, ok := m.router.View().Member(m.node.config.Name)
+	return ok && me.Lifecycle != cluster.Draining
+}
+
+// leave says farewell, and ends the link.
+func (m *member) leave(ctx context.Context) error {
+	var err error
+	if g := m.gossip.Load(); g != nil {
+		if err = g.Leave(ctx); errors.Is(err, membership.ErrStopped) {
+			err = nil
+		}
+	}
+	if m.mover != nil {
+		m.mover.Close()
+	}
+	m.link.Close()
+	return err
+}
+
+// store is what lives on the shards of a node. It implements handoff.Store.
+type store struct{ node *Node }
+
+func (s store) Export(context.Context, *handoff.Shards, func([]byte)) error { return nil }
+func (s store) Import([]byte) error                                         { return nil }
+
+// hand gives what was kept back to the actors of this node.
+func (n *Node) hand(e cluster.Envelope) {
+	if err := n.handOver(e); err != nil {
+		n.dropped.Add(1)
+	}
+}

@@ -1,0 +1,115 @@
+package ringfleet
+
+import (
+	"fmt"
+
+	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/cluster/handoff"
+	"github.com/ringfleet/ringfleet/internal/peerwire"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/session"
+)
+
+// deliver takes what other members send to this node.
+func (n *Node) deliver(e cluster.Envelope) error {
+	switch p := e.Payload.(type) {
+	case *session.Input:
+		return n.session(invitation.User(e.Key), p)
+	case *invitation.Message:
+		return n.arbiter(p)
+	case *peerwire.Delivery:
+		n.gateway.Deliver(p.Conn, p.Down)
+	case *handoff.Message:
+		if n.member.mover != nil {
+			n.member.mover.Receive(e.Key, p)
+		}
+	}
+	return nil
+}
+
+// handOver gives an envelope to the actors of this node, whether its shard is here or still awaited.
+func (n *Node) handOver(e cluster.Envelope) error {
+	switch p := e.Payload.(type) {
+	case *session.Input:
+		return n.host.TellSession(invitation.User(e.Key), p)
+	case *invitation.Message:
+		return n.host.TellArbiter(p)
+	}
+	return fmt.Errorf("ringfleet: a %T is for no actor", e.Payload)
+}
+
+// session gives an input to a user's session, wherever it lives.
+func (n *Node) session(user invitation.User, in *session.Input) error {
+	if n.member == nil {
+		return n.host.TellSession(user, in)
+	}
+	shard := invitation.ShardOf(user)
+	switch n.member.place(shard) {
+	case handoff.Held:
+		return n.host.TellSession(user, in)
+	case handoff.Awaited:
+		kept := *in
+		if ok, err := n.member.mover.Keep(cluster.Envelope{
+			Kind: peerwire.KindSession, Shard: shard, Key: string(user), Payload: &kept,
+		}); ok || err != nil {
+			return err
+		}
+		return n.session(user, in)
+	case handoff.Gone:
+	}
+	sent := *in // that an input for this node stays off the heap
+	return n.member.router.Send(shard, peerwire.KindSession, string(user), &sent)
+}
+
+// arbiter gives a message to an invitation's arbiter, wherever it lives.
+func (n *Node) arbiter(msg *invitation.Message) error {
+	if n.member == nil {
+		return n.host.TellArbiter(msg)
+	}
+	shard := msg.ID.Shard()
+	switch n.member.place(shard) {
+	case handoff.Held:
+		return n.host.TellArbiter(msg)
+	case handoff.Awaited:
+		kept := *msg
+		if ok, err := n.member.mover.Keep(cluster.Envelope{
+			Kind: peerwire.KindArbiter, Shard: shard, Payload: &kept,
+		}); ok || err != nil {
+			return err
+		}
+		return n.arbiter(msg)
+	case handoff.Gone:
+	}
+	sent := *msg // that a message for this node stays off the heap
+	return n.member.router.Send(shard, peerwire.KindArbiter, "", &sent)
+}
+
+// place returns what a shard is to this node.
+func (m *member) place(shard invitation.Shard) handoff.Place {
+	if m.mover != nil {
+		return m.mover.Place(shard)
+	}
+	if _, self := m.router.Owner(shard); self {
+		return handoff.Held
+	}
+	return handoff.Gone
+}
+
+// here reports whether a user's session lives on this node, and nothing is kept back for it.
+func (n *Node) here(user invitation.User) bool {
+	return n.member == nil || n.member.place(invitation.ShardOf(user)) == handoff.Held
+}
+
+// holds reports whether actors of a shard may live on this node.
+func (n *Node) holds(shard invitation.Shard) bool {
+	return n.member == nil || n.member.place(shard) != handoff.Gone
+}
+
+// device gives down to a device's connection, wherever it is.
+func (n *Node) device(conn session.Conn, down invitation.Down) error {
+	if n.member != nil && conn.Node != n.config.Name {
+		return n.member.router.SendNode(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{Conn: conn.Number, Down: down})
+	}
+	n.gateway.Deliver(conn.Number, down)
+	return nil
+}
