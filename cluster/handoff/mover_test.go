@@ -66,6 +66,14 @@ func (w *world) start(name string, boot uint64) *node {
 	return n
 }
 
+// kill ends a node without a word.
+func (w *world) kill(name string) {
+	w.nodes[name].mover.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.nodes, name)
+}
+
 // carry brings a message to a mover, if it does not get lost.
 func (w *world) carry(from, to string, msg *Message) {
 	w.mu.Lock()
@@ -320,11 +328,10 @@ func TestClaimantDies(t *testing.T) {
 		for b.size() == 0 {
 			time.Sleep(time.Millisecond)
 		}
-		b.mover.Close()
+		w.kill("b")
 		if w.nodes["a"].mover.Stats().Giving == 0 {
 			t.Fatal("b did not die in the middle of the move")
 		}
-		delete(w.nodes, "b")
 		w.see("all", "a")
 		time.Sleep(5 * time.Second)
 		w.mustBePlaced("b has died", "a")
@@ -381,8 +388,7 @@ func TestKept(t *testing.T) {
 		if refused == 0 || len(w.told) != 10 || a.mover.Stats().Waiting != 10 {
 			t.Errorf("%d refused, %d kept: %+v", refused, len(w.told), a.mover.Stats())
 		}
-		w.nodes["b"].mover.Close()
-		delete(w.nodes, "b")
+		w.kill("b")
 		w.see("a", "a")
 		w.check("b has gone")
 		w.mustBePlaced("b has gone", "a")
