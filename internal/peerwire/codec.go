@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 	"github.com/ringfleet/ringfleet/messages/peerpb"
@@ -18,6 +19,7 @@ const (
 	KindSession = cluster.Kind(peerpb.Kind_KIND_SESSION)
 	KindArbiter = cluster.Kind(peerpb.Kind_KIND_ARBITER)
 	KindDevice  = cluster.Kind(peerpb.Kind_KIND_DEVICE)
+	KindHandoff = cluster.Kind(peerpb.Kind_KIND_HANDOFF)
 )
 
 // Delivery is something that a session tells a device, on its way to the node that holds the device's
@@ -75,12 +77,16 @@ func (c Codec) message(kind cluster.Kind, payload any) (proto.Message, error) {
 		if kind == KindDevice {
 			return deliveryMessage(p)
 		}
+	case *handoff.Message:
+		if kind == KindHandoff {
+			return handoffMessage(p)
+		}
 	}
 	return nil, fmt.Errorf("kind %d does not carry it", kind)
 }
 
-// Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message] or *[Delivery], by
-// kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
+// Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message], *[Delivery] or
+// *[handoff.Message], by kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
 func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
 	switch kind {
 	case KindSession:
@@ -101,6 +107,12 @@ func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
 			return nil, malformed("not a device message")
 		}
 		return delivery(m)
+	case KindHandoff:
+		m := new(peerpb.Handoff)
+		if err := unmarshal.Unmarshal(data, m); err != nil {
+			return nil, malformed("not a handoff message")
+		}
+		return handoffOf(m)
 	}
 	return nil, unknown("kind of envelope")
 }
@@ -118,12 +130,18 @@ func duration(us int64) (time.Duration, error) {
 	return time.Duration(us) * time.Microsecond, nil
 }
 
-// remaining returns what is left until a deadline, nil for never.
+// remaining returns what is left until a deadline, nil for never. It is rounded down, so that what was
+// decoded is encoded as the same.
 func remaining(deadline, now invitation.Time) *int64 {
 	if deadline == 0 {
 		return nil
 	}
-	return new(microseconds(deadline.Sub(now)))
+	d := deadline.Sub(now)
+	us := microseconds(d)
+	if d < 0 && d%time.Microsecond != 0 {
+		us--
+	}
+	return &us
 }
 
 // deadline is the inverse of remaining, on the receiver's clock.

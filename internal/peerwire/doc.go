@@ -9,6 +9,10 @@
 //	KindSession   *session.Input        key: the user
 //	KindArbiter   *invitation.Message   no key: the message names the invitation
 //	KindDevice    *Delivery             to a node, no key: the delivery names the connection
+//	KindHandoff   *handoff.Message      to a node, no key
+//
+// The state of actors that are moved is encoded apart, a record each (Codec.AppendRecord, Codec.Record),
+// and carried in the chunks of a handoff.
 //
 // # Guarantees
 //

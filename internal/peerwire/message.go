@@ -152,6 +152,7 @@ func viewMessage(v *invitation.View, now invitation.Time) (*peerpb.View, error) 
 		Settled:     v.Settled,
 		Permit:      v.Permit,
 		RemainingUs: remaining(v.Deadline, now),
+		Heard:       v.Heard,
 	}, nil
 }
 
@@ -166,6 +167,7 @@ func view(p *peerpb.View, now invitation.Time) (*invitation.View, error) {
 		Verdict:  p.GetVerdict(),
 		Settled:  p.GetSettled(),
 		Permit:   p.GetPermit(),
+		Heard:    p.GetHeard(),
 	}
 	var errs [5]error
 	v.Terms, errs[0] = terms(p.GetTerms())

@@ -40,6 +40,8 @@ const (
 	Kind_KIND_ARBITER Kind = 2
 	// A DeviceMessage, for a connection of the node.
 	Kind_KIND_DEVICE Kind = 3
+	// A Handoff, for the node.
+	Kind_KIND_HANDOFF Kind = 4
 )
 
 // Enum value maps for Kind.
@@ -49,12 +51,14 @@ var (
 		1: "KIND_SESSION",
 		2: "KIND_ARBITER",
 		3: "KIND_DEVICE",
+		4: "KIND_HANDOFF",
 	}
 	Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
 		"KIND_SESSION":     1,
 		"KIND_ARBITER":     2,
 		"KIND_DEVICE":      3,
+		"KIND_HANDOFF":     4,
 	}
 )
 
@@ -1892,7 +1896,9 @@ type View struct {
 	Settled bool   `protobuf:"varint,9,opt,name=settled,proto3" json:"settled,omitempty"`
 	Permit  uint64 `protobuf:"varint,10,opt,name=permit,proto3" json:"permit,omitempty"`
 	// Until the stage ends by itself; below 0 when that is overdue, absent when it never does.
-	RemainingUs   *int64 `protobuf:"varint,11,opt,name=remaining_us,json=remainingUs,proto3,oneof" json:"remaining_us,omitempty"`
+	RemainingUs *int64 `protobuf:"varint,11,opt,name=remaining_us,json=remainingUs,proto3,oneof" json:"remaining_us,omitempty"`
+	// The caller's session's last change of presence that is known.
+	Heard         uint64 `protobuf:"varint,12,opt,name=heard,proto3" json:"heard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2000,6 +2006,13 @@ func (x *View) GetPermit() uint64 {
 func (x *View) GetRemainingUs() int64 {
 	if x != nil && x.RemainingUs != nil {
 		return *x.RemainingUs
+	}
+	return 0
+}
+
+func (x *View) GetHeard() uint64 {
+	if x != nil {
+		return x.Heard
 	}
 	return 0
 }
@@ -2741,6 +2754,1247 @@ func (x *Ending) GetRetryAfterUs() int64 {
 	return 0
 }
 
+// Handoff is what two nodes say to each other to move shards.
+type Handoff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Message:
+	//
+	//	*Handoff_Claim
+	//	*Handoff_Grant
+	//	*Handoff_Pull
+	//	*Handoff_Chunk
+	//	*Handoff_Done
+	//	*Handoff_Offer
+	Message       isHandoff_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Handoff) Reset() {
+	*x = Handoff{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handoff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handoff) ProtoMessage() {}
+
+func (x *Handoff) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handoff.ProtoReflect.Descriptor instead.
+func (*Handoff) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Handoff) GetMessage() isHandoff_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *Handoff) GetClaim() *HandoffClaim {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Claim); ok {
+			return x.Claim
+		}
+	}
+	return nil
+}
+
+func (x *Handoff) GetGrant() *HandoffGrant {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Grant); ok {
+			return x.Grant
+		}
+	}
+	return nil
+}
+
+func (x *Handoff) GetPull() *HandoffPull {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Pull); ok {
+			return x.Pull
+		}
+	}
+	return nil
+}
+
+func (x *Handoff) GetChunk() *HandoffChunk {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Chunk); ok {
+			return x.Chunk
+		}
+	}
+	return nil
+}
+
+func (x *Handoff) GetDone() *HandoffDone {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Done); ok {
+			return x.Done
+		}
+	}
+	return nil
+}
+
+func (x *Handoff) GetOffer() *HandoffOffer {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Offer); ok {
+			return x.Offer
+		}
+	}
+	return nil
+}
+
+type isHandoff_Message interface {
+	isHandoff_Message()
+}
+
+type Handoff_Claim struct {
+	Claim *HandoffClaim `protobuf:"bytes,1,opt,name=claim,proto3,oneof"`
+}
+
+type Handoff_Grant struct {
+	Grant *HandoffGrant `protobuf:"bytes,2,opt,name=grant,proto3,oneof"`
+}
+
+type Handoff_Pull struct {
+	Pull *HandoffPull `protobuf:"bytes,3,opt,name=pull,proto3,oneof"`
+}
+
+type Handoff_Chunk struct {
+	Chunk *HandoffChunk `protobuf:"bytes,4,opt,name=chunk,proto3,oneof"`
+}
+
+type Handoff_Done struct {
+	Done *HandoffDone `protobuf:"bytes,5,opt,name=done,proto3,oneof"`
+}
+
+type Handoff_Offer struct {
+	Offer *HandoffOffer `protobuf:"bytes,6,opt,name=offer,proto3,oneof"`
+}
+
+func (*Handoff_Claim) isHandoff_Message() {}
+
+func (*Handoff_Grant) isHandoff_Message() {}
+
+func (*Handoff_Pull) isHandoff_Message() {}
+
+func (*Handoff_Chunk) isHandoff_Message() {}
+
+func (*Handoff_Done) isHandoff_Message() {}
+
+func (*Handoff_Offer) isHandoff_Message() {}
+
+// HandoffClaim: give me these shards. The answer is a HandoffGrant.
+type HandoffClaim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the claim; chosen by the claimant, never used again by it.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// 512 bytes: shard n is bit n % 8, from the lowest, of byte n / 8.
+	Shards        []byte `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffClaim) Reset() {
+	*x = HandoffClaim{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffClaim) ProtoMessage() {}
+
+func (x *HandoffClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffClaim.ProtoReflect.Descriptor instead.
+func (*HandoffClaim) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *HandoffClaim) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *HandoffClaim) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// HandoffGrant: so many chunks are to be pulled.
+type HandoffGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// 0: there is nothing here, or nothing any more.
+	Chunks uint32 `protobuf:"varint,2,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	// Claimed shards that the granter itself still awaits: to be asked for again. As in HandoffClaim, or
+	// empty.
+	Later         []byte `protobuf:"bytes,3,opt,name=later,proto3" json:"later,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffGrant) Reset() {
+	*x = HandoffGrant{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffGrant) ProtoMessage() {}
+
+func (x *HandoffGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffGrant.ProtoReflect.Descriptor instead.
+func (*HandoffGrant) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *HandoffGrant) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *HandoffGrant) GetChunks() uint32 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *HandoffGrant) GetLater() []byte {
+	if x != nil {
+		return x.Later
+	}
+	return nil
+}
+
+// HandoffPull: give me this chunk.
+type HandoffPull struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// From 0.
+	Chunk         uint32 `protobuf:"varint,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffPull) Reset() {
+	*x = HandoffPull{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffPull) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffPull) ProtoMessage() {}
+
+func (x *HandoffPull) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffPull.ProtoReflect.Descriptor instead.
+func (*HandoffPull) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *HandoffPull) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *HandoffPull) GetChunk() uint32 {
+	if x != nil {
+		return x.Chunk
+	}
+	return 0
+}
+
+// HandoffChunk is a piece of the stream of records: each a Record, its length before it as a varint.
+type HandoffChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Chunk         uint32                 `protobuf:"varint,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffChunk) Reset() {
+	*x = HandoffChunk{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffChunk) ProtoMessage() {}
+
+func (x *HandoffChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffChunk.ProtoReflect.Descriptor instead.
+func (*HandoffChunk) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *HandoffChunk) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *HandoffChunk) GetChunk() uint32 {
+	if x != nil {
+		return x.Chunk
+	}
+	return 0
+}
+
+func (x *HandoffChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// HandoffDone: the claimant has everything of a claim, or does not know it.
+type HandoffDone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffDone) Reset() {
+	*x = HandoffDone{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffDone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffDone) ProtoMessage() {}
+
+func (x *HandoffDone) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffDone.ProtoReflect.Descriptor instead.
+func (*HandoffDone) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *HandoffDone) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// HandoffOffer: the node holds shards that the receiver owns.
+type HandoffOffer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in HandoffClaim.
+	Shards        []byte `protobuf:"bytes,1,opt,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffOffer) Reset() {
+	*x = HandoffOffer{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffOffer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffOffer) ProtoMessage() {}
+
+func (x *HandoffOffer) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffOffer.ProtoReflect.Descriptor instead.
+func (*HandoffOffer) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *HandoffOffer) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// Record is one thing that lives on a shard, as it is moved. Points in time are given as the time from
+// then to when the record was written, in microseconds: above 0 for those to come, below 0 for those that
+// have passed, absent where there is none.
+type Record struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Record:
+	//
+	//	*Record_Session
+	//	*Record_Arbiter
+	//	*Record_Past
+	Record        isRecord_Record `protobuf_oneof:"record"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Record) GetRecord() isRecord_Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *Record) GetSession() *SessionState {
+	if x != nil {
+		if x, ok := x.Record.(*Record_Session); ok {
+			return x.Session
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetArbiter() *ArbiterState {
+	if x != nil {
+		if x, ok := x.Record.(*Record_Arbiter); ok {
+			return x.Arbiter
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetPast() []byte {
+	if x != nil {
+		if x, ok := x.Record.(*Record_Past); ok {
+			return x.Past
+		}
+	}
+	return nil
+}
+
+type isRecord_Record interface {
+	isRecord_Record()
+}
+
+type Record_Session struct {
+	Session *SessionState `protobuf:"bytes,1,opt,name=session,proto3,oneof"`
+}
+
+type Record_Arbiter struct {
+	Arbiter *ArbiterState `protobuf:"bytes,2,opt,name=arbiter,proto3,oneof"`
+}
+
+type Record_Past struct {
+	// The id of an invitation that is over and must not start again: 16 bytes.
+	Past []byte `protobuf:"bytes,3,opt,name=past,proto3,oneof"`
+}
+
+func (*Record_Session) isRecord_Record() {}
+
+func (*Record_Arbiter) isRecord_Record() {}
+
+func (*Record_Past) isRecord_Record() {}
+
+// SessionState is all that the session of a user knows.
+type SessionState struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	User    string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Devices []*DeviceState         `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	Entries []*EntryState          `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Ids of ended invitations, the oldest first, 16 bytes each.
+	Past [][]byte `protobuf:"bytes,4,rep,name=past,proto3" json:"past,omitempty"`
+	// Of presence, counted.
+	Changes uint64 `protobuf:"varint,5,opt,name=changes,proto3" json:"changes,omitempty"`
+	// Sends that could be made at once, when they were counted last.
+	Tokens   float64 `protobuf:"fixed64,6,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	FilledUs *int64  `protobuf:"varint,7,opt,name=filled_us,json=filledUs,proto3,oneof" json:"filled_us,omitempty"`
+	// No entry's ask_us is earlier.
+	SweepUs *int64 `protobuf:"varint,8,opt,name=sweep_us,json=sweepUs,proto3,oneof" json:"sweep_us,omitempty"`
+	// When the idle session leaves.
+	LeaveUs       *int64 `protobuf:"varint,9,opt,name=leave_us,json=leaveUs,proto3,oneof" json:"leave_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionState) Reset() {
+	*x = SessionState{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionState) ProtoMessage() {}
+
+func (x *SessionState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
+func (*SessionState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SessionState) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *SessionState) GetDevices() []*DeviceState {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *SessionState) GetEntries() []*EntryState {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *SessionState) GetPast() [][]byte {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+func (x *SessionState) GetChanges() uint64 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
+}
+
+func (x *SessionState) GetTokens() float64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *SessionState) GetFilledUs() int64 {
+	if x != nil && x.FilledUs != nil {
+		return *x.FilledUs
+	}
+	return 0
+}
+
+func (x *SessionState) GetSweepUs() int64 {
+	if x != nil && x.SweepUs != nil {
+		return *x.SweepUs
+	}
+	return 0
+}
+
+func (x *SessionState) GetLeaveUs() int64 {
+	if x != nil && x.LeaveUs != nil {
+		return *x.LeaveUs
+	}
+	return 0
+}
+
+// DeviceState is a device of a user.
+type DeviceState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Conn  *Conn                  `protobuf:"bytes,2,opt,name=conn,proto3" json:"conn,omitempty"`
+	// Of its login.
+	Stamp uint64 `protobuf:"varint,3,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// The number of the change of presence that it connected by.
+	Attached  uint64 `protobuf:"varint,4,opt,name=attached,proto3" json:"attached,omitempty"`
+	Connected bool   `protobuf:"varint,5,opt,name=connected,proto3" json:"connected,omitempty"`
+	LostUs    *int64 `protobuf:"varint,6,opt,name=lost_us,json=lostUs,proto3,oneof" json:"lost_us,omitempty"`
+	// Why its login is over, an end of the client protocol, by number, while its last word is awaited; else 0.
+	Why uint32 `protobuf:"varint,7,opt,name=why,proto3" json:"why,omitempty"`
+	// Until when the word is.
+	UntilUs       *int64 `protobuf:"varint,8,opt,name=until_us,json=untilUs,proto3,oneof" json:"until_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceState) Reset() {
+	*x = DeviceState{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceState) ProtoMessage() {}
+
+func (x *DeviceState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
+func (*DeviceState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DeviceState) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeviceState) GetConn() *Conn {
+	if x != nil {
+		return x.Conn
+	}
+	return nil
+}
+
+func (x *DeviceState) GetStamp() uint64 {
+	if x != nil {
+		return x.Stamp
+	}
+	return 0
+}
+
+func (x *DeviceState) GetAttached() uint64 {
+	if x != nil {
+		return x.Attached
+	}
+	return 0
+}
+
+func (x *DeviceState) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *DeviceState) GetLostUs() int64 {
+	if x != nil && x.LostUs != nil {
+		return *x.LostUs
+	}
+	return 0
+}
+
+func (x *DeviceState) GetWhy() uint32 {
+	if x != nil {
+		return x.Why
+	}
+	return 0
+}
+
+func (x *DeviceState) GetUntilUs() int64 {
+	if x != nil && x.UntilUs != nil {
+		return *x.UntilUs
+	}
+	return 0
+}
+
+// EntryState is an invitation that a session knows. Its terms say which side the user is on.
+type EntryState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	View  *View                  `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	// Caller: the send has been answered.
+	Answered bool `protobuf:"varint,2,opt,name=answered,proto3" json:"answered,omitempty"`
+	// Caller: it is to be canceled once the send has been.
+	Withdrawn bool `protobuf:"varint,3,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	// Caller: the send's newest request id.
+	SendId uint64 `protobuf:"varint,4,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	// Caller: the sending device has said its last word.
+	Ended bool `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	// A question to the arbiter is not answered.
+	Asking bool `protobuf:"varint,6,opt,name=asking,proto3" json:"asking,omitempty"`
+	// Callee: and did not tell of the chosen device.
+	Renamed bool `protobuf:"varint,7,opt,name=renamed,proto3" json:"renamed,omitempty"`
+	// Callee.
+	Shown []*ShownState `protobuf:"bytes,8,rep,name=shown,proto3" json:"shown,omitempty"`
+	// Callee: when the first device said "seen".
+	SeenUs *int64 `protobuf:"varint,9,opt,name=seen_us,json=seenUs,proto3,oneof" json:"seen_us,omitempty"`
+	// When the arbiter is to be asked.
+	AskUs         *int64 `protobuf:"varint,10,opt,name=ask_us,json=askUs,proto3,oneof" json:"ask_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntryState) Reset() {
+	*x = EntryState{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntryState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntryState) ProtoMessage() {}
+
+func (x *EntryState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
+func (*EntryState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *EntryState) GetView() *View {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+func (x *EntryState) GetAnswered() bool {
+	if x != nil {
+		return x.Answered
+	}
+	return false
+}
+
+func (x *EntryState) GetWithdrawn() bool {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return false
+}
+
+func (x *EntryState) GetSendId() uint64 {
+	if x != nil {
+		return x.SendId
+	}
+	return 0
+}
+
+func (x *EntryState) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *EntryState) GetAsking() bool {
+	if x != nil {
+		return x.Asking
+	}
+	return false
+}
+
+func (x *EntryState) GetRenamed() bool {
+	if x != nil {
+		return x.Renamed
+	}
+	return false
+}
+
+func (x *EntryState) GetShown() []*ShownState {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
+}
+
+func (x *EntryState) GetSeenUs() int64 {
+	if x != nil && x.SeenUs != nil {
+		return *x.SeenUs
+	}
+	return 0
+}
+
+func (x *EntryState) GetAskUs() int64 {
+	if x != nil && x.AskUs != nil {
+		return *x.AskUs
+	}
+	return 0
+}
+
+// ShownState is a device that was shown an invitation.
+type ShownState struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Device string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	// It has said its last word.
+	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// It was told the commit.
+	Told          bool `protobuf:"varint,3,opt,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShownState) Reset() {
+	*x = ShownState{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShownState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShownState) ProtoMessage() {}
+
+func (x *ShownState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
+func (*ShownState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ShownState) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *ShownState) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *ShownState) GetTold() bool {
+	if x != nil {
+		return x.Told
+	}
+	return false
+}
+
+// ArbiterState is all that the arbiter of an invitation knows, and what its node has counted.
+type ArbiterState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	View  *View                  `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	// When the stage ends by itself; in STAGE_ENDED, the linger.
+	DeadlineUs *int64 `protobuf:"varint,2,opt,name=deadline_us,json=deadlineUs,proto3,oneof" json:"deadline_us,omitempty"`
+	// When the sending device will have been away for the grace.
+	GoneUs *int64 `protobuf:"varint,3,opt,name=gone_us,json=goneUs,proto3,oneof" json:"gone_us,omitempty"`
+	// Until when the named device's word is awaited.
+	PatienceUs *int64 `protobuf:"varint,4,opt,name=patience_us,json=patienceUs,proto3,oneof" json:"patience_us,omitempty"`
+	// When the chosen device's connection was lost.
+	LostUs *int64 `protobuf:"varint,5,opt,name=lost_us,json=lostUs,proto3,oneof" json:"lost_us,omitempty"`
+	// When what is unanswered is repeated, and how often it was.
+	RetryUs *int64 `protobuf:"varint,6,opt,name=retry_us,json=retryUs,proto3,oneof" json:"retry_us,omitempty"`
+	Retries uint32 `protobuf:"varint,7,opt,name=retries,proto3" json:"retries,omitempty"`
+	// The send has been answered.
+	Placed bool `protobuf:"varint,8,opt,name=placed,proto3" json:"placed,omitempty"`
+	// The callee's session has the offer.
+	Taken bool `protobuf:"varint,9,opt,name=taken,proto3" json:"taken,omitempty"`
+	// The callee's session's last change of presence that is known.
+	CalleeHeard  uint64 `protobuf:"varint,10,opt,name=callee_heard,json=calleeHeard,proto3" json:"callee_heard,omitempty"`
+	CallerOnline bool   `protobuf:"varint,11,opt,name=caller_online,json=callerOnline,proto3" json:"caller_online,omitempty"`
+	// The sending device is connected.
+	Connected bool `protobuf:"varint,12,opt,name=connected,proto3" json:"connected,omitempty"`
+	// No device of the caller was connected since the accept.
+	Absent       bool `protobuf:"varint,13,opt,name=absent,proto3" json:"absent,omitempty"`
+	CalleeOnline bool `protobuf:"varint,14,opt,name=callee_online,json=calleeOnline,proto3" json:"callee_online,omitempty"`
+	// The sending device has acknowledged the outcome.
+	CallerDone bool `protobuf:"varint,15,opt,name=caller_done,json=callerDone,proto3" json:"caller_done,omitempty"`
+	// The confirmed device was told so.
+	Committed bool `protobuf:"varint,16,opt,name=committed,proto3" json:"committed,omitempty"`
+	// Every device of the callee that was shown the invitation has acknowledged the outcome.
+	Concluded bool `protobuf:"varint,17,opt,name=concluded,proto3" json:"concluded,omitempty"`
+	// The callee's device that the caller's device confirmed.
+	Confirmed string `protobuf:"bytes,18,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// The callee's device that has said "accepted".
+	Said string `protobuf:"bytes,19,opt,name=said,proto3" json:"said,omitempty"`
+	// The request ids of what was carried out.
+	SendId   uint64 `protobuf:"varint,20,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	CancelId uint64 `protobuf:"varint,21,opt,name=cancel_id,json=cancelId,proto3" json:"cancel_id,omitempty"`
+	AnswerId uint64 `protobuf:"varint,22,opt,name=answer_id,json=answerId,proto3" json:"answer_id,omitempty"`
+	// When the send was taken.
+	SentUs *int64 `protobuf:"varint,23,opt,name=sent_us,json=sentUs,proto3,oneof" json:"sent_us,omitempty"`
+	// The stage that was counted last, and when it was reached.
+	Told          Stage  `protobuf:"varint,24,opt,name=told,proto3,enum=ringfleet.peer.v1.Stage" json:"told,omitempty"`
+	ReachedUs     *int64 `protobuf:"varint,25,opt,name=reached_us,json=reachedUs,proto3,oneof" json:"reached_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArbiterState) Reset() {
+	*x = ArbiterState{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArbiterState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArbiterState) ProtoMessage() {}
+
+func (x *ArbiterState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
+func (*ArbiterState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ArbiterState) GetView() *View {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+func (x *ArbiterState) GetDeadlineUs() int64 {
+	if x != nil && x.DeadlineUs != nil {
+		return *x.DeadlineUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetGoneUs() int64 {
+	if x != nil && x.GoneUs != nil {
+		return *x.GoneUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetPatienceUs() int64 {
+	if x != nil && x.PatienceUs != nil {
+		return *x.PatienceUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetLostUs() int64 {
+	if x != nil && x.LostUs != nil {
+		return *x.LostUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetRetryUs() int64 {
+	if x != nil && x.RetryUs != nil {
+		return *x.RetryUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetPlaced() bool {
+	if x != nil {
+		return x.Placed
+	}
+	return false
+}
+
+func (x *ArbiterState) GetTaken() bool {
+	if x != nil {
+		return x.Taken
+	}
+	return false
+}
+
+func (x *ArbiterState) GetCalleeHeard() uint64 {
+	if x != nil {
+		return x.CalleeHeard
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetCallerOnline() bool {
+	if x != nil {
+		return x.CallerOnline
+	}
+	return false
+}
+
+func (x *ArbiterState) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *ArbiterState) GetAbsent() bool {
+	if x != nil {
+		return x.Absent
+	}
+	return false
+}
+
+func (x *ArbiterState) GetCalleeOnline() bool {
+	if x != nil {
+		return x.CalleeOnline
+	}
+	return false
+}
+
+func (x *ArbiterState) GetCallerDone() bool {
+	if x != nil {
+		return x.CallerDone
+	}
+	return false
+}
+
+func (x *ArbiterState) GetCommitted() bool {
+	if x != nil {
+		return x.Committed
+	}
+	return false
+}
+
+func (x *ArbiterState) GetConcluded() bool {
+	if x != nil {
+		return x.Concluded
+	}
+	return false
+}
+
+func (x *ArbiterState) GetConfirmed() string {
+	if x != nil {
+		return x.Confirmed
+	}
+	return ""
+}
+
+func (x *ArbiterState) GetSaid() string {
+	if x != nil {
+		return x.Said
+	}
+	return ""
+}
+
+func (x *ArbiterState) GetSendId() uint64 {
+	if x != nil {
+		return x.SendId
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetCancelId() uint64 {
+	if x != nil {
+		return x.CancelId
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetAnswerId() uint64 {
+	if x != nil {
+		return x.AnswerId
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetSentUs() int64 {
+	if x != nil && x.SentUs != nil {
+		return *x.SentUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetTold() Stage {
+	if x != nil {
+		return x.Told
+	}
+	return Stage_STAGE_OFFERING_UNSPECIFIED
+}
+
+func (x *ArbiterState) GetReachedUs() int64 {
+	if x != nil && x.ReachedUs != nil {
+		return *x.ReachedUs
+	}
+	return 0
+}
+
 // NodeMeta is what a node says about itself in the gossip, at most 512 bytes. Nodes of another
 // cluster or with another number of shards, or without a protocol version in common, do not let it in.
 type NodeMeta struct {
@@ -2767,7 +4021,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2779,7 +4033,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2792,7 +4046,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -2881,7 +4135,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +4147,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +4160,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -2967,7 +4221,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2979,7 +4233,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2992,7 +4246,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -3041,7 +4295,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +4307,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +4320,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -3102,7 +4356,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3114,7 +4368,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3127,7 +4381,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Hello) GetCluster() string {
@@ -3203,7 +4457,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3215,7 +4469,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3228,7 +4482,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -3355,7 +4609,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\acontent\x18\x05 \x01(\tR\acontent\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x06 \x01(\tR\tchannelId\x121\n" +
-	"\x06timers\x18\a \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\"\x87\x03\n" +
+	"\x06timers\x18\a \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\"\x9d\x03\n" +
 	"\x04View\x12.\n" +
 	"\x05terms\x18\x01 \x01(\v2\x18.ringfleet.peer.v1.TermsR\x05terms\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12.\n" +
@@ -3368,7 +4622,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\asettled\x18\t \x01(\bR\asettled\x12\x16\n" +
 	"\x06permit\x18\n" +
 	" \x01(\x04R\x06permit\x12&\n" +
-	"\fremaining_us\x18\v \x01(\x03H\x00R\vremainingUs\x88\x01\x01B\x0f\n" +
+	"\fremaining_us\x18\v \x01(\x03H\x00R\vremainingUs\x88\x01\x01\x12\x14\n" +
+	"\x05heard\x18\f \x01(\x04R\x05heardB\x0f\n" +
 	"\r_remaining_us\"\xdc\x01\n" +
 	"\x05Reply\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12\x16\n" +
@@ -3435,7 +4690,126 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\fremaining_us\x18\x0e \x01(\x03R\vremainingUs\"@\n" +
 	"\x06Ending\x12\x10\n" +
 	"\x03end\x18\x01 \x01(\rR\x03end\x12$\n" +
-	"\x0eretry_after_us\x18\x02 \x01(\x03R\fretryAfterUs\"\xc4\x02\n" +
+	"\x0eretry_after_us\x18\x02 \x01(\x03R\fretryAfterUs\"\xe4\x02\n" +
+	"\aHandoff\x127\n" +
+	"\x05claim\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.HandoffClaimH\x00R\x05claim\x127\n" +
+	"\x05grant\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.HandoffGrantH\x00R\x05grant\x124\n" +
+	"\x04pull\x18\x03 \x01(\v2\x1e.ringfleet.peer.v1.HandoffPullH\x00R\x04pull\x127\n" +
+	"\x05chunk\x18\x04 \x01(\v2\x1f.ringfleet.peer.v1.HandoffChunkH\x00R\x05chunk\x124\n" +
+	"\x04done\x18\x05 \x01(\v2\x1e.ringfleet.peer.v1.HandoffDoneH\x00R\x04done\x127\n" +
+	"\x05offer\x18\x06 \x01(\v2\x1f.ringfleet.peer.v1.HandoffOfferH\x00R\x05offerB\t\n" +
+	"\amessage\"6\n" +
+	"\fHandoffClaim\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\"L\n" +
+	"\fHandoffGrant\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06chunks\x18\x02 \x01(\rR\x06chunks\x12\x14\n" +
+	"\x05later\x18\x03 \x01(\fR\x05later\"3\n" +
+	"\vHandoffPull\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\rR\x05chunk\"H\n" +
+	"\fHandoffChunk\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\rR\x05chunk\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x1d\n" +
+	"\vHandoffDone\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"&\n" +
+	"\fHandoffOffer\x12\x16\n" +
+	"\x06shards\x18\x01 \x01(\fR\x06shards\"\xa2\x01\n" +
+	"\x06Record\x12;\n" +
+	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
+	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
+	"\x04past\x18\x03 \x01(\fH\x00R\x04pastB\b\n" +
+	"\x06record\"\xe5\x02\n" +
+	"\fSessionState\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x128\n" +
+	"\adevices\x18\x02 \x03(\v2\x1e.ringfleet.peer.v1.DeviceStateR\adevices\x127\n" +
+	"\aentries\x18\x03 \x03(\v2\x1d.ringfleet.peer.v1.EntryStateR\aentries\x12\x12\n" +
+	"\x04past\x18\x04 \x03(\fR\x04past\x12\x18\n" +
+	"\achanges\x18\x05 \x01(\x04R\achanges\x12\x16\n" +
+	"\x06tokens\x18\x06 \x01(\x01R\x06tokens\x12 \n" +
+	"\tfilled_us\x18\a \x01(\x03H\x00R\bfilledUs\x88\x01\x01\x12\x1e\n" +
+	"\bsweep_us\x18\b \x01(\x03H\x01R\asweepUs\x88\x01\x01\x12\x1e\n" +
+	"\bleave_us\x18\t \x01(\x03H\x02R\aleaveUs\x88\x01\x01B\f\n" +
+	"\n" +
+	"_filled_usB\v\n" +
+	"\t_sweep_usB\v\n" +
+	"\t_leave_us\"\x87\x02\n" +
+	"\vDeviceState\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x04conn\x18\x02 \x01(\v2\x17.ringfleet.peer.v1.ConnR\x04conn\x12\x14\n" +
+	"\x05stamp\x18\x03 \x01(\x04R\x05stamp\x12\x1a\n" +
+	"\battached\x18\x04 \x01(\x04R\battached\x12\x1c\n" +
+	"\tconnected\x18\x05 \x01(\bR\tconnected\x12\x1c\n" +
+	"\alost_us\x18\x06 \x01(\x03H\x00R\x06lostUs\x88\x01\x01\x12\x10\n" +
+	"\x03why\x18\a \x01(\rR\x03why\x12\x1e\n" +
+	"\buntil_us\x18\b \x01(\x03H\x01R\auntilUs\x88\x01\x01B\n" +
+	"\n" +
+	"\b_lost_usB\v\n" +
+	"\t_until_us\"\xda\x02\n" +
+	"\n" +
+	"EntryState\x12+\n" +
+	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x1a\n" +
+	"\banswered\x18\x02 \x01(\bR\banswered\x12\x1c\n" +
+	"\twithdrawn\x18\x03 \x01(\bR\twithdrawn\x12\x17\n" +
+	"\asend_id\x18\x04 \x01(\x04R\x06sendId\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\bR\x05ended\x12\x16\n" +
+	"\x06asking\x18\x06 \x01(\bR\x06asking\x12\x18\n" +
+	"\arenamed\x18\a \x01(\bR\arenamed\x123\n" +
+	"\x05shown\x18\b \x03(\v2\x1d.ringfleet.peer.v1.ShownStateR\x05shown\x12\x1c\n" +
+	"\aseen_us\x18\t \x01(\x03H\x00R\x06seenUs\x88\x01\x01\x12\x1a\n" +
+	"\x06ask_us\x18\n" +
+	" \x01(\x03H\x01R\x05askUs\x88\x01\x01B\n" +
+	"\n" +
+	"\b_seen_usB\t\n" +
+	"\a_ask_us\"L\n" +
+	"\n" +
+	"ShownState\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12\x12\n" +
+	"\x04told\x18\x03 \x01(\bR\x04told\"\x80\a\n" +
+	"\fArbiterState\x12+\n" +
+	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12$\n" +
+	"\vdeadline_us\x18\x02 \x01(\x03H\x00R\n" +
+	"deadlineUs\x88\x01\x01\x12\x1c\n" +
+	"\agone_us\x18\x03 \x01(\x03H\x01R\x06goneUs\x88\x01\x01\x12$\n" +
+	"\vpatience_us\x18\x04 \x01(\x03H\x02R\n" +
+	"patienceUs\x88\x01\x01\x12\x1c\n" +
+	"\alost_us\x18\x05 \x01(\x03H\x03R\x06lostUs\x88\x01\x01\x12\x1e\n" +
+	"\bretry_us\x18\x06 \x01(\x03H\x04R\aretryUs\x88\x01\x01\x12\x18\n" +
+	"\aretries\x18\a \x01(\rR\aretries\x12\x16\n" +
+	"\x06placed\x18\b \x01(\bR\x06placed\x12\x14\n" +
+	"\x05taken\x18\t \x01(\bR\x05taken\x12!\n" +
+	"\fcallee_heard\x18\n" +
+	" \x01(\x04R\vcalleeHeard\x12#\n" +
+	"\rcaller_online\x18\v \x01(\bR\fcallerOnline\x12\x1c\n" +
+	"\tconnected\x18\f \x01(\bR\tconnected\x12\x16\n" +
+	"\x06absent\x18\r \x01(\bR\x06absent\x12#\n" +
+	"\rcallee_online\x18\x0e \x01(\bR\fcalleeOnline\x12\x1f\n" +
+	"\vcaller_done\x18\x0f \x01(\bR\n" +
+	"callerDone\x12\x1c\n" +
+	"\tcommitted\x18\x10 \x01(\bR\tcommitted\x12\x1c\n" +
+	"\tconcluded\x18\x11 \x01(\bR\tconcluded\x12\x1c\n" +
+	"\tconfirmed\x18\x12 \x01(\tR\tconfirmed\x12\x12\n" +
+	"\x04said\x18\x13 \x01(\tR\x04said\x12\x17\n" +
+	"\asend_id\x18\x14 \x01(\x04R\x06sendId\x12\x1b\n" +
+	"\tcancel_id\x18\x15 \x01(\x04R\bcancelId\x12\x1b\n" +
+	"\tanswer_id\x18\x16 \x01(\x04R\banswerId\x12\x1c\n" +
+	"\asent_us\x18\x17 \x01(\x03H\x05R\x06sentUs\x88\x01\x01\x12,\n" +
+	"\x04told\x18\x18 \x01(\x0e2\x18.ringfleet.peer.v1.StageR\x04told\x12\"\n" +
+	"\n" +
+	"reached_us\x18\x19 \x01(\x03H\x06R\treachedUs\x88\x01\x01B\x0e\n" +
+	"\f_deadline_usB\n" +
+	"\n" +
+	"\b_gone_usB\x0e\n" +
+	"\f_patience_usB\n" +
+	"\n" +
+	"\b_lost_usB\v\n" +
+	"\t_retry_usB\n" +
+	"\n" +
+	"\b_sent_usB\r\n" +
+	"\v_reached_us\"\xc4\x02\n" +
 	"\bNodeMeta\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3480,12 +4854,13 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
 	"\x04boot\x18\x04 \x01(\x06R\x04boot\x12!\n" +
-	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*Q\n" +
+	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*c\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SESSION\x10\x01\x12\x10\n" +
 	"\fKIND_ARBITER\x10\x02\x12\x0f\n" +
-	"\vKIND_DEVICE\x10\x03*\xec\x01\n" +
+	"\vKIND_DEVICE\x10\x03\x12\x10\n" +
+	"\fKIND_HANDOFF\x10\x04*\xec\x01\n" +
 	"\n" +
 	"LocalState\x12 \n" +
 	"\x1cLOCAL_STATE_IDLE_UNSPECIFIED\x10\x00\x12\x1e\n" +
@@ -3570,7 +4945,7 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
@@ -3606,12 +4981,25 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(*Answer)(nil),         // 31: ringfleet.peer.v1.Answer
 	(*Notice)(nil),         // 32: ringfleet.peer.v1.Notice
 	(*Ending)(nil),         // 33: ringfleet.peer.v1.Ending
-	(*NodeMeta)(nil),       // 34: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),  // 35: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),          // 36: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),    // 37: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),          // 38: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),    // 39: ringfleet.peer.v1.HelloAnswer
+	(*Handoff)(nil),        // 34: ringfleet.peer.v1.Handoff
+	(*HandoffClaim)(nil),   // 35: ringfleet.peer.v1.HandoffClaim
+	(*HandoffGrant)(nil),   // 36: ringfleet.peer.v1.HandoffGrant
+	(*HandoffPull)(nil),    // 37: ringfleet.peer.v1.HandoffPull
+	(*HandoffChunk)(nil),   // 38: ringfleet.peer.v1.HandoffChunk
+	(*HandoffDone)(nil),    // 39: ringfleet.peer.v1.HandoffDone
+	(*HandoffOffer)(nil),   // 40: ringfleet.peer.v1.HandoffOffer
+	(*Record)(nil),         // 41: ringfleet.peer.v1.Record
+	(*SessionState)(nil),   // 42: ringfleet.peer.v1.SessionState
+	(*DeviceState)(nil),    // 43: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),     // 44: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),     // 45: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),   // 46: ringfleet.peer.v1.ArbiterState
+	(*NodeMeta)(nil),       // 47: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),  // 48: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),          // 49: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),    // 50: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),          // 51: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),    // 52: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -3657,15 +5045,30 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	7,  // 40: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
 	1,  // 41: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 42: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
-	8,  // 43: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	36, // 44: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	37, // 45: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	9,  // 46: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	35, // 43: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
+	36, // 44: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
+	37, // 45: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
+	38, // 46: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
+	39, // 47: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
+	40, // 48: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
+	42, // 49: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	46, // 50: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	43, // 51: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	44, // 52: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	11, // 53: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	26, // 54: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	45, // 55: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	26, // 56: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 57: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	8,  // 58: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	49, // 59: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	50, // 60: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	9,  // 61: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -3696,7 +5099,24 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*DeviceMessage_Notice)(nil),
 		(*DeviceMessage_Ending)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[25].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[24].OneofWrappers = []any{
+		(*Handoff_Claim)(nil),
+		(*Handoff_Grant)(nil),
+		(*Handoff_Pull)(nil),
+		(*Handoff_Chunk)(nil),
+		(*Handoff_Done)(nil),
+		(*Handoff_Offer)(nil),
+	}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[31].OneofWrappers = []any{
+		(*Record_Session)(nil),
+		(*Record_Arbiter)(nil),
+		(*Record_Past)(nil),
+	}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[32].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[33].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[34].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[36].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -3706,7 +5126,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   30,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
