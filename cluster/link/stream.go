@@ -126,7 +126,7 @@ func Listen(config StreamConfig) (*Stream, error) {
 		return nil, err
 	}
 	if config.TLS != nil {
-		if err := config.TLS.check(); err != nil {
+		if err := config.TLS.Check(); err != nil {
 			return nil, err
 		}
 	}

@@ -40,8 +40,9 @@ type material struct {
 	roots *x509.CertPool
 }
 
-// check reports whether the files can be used.
-func (t *TLS) check() error {
+// Check returns what is wrong with the files, nil if they can be used; [Listen] looks as well. It sets Name, where it
+// has its default value.
+func (t *TLS) Check() error {
 	if t.Name == "" {
 		t.Name = "ringfleet-node"
 	}

@@ -120,6 +120,12 @@ func setDefault[T comparable](value *T, other T) {
 	}
 }
 
+// Check returns the first thing that is wrong with the configuration, nil if nothing is; [Start] looks as well.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 func (c *Config) check() error {
 	for _, f := range []struct {
 		what, value string

@@ -25,6 +25,8 @@ const envPrefix = "RINGFLEET"
 // settings are the settings of the command: flags, environment and file have the same names.
 type settings struct {
 	node            ringfleet.Config
+	cluster         clusterSettings
+	nodes           int
 	policy          string
 	authentication  string
 	tokenKeys       string
@@ -46,6 +48,11 @@ to be. To let others connect, give it token keys:
 
   node --client-address :8080 --auth jwt --token-public-keys keys.pem
 
+Nodes that are told of each other form a cluster (docs/cluster.md). Three of them
+on this machine, to try it:
+
+  node --nodes 3
+
 Try it:   go run ./cmd/ringctl demo
 Watch it: curl 127.0.0.1:9090/status
 
@@ -64,6 +71,8 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&n.Name, "name", "node", "`name` of the node, stable over restarts")
 	f.StringVar(&n.ClientAddress, "client-address", "127.0.0.1:8080", "`host:port` for clients; an empty host is every interface")
 	f.StringVar(&n.AdminAddress, "admin-address", "127.0.0.1:9090", "`host:port` for health, metrics and status; keep it private")
+	s.cluster.register(f)
+	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	f.StringVar(&s.authentication, "auth", "development", "who clients are: development (believe them; loopback only) or jwt")
 	f.StringVar(&s.tokenKeys, "token-public-keys", "", "PEM `file` of Ed25519 or RSA public keys that sign tokens (auth jwt)")
 	f.StringVar(&s.tokenSecret, "token-secret-file", "", "`file` with the HS256 secret, 32 bytes or more (auth jwt)")
@@ -92,7 +101,8 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.DurationVar(&g.IdleTimeout, "idle-timeout", 60*time.Second, "silence after which a connection is ended")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	f.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "time to end connections in order, on SIGTERM or SIGINT")
+	f.DurationVar(&g.DrainTime, "reconnect-spread", 3*time.Second, "time over which clients are told to reconnect, on SIGTERM or SIGINT")
+	f.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 30*time.Second, "time to hand over and to end connections in order, on SIGTERM or SIGINT")
 	f.BoolVar(&s.check, "check", false, "check the settings, start nothing")
 	f.String("config", "", "`file` with settings, one a line: name, space, value")
 }
@@ -156,7 +166,12 @@ func (s *settings) resolve() error {
 	if s.origins != "" {
 		s.node.Gateway.Origins = strings.Split(s.origins, ",")
 	}
-	errs = append(errs, s.authenticator(), s.logger())
+	if s.node.Gateway.DrainTime < 0 {
+		errs = append(errs, fmt.Errorf("reconnect-spread is %v: want 0 or more", s.node.Gateway.DrainTime))
+	}
+	cluster, err := s.cluster.resolve(s.node.Name)
+	s.node.Cluster = cluster
+	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
-// Command node is a ringfleet node: it serves calling clients over WebSockets. Run it with --help
-// for its settings. It ends in order on SIGTERM and SIGINT; a second signal ends it at once.
+// Command node is a ringfleet node: it serves calling clients over WebSockets, alone or as a member of a
+// cluster. Run it with --help for its settings. It ends in order on SIGTERM and SIGINT; a second signal
+// ends it at once. On SIGHUP it reads the file of gossip keys again, if it has one.
 //
 // Exit status: 0 after a shutdown in order, 1 when something failed, 2 when the settings are wrong.
 package main
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/ringfleet/ringfleet"
@@ -42,41 +44,101 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer restore()
-	if err := s.serve(ctx, stdout, restore); err != nil {
+	serve := s.serve
+	if s.nodes > 0 {
+		serve = func(ctx context.Context, stdout io.Writer, restore func()) error {
+			return s.serveMany(ctx, args, stdout, stderr, restore)
+		}
+	}
+	if err := serve(ctx, stdout, restore); err != nil {
 		fmt.Fprintf(stderr, "node: %v\n", err)
 		return exitError
 	}
 	return exitOK
 }
 
-// serve runs the node until ctx is done.
+// serve runs the node until ctx is done, or the node cannot go on.
 func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) error {
 	log := s.node.Logger
 	if s.authentication == "development" {
 		log.Warn("development authentication is on: every client on this machine is believed to be whom it claims to be",
 			"instead", "--auth jwt")
 	}
+	if s.cluster.insecure && s.node.Cluster != nil {
+		log.Warn("insecure-cluster is set: whoever reaches the addresses for nodes can be one",
+			"instead", "--gossip-keys-file, --peer-cert-file, --peer-key-file and --peer-ca-file")
+	}
 	gc, limit := tuneMemory()
 	node, err := ringfleet.Start(s.node)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program listens there; stop it, or choose another --client-address or --admin-address", err)
-	}
 	if err != nil {
-		return err
+		return inUse(err)
 	}
 	log.Info("garbage collection", "gogc", gc, "gomemlimit", limit)
 	fmt.Fprintf(stdout, "ringfleet %s serves clients on %s/v1/connect and its operator on %s\n",
 		node.Name(), location("ws", node.ClientAddress()), location("http", node.AdminAddress()))
-	<-ctx.Done()
+	if s.node.Cluster != nil {
+		fmt.Fprintf(stdout, "ringfleet %s gossips on %s and listens for peers on %s, cluster %s\n",
+			node.Name(), node.GossipAddress(), node.PeerAddress(), s.node.Cluster.Name)
+	}
+	s.wait(ctx, node)
 	restore() // a second signal ends the process
 	log.Info("shutting down", "timeout", s.shutdownTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), s.shutdownTimeout)
 	defer cancel()
 	if err := node.Shutdown(ctx); err != nil {
-		return fmt.Errorf("shut down: %w", err)
+		return errors.Join(node.Failure(), fmt.Errorf("shut down: %w", err))
 	}
 	log.Info("stopped")
-	return nil
+	return node.Failure()
+}
+
+// wait returns when ctx is done or the node cannot go on. On SIGHUP it reads the gossip's keys again; without
+// a file of them that signal does what it does to every program.
+func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
+	var again chan os.Signal
+	if s.cluster.keysFile != "" {
+		again = make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGHUP)
+		defer signal.Stop(again)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-node.Failed():
+			return
+		case <-again:
+			s.rotate(node)
+		}
+	}
+}
+
+// rotate reads the gossip's keys again. If something is wrong with them the node goes on with those it has.
+func (s *settings) rotate(node *ringfleet.Node) {
+	keys, err := s.cluster.keys()
+	if err == nil {
+		err = node.SetGossipKeys(keys)
+	}
+	if err != nil {
+		s.node.Logger.Error("the gossip keys stay as they were", "error", err)
+		return
+	}
+	s.node.Logger.Info("gossip keys read again", "file", s.cluster.keysFile, "keys", len(keys))
+}
+
+// inUse says more of an address that another program listens on.
+func inUse(err error) error {
+	// The library that gossips says it in words only.
+	if !errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
+		return err
+	}
+	setting := "--client-address, --admin-address, --gossip-address or --peer-address"
+	for _, name := range []string{"client", "admin", "gossip", "peer"} {
+		if strings.HasPrefix(err.Error(), "ringfleet: "+name+" address") {
+			setting = "--" + name + "-address"
+		}
+	}
+	return fmt.Errorf("%w: another program listens there; stop it, or choose another %s", err, setting)
 }
 
 // location returns the URL of an address, "nowhere" for none.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +42,8 @@ type process struct {
 	stderr bytes.Buffer
 	client string // the URL for clients
 	admin  string // the URL for its operator
+	gossip string // the IP:port of the gossip
+	peer   string // the IP:port for other nodes
 }
 
 func newProcess(t *testing.T, args ...string) *process {
@@ -53,12 +56,18 @@ func newProcess(t *testing.T, args ...string) *process {
 	return p
 }
 
-var addresses = regexp.MustCompile(`clients on (ws://\S+)/v1/connect and its operator on (http://\S+)`)
+var addresses = regexp.MustCompile(`^ringfleet \S+ serves clients on (ws://\S+)/v1/connect and its operator on (http://\S+)\n` +
+	`ringfleet \S+ gossips on (\S+) and listens for peers on (\S+), cluster (\S+)\n$`)
+
+// freePorts makes a node listen on ports that are free.
+var freePorts = []string{
+	"--client-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--gossip-address", "127.0.0.1:0", "--peer-address", "127.0.0.1:0",
+}
 
 // start starts a node on free ports, and waits until it serves.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := newProcess(t, append([]string{"--client-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"}, args...)...)
+	p := newProcess(t, append(slices.Clone(freePorts), args...)...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -66,13 +75,15 @@ func start(t *testing.T, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	m := addresses.FindStringSubmatch(line)
+	lines := bufio.NewReader(out)
+	first, err := lines.ReadString('\n')
+	second, err2 := lines.ReadString('\n')
+	m := addresses.FindStringSubmatch(first + second)
 	if m == nil {
 		_ = p.cmd.Wait() // what it said tells more
-		t.Fatalf("the node said %q, %v; %s", line, err, p.stderr.String())
+		t.Fatalf("the node said %q, %q, %v; %s", first, second, errors.Join(err, err2), p.stderr.String())
 	}
-	p.client, p.admin = m[1], m[2]
+	p.client, p.admin, p.gossip, p.peer = m[1], m[2], m[3], m[4]
 	return p
 }
 
@@ -225,19 +236,16 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	taken, free := l.Addr().String(), "127.0.0.1:0"
-	for _, args := range [][]string{
-		{"--client-address", taken, "--admin-address", free},
-		{"--client-address", free, "--admin-address", taken},
-	} {
-		p := newProcess(t, args...)
+	for _, setting := range []string{"--client-address", "--admin-address", "--gossip-address", "--peer-address"} {
+		p := newProcess(t, append(slices.Clone(freePorts), setting, l.Addr().String())...)
 		err := p.cmd.Run()
 		if code := p.cmd.ProcessState.ExitCode(); err == nil || code != exitError {
-			t.Errorf("node %v: status %d, %v", args, code, err)
+			t.Errorf("node %v: status %d, %v", setting, code, err)
 		}
-		for _, want := range []string{taken, "another program listens there", "choose another"} {
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		for _, want := range []string{port, "another program listens there", "choose another " + setting} {
 			if !strings.Contains(p.stderr.String(), want) {
-				t.Errorf("node %v says %q, without %q", args, p.stderr.String(), want)
+				t.Errorf("node %v says %q, without %q", setting, p.stderr.String(), want)
 			}
 		}
 	}
