@@ -33,11 +33,11 @@ func (d *door) pass() {
 
 // post decides about a datagram; sender is nil if it is not known.
 func (p *Proxy) post(sender, receiver *door, data []byte) {
-	pair, out := Pair{"", receiver.Node}, receiver
+	w, out := way{Pair{"", receiver.Node}, receiver.Kind}, receiver
 	if sender != nil {
-		pair.From, out = sender.Node, sender
+		w.From, out = sender.Node, sender
 	}
-	f := p.fate(pair, len(data))
+	f := p.fate(w, len(data))
 	if f.drop {
 		return
 	}
@@ -45,8 +45,8 @@ func (p *Proxy) post(sender, receiver *door, data []byte) {
 		f.delay += late
 	}
 	send := func(data []byte) {
-		if p.Rule(pair.From, pair.To).Cut {
-			p.count(pair, func(s *Stats) { s.Passed, s.Dropped = s.Passed-1, s.Dropped+1 })
+		if rule, _ := p.rule(w); rule.Cut {
+			p.count(w.Pair, func(s *Stats) { s.Passed, s.Dropped = s.Passed-1, s.Dropped+1 })
 			return
 		}
 		_, _ = out.udp.WriteToUDPAddrPort(data, receiver.target) // nobody there, or closed: lost like any other
@@ -65,7 +65,7 @@ func (p *Proxy) post(sender, receiver *door, data []byte) {
 	}
 	p.mu.Unlock()
 	if full {
-		p.count(pair, func(s *Stats) { s.Passed, s.Dropped = s.Passed-1, s.Dropped+1 })
+		p.count(w.Pair, func(s *Stats) { s.Passed, s.Dropped = s.Passed-1, s.Dropped+1 })
 		return
 	}
 	data = slices.Clone(data)

@@ -53,6 +53,17 @@ func TestDatagramsOneWay(t *testing.T) {
 	if n, _, ok := b.hear(limit); !ok || n != 6 {
 		t.Errorf("an exception from a rule for all: %d, %v", n, ok)
 	}
+	w.proxy.Set("a", "b", faultproxy.Rule{Only: "streams", Cut: true})
+	a.say(b, 8)
+	if n, _, ok := b.hear(limit); !ok || n != 8 {
+		t.Errorf("a rule for other doors: %d, %v", n, ok)
+	}
+	w.proxy.Set("a", "b", faultproxy.Rule{Only: "datagrams", Cut: true})
+	a.say(b, 9)
+	c.say(b, 10)
+	if n, _, ok := b.hear(limit); !ok || n != 10 { // the proxy takes them in order
+		t.Errorf("a rule for these doors: %d, %v", n, ok)
+	}
 	w.proxy.Clear()
 	a.say(b, 7)
 	if n, _, ok := b.hear(limit); !ok || n != 7 {

@@ -40,6 +40,8 @@ type Proxy struct {
 type Door struct {
 	// Node is the name of the node behind the door. There may be several doors for one.
 	Node string
+	// Kind is what the door is for, in words of the caller's; see [Rule].Only.
+	Kind string
 	// Listen is the address in front, IP:port, which the others are told. Port 0 takes a free one.
 	Listen string
 	// Target is the address of the node, IP:port. Nothing need listen there yet.

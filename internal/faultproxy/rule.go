@@ -12,6 +12,8 @@ type Pair struct{ From, To string }
 // Rule says what becomes of what one node sends to another. The zero Rule lets everything pass. Chances go
 // from 0, never, to 1, always.
 type Rule struct {
+	// Only is the kind of doors that the rule binds; through others everything passes. The default is all.
+	Only string
 	// Cut lets nothing pass, and tells nobody.
 	Cut bool
 	// Reset ends connections between the two, whoever made them, with a reset: those that stand and each
@@ -78,33 +80,37 @@ func (p *Proxy) tell() {
 	p.changed = make(chan struct{})
 }
 
-// Rule returns the rule for what from sends to to.
-func (p *Proxy) Rule(from, to string) Rule {
-	rule, _ := p.rule(Pair{from, to})
-	return rule
+// way is a direction through one kind of doors.
+type way struct {
+	Pair
+	kind string
 }
 
-// rule returns the rule of a direction, and what is closed when a rule has changed.
-func (p *Proxy) rule(pair Pair) (Rule, <-chan struct{}) {
+// rule returns the rule of a way, and what is closed when a rule has changed.
+func (p *Proxy) rule(w way) (Rule, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.find(pair), p.changed
+	return p.find(w), p.changed
 }
 
-func (p *Proxy) find(pair Pair) Rule {
-	for _, key := range []Pair{pair, {pair.From, Any}, {Any, pair.To}} {
-		if rule, ok := p.rules[key]; ok {
+func (p *Proxy) find(w way) Rule {
+	for _, key := range []Pair{w.Pair, {w.From, Any}, {Any, w.To}, {Any, Any}} {
+		rule, ok := p.rules[key]
+		switch {
+		case ok && (rule.Only == "" || rule.Only == w.kind):
 			return rule
+		case ok:
+			return Rule{}
 		}
 	}
-	return p.rules[Pair{Any, Any}]
+	return Rule{}
 }
 
 // fate draws what becomes of a datagram or frame, and counts it.
-func (p *Proxy) fate(pair Pair, size int) fate {
+func (p *Proxy) fate(w way, size int) fate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rule, stats := p.find(pair), p.of(pair)
+	rule, stats := p.find(w), p.of(w.Pair)
 	draw := func(chance float64) bool { return chance > 0 && p.random.Float64() < chance }
 	f := fate{drop: draw(rule.Drop), twice: draw(rule.Duplicate), reorder: draw(rule.Reorder), delay: rule.Delay}
 	if rule.Jitter > 0 {
@@ -126,10 +132,10 @@ func (p *Proxy) fate(pair Pair, size int) fate {
 }
 
 // delay draws how long a piece of a stream is under way, and counts it; its end has no size.
-func (p *Proxy) delay(pair Pair, size int) time.Duration {
+func (p *Proxy) delay(w way, size int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rule, stats := p.find(pair), p.of(pair)
+	rule, stats := p.find(w), p.of(w.Pair)
 	if size > 0 {
 		stats.Passed++
 		stats.Bytes += uint64(size)

@@ -49,7 +49,7 @@ type stream struct {
 // side is one direction of a stream.
 type side struct {
 	stream *stream
-	pair   Pair
+	way    way
 	from   *net.TCPConn
 	to     *net.TCPConn
 	pieces chan part
@@ -70,8 +70,8 @@ func (d *door) attend(conn *net.TCPConn) {
 	s := &stream{proxy: p, maker: conn}
 	s.ctx, s.cancel = context.WithCancel(d.ctx)
 	defer s.cancel()
-	s.out, s.back = s.side(Pair{who, d.Node}, conn), s.side(Pair{d.Node, who}, nil)
-	p.count(s.out.pair, func(st *Stats) { st.Connections++ })
+	s.out, s.back = s.side(way{Pair{who, d.Node}, d.Kind}, conn), s.side(way{Pair{d.Node, who}, d.Kind}, nil)
+	p.count(s.out.way.Pair, func(st *Stats) { st.Connections++ })
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer s.reset() // ends whatever still reads or writes
@@ -108,18 +108,18 @@ func addressOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
 }
 
-func (s *stream) side(pair Pair, from *net.TCPConn) *side {
-	return &side{stream: s, pair: pair, from: from, pieces: make(chan part, maxPieces), gone: make(chan struct{})}
+func (s *stream) side(w way, from *net.TCPConn) *side {
+	return &side{stream: s, way: w, from: from, pieces: make(chan part, maxPieces), gone: make(chan struct{})}
 }
 
 // passable waits until nothing is cut between the two, as the segments that open a connection go both ways. false:
 // it came to nothing before.
 func (s *stream) passable() bool {
 	for {
-		out, changed := s.proxy.rule(s.out.pair)
-		back, _ := s.proxy.rule(s.back.pair)
+		out, changed := s.proxy.rule(s.out.way)
+		back, _ := s.proxy.rule(s.back.way)
 		if out.Reset || back.Reset {
-			s.proxy.count(s.out.pair, func(st *Stats) { st.Resets++ })
+			s.proxy.count(s.out.way.Pair, func(st *Stats) { st.Resets++ })
 			return false
 		}
 		if !out.Cut && !back.Cut {
@@ -138,10 +138,10 @@ func (s *stream) passable() bool {
 // watch waits until both sides have ended in order, or something else ends the stream: false.
 func (s *stream) watch(ended <-chan struct{}) bool {
 	for {
-		out, changed := s.proxy.rule(s.out.pair)
-		back, _ := s.proxy.rule(s.back.pair)
+		out, changed := s.proxy.rule(s.out.way)
+		back, _ := s.proxy.rule(s.back.way)
 		if out.Reset || back.Reset {
-			s.proxy.count(s.out.pair, func(st *Stats) { st.Resets++ })
+			s.proxy.count(s.out.way.Pair, func(st *Stats) { st.Resets++ })
 			return false
 		}
 		select {
@@ -173,7 +173,7 @@ func (s *side) read(framing *Framing) {
 	var longest time.Duration // of the frames in a piece
 	decided := false          // whether there is such a frame
 	f := newFramer(s.from, framing, func(size int) fate {
-		of := p.fate(s.pair, size)
+		of := p.fate(s.way, size)
 		longest, decided = max(longest, of.delay), true
 		return of
 	})
@@ -185,7 +185,7 @@ func (s *side) read(framing *Framing) {
 			continue
 		}
 		if !decided {
-			longest = p.delay(s.pair, len(data))
+			longest = p.delay(s.way, len(data))
 		}
 		due := time.Now().Add(longest)
 		if due.Before(last) {
@@ -240,7 +240,7 @@ func (s *side) wait(due time.Time) bool {
 		}
 	}
 	for {
-		rule, changed := s.stream.proxy.rule(s.pair)
+		rule, changed := s.stream.proxy.rule(s.way)
 		if !rule.Cut {
 			return true
 		}

@@ -59,7 +59,7 @@ func (w *world) port(node string) *port {
 	}
 	w.Cleanup(func() { _ = conn.Close() })
 	door, err := w.proxy.Open(faultproxy.Door{
-		Node: node, Listen: "127.0.0.1:0", Target: conn.LocalAddr().String(), Datagrams: true,
+		Node: node, Kind: "datagrams", Listen: "127.0.0.1:0", Target: conn.LocalAddr().String(), Datagrams: true,
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -36,6 +36,12 @@ type Config struct {
 	ReadyIn time.Duration
 }
 
+// The kinds of doors between nodes, for faultproxy.Rule.Only.
+const (
+	Gossip = "gossip" // by which nodes find each other: UDP and TCP
+	Peers  = "peers"  // for messages between actors: TCP
+)
+
 // Fleet is nodes on this machine that find each other. Make one with [New].
 type Fleet struct {
 	config Config
@@ -85,10 +91,14 @@ func New(config Config) (*Fleet, error) {
 // Dir returns where the logs are.
 func (f *Fleet) Dir() string { return f.config.Dir }
 
+// Seeds returns the path of the file with the gossip addresses of all nodes, one a line.
+func (f *Fleet) Seeds() string { return f.seeds }
+
 // Proxy returns the proxy between the nodes, whose names are theirs; nil without Config.Proxied.
 func (f *Fleet) Proxy() *faultproxy.Proxy { return f.proxy }
 
-// Add adds a node, and waits until it is ready.
+// Add adds a node, starts it, and waits until it is ready. With an error the node, if it is not nil, has been added, and
+// does not run.
 func (f *Fleet) Add(ctx context.Context, o NodeOptions) (*Node, error) {
 	if o.Binary == "" {
 		o.Binary = f.config.Binary
@@ -105,6 +115,9 @@ func (f *Fleet) Add(ctx context.Context, o NodeOptions) (*Node, error) {
 	f.nodes = append(f.nodes, n)
 	slices.SortFunc(f.nodes, func(a, b *Node) int { return cmp.Compare(a.name, b.name) })
 	f.mu.Unlock()
+	if o.Hasty {
+		return n, n.Launch(StartOptions{})
+	}
 	return n, n.Start(ctx, StartOptions{})
 }
 
@@ -198,11 +211,11 @@ func (f *Fleet) open(n *Node, at addresses) (gossip, peer string, err error) {
 	for _, door := range old {
 		f.proxy.Shut(door)
 	}
-	gossip, err = f.proxy.Open(faultproxy.Door{Node: n.name, Listen: sameHost(at.gossip), Target: at.gossip, Datagrams: true})
+	gossip, err = f.proxy.Open(faultproxy.Door{Node: n.name, Kind: Gossip, Listen: sameHost(at.gossip), Target: at.gossip, Datagrams: true})
 	if err != nil {
 		return "", "", err
 	}
-	peer, err = f.proxy.Open(faultproxy.Door{Node: n.name, Listen: sameHost(at.peer), Target: at.peer, Framing: f.config.Framing})
+	peer, err = f.proxy.Open(faultproxy.Door{Node: n.name, Kind: Peers, Listen: sameHost(at.peer), Target: at.peer, Framing: f.config.Framing})
 	if err != nil {
 		f.proxy.Shut(gossip)
 		return "", "", err

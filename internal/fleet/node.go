@@ -21,6 +21,8 @@ type NodeOptions struct {
 	Binary string
 	// Args and Env are further flags and variables of this node, after those of the fleet; the last one counts.
 	Args, Env []string
+	// Hasty does not wait until the node is ready.
+	Hasty bool
 }
 
 // Node is one node of a fleet, whether its process runs or not.
