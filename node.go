@@ -18,7 +18,6 @@ import (
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/observe"
-	"github.com/ringfleet/ringfleet/invitation"
 )
 
 // Node is a running node. Make it with [Start].
@@ -85,6 +84,7 @@ func (n *Node) registerMetrics() {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		n.invitations,
 		observe.NewActors(n.host),
+		observe.NewCluster(n.clusterState),
 		n.gateway.Collector(),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "ringfleet_messages_dropped_total", Help: "Messages between actors that a full mailbox refused; they are repeated.",
@@ -184,24 +184,6 @@ func (n *Node) fail(err error) {
 		n.failure = err
 		close(n.failed)
 	})
-}
-
-// Status is a node's state, as the admin address shows it.
-type Status struct {
-	Node        string           `json:"node"`
-	Ready       bool             `json:"ready"`
-	Sessions    int              `json:"sessions"`
-	Invitations map[string]int64 `json:"invitations"` // by stage
-}
-
-// Status returns the node's state.
-func (n *Node) Status() Status {
-	sessions, _ := n.host.Live()
-	s := Status{Node: n.config.Name, Ready: n.Ready() == nil, Sessions: sessions, Invitations: map[string]int64{}}
-	for stage := range invitation.Stage(invitation.Stages) {
-		s.Invitations[stage.String()] = n.invitations.Live(stage)
-	}
-	return s
 }
 
 // Shutdown ends the node: it is not ready any more and takes no connections, hands what lives on it to the

@@ -79,6 +79,9 @@ func newMetric(kind prometheus.ValueType, name, help string, value func(g *Gatew
 	return metric{prometheus.NewDesc("ringfleet_gateway_"+name, help, nil, nil), kind, value}
 }
 
+// Buffered returns how many bytes wait: of frames that have not come whole, and of queues whose client does not read.
+func (g *Gateway) Buffered() int64 { return g.buffered.Load() }
+
 func gauge(n int64) uint64 { return uint64(max(n, 0)) }
 
 var metrics = []metric{
