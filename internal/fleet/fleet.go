@@ -161,8 +161,8 @@ func (f *Fleet) Cut(from, to []*Node) {
 // Heal removes all rules of the proxy.
 func (f *Fleet) Heal() { f.proxy.Clear() }
 
-// Settled waits until all nodes that run see each other, and nobody else, as serving members, and each has the
-// shards that it owns.
+// Settled waits until all nodes that run see each other, and nobody else, as serving members, each has the shards
+// that it owns, and none is under way.
 func (f *Fleet) Settled(ctx context.Context) error {
 	return Until(ctx, func(ctx context.Context) error {
 		live := f.Live()
@@ -194,8 +194,8 @@ func settled(ctx context.Context, n *Node, live []*Node) error {
 	if !slices.Equal(sees, want) {
 		return fmt.Errorf("fleet: %s sees %v, not %v", n.name, sees, want)
 	}
-	if a := s.Cluster.Shards.Awaited; a > 0 {
-		return fmt.Errorf("fleet: %s waits for %d shards", n.name, a)
+	if h := s.Cluster.Handoffs; s.Cluster.Shards.Awaited+h.Taking+h.Giving > 0 {
+		return fmt.Errorf("fleet: %s waits for %d shards, takes from %d and gives to %d members", n.name, s.Cluster.Shards.Awaited, h.Taking, h.Giving)
 	}
 	return nil
 }

@@ -30,7 +30,12 @@ type Cluster struct {
 		Held    int `json:"held"`
 		Awaited int `json:"awaited"`
 	} `json:"shards"`
-	Handoffs json.RawMessage `json:"handoffs"`
+	Handoffs struct {
+		Taking int    `json:"taking"` // members that shards are being taken from
+		Giving int    `json:"giving"` // members that shards are being given to
+		Taken  uint64 `json:"taken"`  // records, since the start
+		Given  uint64 `json:"given"`  // records, since the start
+	} `json:"handoffs"`
 }
 
 // Member is a member in a node's view.
