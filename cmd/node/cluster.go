@@ -122,6 +122,12 @@ func (c *clusterSettings) addresses() error {
 		errs = append(errs, fmt.Errorf("gossip-address %q can be reached by others, and without keys whoever does can join: give all nodes "+
 			"the same --gossip-keys-file (a key: openssl rand -base64 32), or, on a network of their own, --insecure-cluster", c.gossip))
 	}
+	if _, err := netip.ParseAddrPort(c.gossipAdvertise); err != nil && c.gossipAdvertise != "" {
+		errs = append(errs, fmt.Errorf("gossip-advertise %q: want IP:port", c.gossipAdvertise))
+	}
+	if _, _, err := net.SplitHostPort(c.peerAdvertise); err != nil && c.peerAdvertise != "" {
+		errs = append(errs, fmt.Errorf("peer-advertise: %w", err))
+	}
 	if _, _, err := net.SplitHostPort(c.peer); err != nil {
 		errs = append(errs, fmt.Errorf("peer-address: %w", err))
 	} else if !isLoopback(c.peer) && c.cert == "" && !c.insecure {

@@ -62,8 +62,8 @@ type child struct {
 	err   error         // how it ended
 }
 
-// fleet is the nodes of --nodes.
-type fleet struct {
+// group is the nodes of --nodes.
+type group struct {
 	settings *settings
 	args     []string // of this command
 	mu       sync.Mutex
@@ -76,26 +76,26 @@ func (s *settings) serveMany(ctx context.Context, args []string, stdout, stderr 
 	// The children end when this thread does; without this, that could be before the process does.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	f := &fleet{settings: s, args: args, stderr: stderr}
-	err := f.start(ctx, stdout)
+	g := &group{settings: s, args: args, stderr: stderr}
+	err := g.start(ctx, stdout)
 	if err == nil {
-		f.wait(ctx)
+		g.wait(ctx)
 	}
 	restore() // a second signal ends this process, and with it the others
-	return errors.Join(err, f.stop())
+	return errors.Join(err, g.stop())
 }
 
 // start starts the nodes one after the other, each joining the first, and prints where they are.
-func (f *fleet) start(ctx context.Context, stdout io.Writer) error {
+func (g *group) start(ctx context.Context, stdout io.Writer) error {
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tCLIENTS\tOPERATOR\tGOSSIP\tPEERS")
-	join := f.settings.cluster.join
-	for i := range f.settings.nodes {
-		c := f.child(i, join)
+	join := g.settings.cluster.join
+	for i := range g.settings.nodes {
+		c := g.child(i, join)
 		if err := c.cmd.Start(); err != nil {
 			return fmt.Errorf("start %s: %w", c.name, err)
 		}
-		f.children = append(f.children, c)
+		g.children = append(g.children, c)
 		go func() {
 			c.err = c.cmd.Wait()
 			close(c.ended)
@@ -113,14 +113,14 @@ func (f *fleet) start(ctx context.Context, stdout io.Writer) error {
 }
 
 // child prepares node number i.
-func (f *fleet) child(i int, join string) *child {
-	s, c := f.settings, &child{said: make(chan []string, 1), ended: make(chan struct{})}
+func (g *group) child(i int, join string) *child {
+	s, c := g.settings, &child{said: make(chan []string, 1), ended: make(chan struct{})}
 	c.name = fmt.Sprintf("%s-%d", s.node.Name, i)
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]
 	}
-	args := append(append([]string(nil), f.args...), // the last of two flags wins
+	args := append(append([]string(nil), g.args...), // the last of two flags wins
 		"--nodes", "0", "--name", c.name, "--join", join,
 		"--client-address", address(s.node.ClientAddress, i), "--admin-address", address(s.node.AdminAddress, i),
 		"--gossip-address", freeAddress(s.cluster.gossip, i), "--peer-address", freeAddress(s.cluster.peer, i))
@@ -128,9 +128,9 @@ func (f *fleet) child(i int, join string) *child {
 	c.cmd.SysProcAttr = endsWithParent()
 	c.cmd.Stdout = &lines{each: c.listen()}
 	c.cmd.Stderr = &lines{each: func(line string) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		fmt.Fprintf(f.stderr, "%s | %s\n", c.name, line)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		fmt.Fprintf(g.stderr, "%s | %s\n", c.name, line)
 	}}
 	return c
 }
@@ -198,8 +198,8 @@ func (c *child) addresses(ctx context.Context) ([]string, error) {
 }
 
 // wait returns when ctx is done or all nodes have ended.
-func (f *fleet) wait(ctx context.Context) {
-	for _, c := range f.children {
+func (g *group) wait(ctx context.Context) {
+	for _, c := range g.children {
 		select {
 		case <-ctx.Done():
 			return
@@ -210,14 +210,14 @@ func (f *fleet) wait(ctx context.Context) {
 
 // stop stops the nodes, the first one last, each when the one before has ended: what lives on it moves to
 // the others.
-func (f *fleet) stop() error {
+func (g *group) stop() error {
 	var errs []error
-	for i := len(f.children) - 1; i >= 0; i-- {
-		c := f.children[i]
+	for i := len(g.children) - 1; i >= 0; i-- {
+		c := g.children[i]
 		_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		select {
 		case <-c.ended:
-		case <-time.After(f.settings.shutdownTimeout + killTimeout):
+		case <-time.After(g.settings.shutdownTimeout + killTimeout):
 			_ = c.cmd.Process.Kill()
 			<-c.ended
 		}

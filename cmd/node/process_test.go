@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,11 +40,31 @@ func TestMain(m *testing.M) {
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	stderr bytes.Buffer
+	stderr record
 	client string // the URL for clients
 	admin  string // the URL for its operator
 	gossip string // the IP:port of the gossip
 	peer   string // the IP:port for other nodes
+}
+
+// record keeps what a process writes, and can be read meanwhile.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+// String returns what was written so far.
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
 
 func newProcess(t *testing.T, args ...string) *process {
@@ -57,7 +78,7 @@ func newProcess(t *testing.T, args ...string) *process {
 }
 
 var addresses = regexp.MustCompile(`^ringfleet \S+ serves clients on (ws://\S+)/v1/connect and its operator on (http://\S+)\n` +
-	`ringfleet \S+ gossips on (\S+) and listens for peers on (\S+), cluster (\S+)\n$`)
+	`(?:ringfleet \S+ gossips on (\S+) and listens for peers on (\S+), cluster \S+\n)?$`)
 
 // freePorts makes a node listen on ports that are free.
 var freePorts = []string{
@@ -68,23 +89,35 @@ var freePorts = []string{
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := newProcess(t, append(slices.Clone(freePorts), args...)...)
+	p.begin(2)
+	return p
+}
+
+// begin starts the process, and reads the lines that it says its addresses with.
+func (p *process) begin(count int) {
+	p.t.Helper()
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
-	first, err := lines.ReadString('\n')
-	second, err2 := lines.ReadString('\n')
-	m := addresses.FindStringSubmatch(first + second)
+	var said string
+	for range count {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			_ = p.cmd.Wait() // what it said tells more
+			p.t.Fatalf("the node said %q, %v; %s", said+line, err, p.stderr.String())
+		}
+		said += line
+	}
+	m := addresses.FindStringSubmatch(said)
 	if m == nil {
-		_ = p.cmd.Wait() // what it said tells more
-		t.Fatalf("the node said %q, %q, %v; %s", first, second, errors.Join(err, err2), p.stderr.String())
+		p.t.Fatalf("the node said %q", said)
 	}
 	p.client, p.admin, p.gossip, p.peer = m[1], m[2], m[3], m[4]
-	return p
 }
 
 // stop sends a signal, and waits for the exit status.
@@ -169,20 +202,26 @@ func TestServeAndStop(t *testing.T) {
 
 func get(ctx context.Context, t *testing.T, url string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	text, err := fetch(ctx, url)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return text
+}
+
+// fetch returns what is at a URL.
+func fetch(ctx context.Context, url string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(text), err
 }
 
 // TestTokens starts a node with a public key and logs in with tokens.
