@@ -32,7 +32,7 @@ type gift struct {
 func (g *gift) chunks() uint32 { return uint32((len(g.stream) + chunkBytes - 1) / chunkBytes) }
 
 func (g *gift) grant(id uint64) *Message {
-	return &Message{Kind: Grant, ID: id, Chunks: g.chunks(), Shards: g.later}
+	return &Message{Kind: Grant, ID: id, Chunks: g.chunks(), Shards: g.later, Given: g.shards}
 }
 
 // claimed takes a claim: what is here is given away. Of two members that both await a shard, the one with
@@ -93,11 +93,12 @@ func (m *Mover) export(key giftKey, g *gift) {
 		stream = append(stream, record...)
 		count++
 	})
-	if err != nil {
-		m.config.Logger.Error("not all of a shard could be given away", slog.String("member", key.to), slog.Any("error", err))
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err != nil {
+		m.config.Logger.Error("not all that lives on some shards could be given away", slog.String("member", key.to), slog.Any("error", err))
+		g.shards = Shards{} // the claimant is to count with a loss
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	g.stream, g.count, g.ready, g.heard = stream, count, true, time.Now()

@@ -66,14 +66,16 @@ const (
 	Chunk Kind = 4 // holder: the Data of Chunk
 	Done  Kind = 5 // claimant: I have all
 	Offer Kind = 6 // holder: I hold Shards, which are yours
+	Lost  Kind = 7 // owner: I hold Shards, and what lived on them before is lost, or may be
+	Heard Kind = 8 // anybody: I know what was lost
 )
 
 // Kinds is one more than the last kind.
-const Kinds = 7
+const Kinds = 9
 
 // String returns the name, as used in metrics and logs.
 func (k Kind) String() string {
-	names := [Kinds]string{"unknown", "claim", "grant", "pull", "chunk", "done", "offer"}
+	names := [Kinds]string{"unknown", "claim", "grant", "pull", "chunk", "done", "offer", "lost", "heard"}
 	if k >= Kinds {
 		return names[0]
 	}
@@ -84,8 +86,9 @@ func (k Kind) String() string {
 // set is said beside each.
 type Message struct {
 	Kind   Kind
-	ID     uint64 // all but offer: of the claim; chosen by the claimant, never used again by it
-	Shards Shards // claim, grant, offer
+	ID     uint64 // all but offer: of the claim, or of the loss; chosen by who says it first, never used again by it
+	Shards Shards // claim, grant, offer, lost
+	Given  Shards // grant: of these everything is in the chunks, or there was nothing
 	Chunks uint32 // grant
 	Chunk  uint32 // pull, chunk: from 0
 	Data   []byte // chunk: a piece of the records of what lives on the shards, each with its length before it

@@ -45,6 +45,13 @@ type Config struct {
 	Send func(member string, msg *Message)
 	// Deliver takes what was kept back for a shard that is here now. It must not block. Required.
 	Deliver func(cluster.Envelope)
+	// Cold is told, before anything is delivered to them, of shards that this node has now and of which what
+	// lived on them before is lost, or may be: their owner has died, or they are new. It must not block.
+	// The default does nothing.
+	Cold func(shards Shards)
+	// Lost is told the same of shards that another member has now, or this one. It must not block. The
+	// default does nothing.
+	Lost func(shards Shards)
 	// MaxKept is how many messages are kept back for shards that are awaited. The default is 65,536.
 	MaxKept int
 	// First is the number of this node's first claim: higher than all of its claims before a restart. The
@@ -79,7 +86,10 @@ type Mover struct {
 	table  *placement.Table
 	pulls  map[string]*pull // by the member that is asked
 	gifts  map[giftKey]*gift
-	strays Shards // held here, or gone from here, against the view, at the last review
+	warm   Shards // awaited, and what lived on them is here
+	losses map[uint64]*loss
+	heard  map[string][]uint64 // the last losses that each member has told
+	strays Shards              // held here, or gone from here, against the view, at the last review
 	lastID uint64
 	closed bool
 
@@ -101,8 +111,14 @@ func New(config Config) (*Mover, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	for _, f := range []*func(Shards){&config.Cold, &config.Lost} {
+		if *f == nil {
+			*f = func(Shards) {}
+		}
+	}
 	m := &Mover{
 		config: config, pulls: map[string]*pull{}, gifts: map[giftKey]*gift{}, wake: make(chan struct{}, 1),
+		losses: map[uint64]*loss{}, heard: map[string][]uint64{},
 		lastID: max(config.First, 1) - 1, kept: keeper{max: config.MaxKept},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -154,6 +170,7 @@ func (m *Mover) Take(view cluster.View, route func(cluster.View) error) error {
 	}
 	m.view, m.table = view, table
 	m.forgetPulls()
+	m.forgetLosses()
 	m.want(&wanted)
 	m.settle()
 	m.takeBack()
@@ -201,6 +218,10 @@ func (m *Mover) Receive(from string, msg *Message) {
 		m.chunk(from, msg)
 	case Offer:
 		m.offered(from, msg)
+	case Lost:
+		m.lost(from, msg)
+	case Heard:
+		m.told(from, msg)
 	}
 	m.hint()
 }
@@ -234,7 +255,7 @@ func (m *Mover) look() {
 			m.review()
 		}
 		wait := review - now.Sub(reviewed)
-		if len(m.pulls)+len(m.gifts) > 0 {
+		if len(m.pulls)+len(m.gifts)+len(m.losses) > 0 {
 			wait = active
 		}
 		m.mu.Unlock()

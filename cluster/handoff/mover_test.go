@@ -38,6 +38,8 @@ type node struct {
 
 	mu   sync.Mutex
 	keys map[string]int // messages that each key has got
+	cold Shards         // that it was told it has without what lived there
+	lost Shards         // that it was told somebody has so
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -55,6 +57,8 @@ func (w *world) start(name string, boot uint64) *node {
 	mover, err := New(Config{
 		Self: name, Store: n, Deliver: n.deliver, First: boot << 32,
 		Send: func(to string, msg *Message) { w.carry(name, to, msg) },
+		Cold: func(shards Shards) { n.note(&n.cold, shards) },
+		Lost: func(shards Shards) { n.note(&n.lost, shards) },
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -159,6 +163,21 @@ func (n *node) deliver(e cluster.Envelope) {
 	n.keys[e.Key]++
 }
 
+func (n *node) note(set *Shards, shards Shards) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	set.Union(&shards)
+}
+
+// losses returns what the node was told was lost since it was asked last.
+func (n *node) losses() (cold, lost Shards) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	cold, lost = n.cold, n.lost
+	n.cold, n.lost = Shards{}, Shards{}
+	return cold, lost
+}
+
 func (n *node) size() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -237,6 +256,24 @@ func (w *world) mustBePlaced(what string, names ...string) {
 	}
 }
 
+// mustHaveLost checks that so many shards were opened cold since it was asked last, that each node was told
+// of all of them, and that none was told of others.
+func (w *world) mustHaveLost(what string, want int) {
+	w.t.Helper()
+	var cold Shards
+	told := map[string]Shards{}
+	for name, n := range w.nodes {
+		c, lost := n.losses()
+		cold.Union(&c)
+		told[name] = lost
+	}
+	for name, lost := range told {
+		if lost != cold || lost.Len() != want {
+			w.t.Errorf("%s: %s was told of %d lost shards; %d were opened cold, want %d", what, name, lost.Len(), cold.Len(), want)
+		}
+	}
+}
+
 // load tells n messages to keys, from nodes at random, over a time.
 func (w *world) load(n int, over time.Duration, from ...string) {
 	for i := range n {
@@ -264,6 +301,7 @@ func TestMoves(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				w.mustBePlaced("start", "a", "b", "c")
 				w.check("start")
+				w.mustHaveLost("start", invitation.Shards)
 
 				w.start("d", 1)
 				w.see("all", "a", "b", "c", "d")
@@ -284,6 +322,21 @@ func TestMoves(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				w.mustBePlaced("drain", "a", "c", "d")
 				w.check("drain")
+				w.mustHaveLost("moves that were planned", 0)
+
+				w.kill("b")
+				clear(w.told)
+				w.kill("c")
+				theirs := 0
+				for shard := range invitation.Shard(invitation.Shards) {
+					if owner, _ := w.nodes["a"].mover.table.Owner(shard); owner == "c" {
+						theirs++
+					}
+				}
+				w.see("all", "a", "d")
+				time.Sleep(10 * time.Second)
+				w.mustBePlaced("death", "a", "d")
+				w.mustHaveLost("death", theirs)
 			})
 		})
 	}

@@ -18,6 +18,7 @@ type pull struct {
 	id      uint64 // of the claim under way; 0: there is none
 	asked   Shards // by it
 	granted bool
+	given   Shards // of asked, what will be here when all chunks are
 	chunks  uint32
 	chunk   uint32 // the one that is awaited
 	partial []byte // the beginning of a record
@@ -78,6 +79,7 @@ func (m *Mover) granted(from string, msg *Message) {
 	now := time.Now()
 	if p.granted {
 		if msg.Chunks == 0 { // it has taken back what it gave
+			p.given = Shards{}
 			m.finish(p, now)
 		}
 		return
@@ -87,7 +89,7 @@ func (m *Mover) granted(from string, msg *Message) {
 		p.more[i] |= later
 		p.asked[i] &^= later
 	}
-	p.after = now.Add(laterAfter)
+	p.after, p.given = now.Add(laterAfter), msg.Given
 	if msg.Chunks == 0 {
 		m.finish(p, now)
 		return
@@ -141,6 +143,7 @@ func (m *Mover) finish(p *pull, now time.Time) {
 		m.config.Logger.Info("shards taken", slog.String("from", p.to.Name), slog.Int("shards", p.asked.Len()),
 			slog.Int("records", p.records), slog.Duration("took", now.Sub(p.began)))
 	}
+	m.warm.Union(&p.given)
 	*p = pull{to: p.to, more: p.more, after: p.after}
 	if p.more.Empty() {
 		delete(m.pulls, p.to.Name)
@@ -166,10 +169,22 @@ func (m *Mover) settle() {
 		pending.Union(&p.asked)
 		pending.Union(&p.more)
 	}
+	var opened, cold Shards
 	for shard := range invitation.Shard(invitation.Shards) {
-		if m.Place(shard) == Awaited && !pending.Has(shard) {
-			m.open(shard)
+		if m.Place(shard) != Awaited || pending.Has(shard) {
+			continue
 		}
+		opened.Add(shard)
+		if !m.warm.Has(shard) {
+			cold.Add(shard)
+		}
+	}
+	m.warm.Remove(&opened)
+	if !cold.Empty() {
+		m.lose(&cold)
+	}
+	for shard := range opened.All() {
+		m.open(shard)
 	}
 }
 
@@ -200,6 +215,11 @@ func (m *Mover) repeat(now time.Time) {
 			m.advance(p, now)
 		} else if now.Sub(p.sent) >= repeatAfter {
 			m.ask(p, now)
+		}
+	}
+	for id, l := range m.losses {
+		if now.Sub(l.said) >= repeatAfter {
+			m.sayLost(id, l, now)
 		}
 	}
 	for key, g := range m.gifts {

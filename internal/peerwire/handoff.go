@@ -17,7 +17,7 @@ func handoffMessage(m *handoff.Message) (*peerpb.Handoff, error) {
 	case handoff.Claim:
 		h.Message = &peerpb.Handoff_Claim{Claim: &peerpb.HandoffClaim{Id: m.ID, Shards: shardBytes(&m.Shards)}}
 	case handoff.Grant:
-		h.Message = &peerpb.Handoff_Grant{Grant: &peerpb.HandoffGrant{Id: m.ID, Chunks: m.Chunks, Later: shardBytes(&m.Shards)}}
+		h.Message = &peerpb.Handoff_Grant{Grant: &peerpb.HandoffGrant{Id: m.ID, Chunks: m.Chunks, Later: shardBytes(&m.Shards), Given: shardBytes(&m.Given)}}
 	case handoff.Pull:
 		h.Message = &peerpb.Handoff_Pull{Pull: &peerpb.HandoffPull{Id: m.ID, Chunk: m.Chunk}}
 	case handoff.Chunk:
@@ -26,6 +26,10 @@ func handoffMessage(m *handoff.Message) (*peerpb.Handoff, error) {
 		h.Message = &peerpb.Handoff_Done{Done: &peerpb.HandoffDone{Id: m.ID}}
 	case handoff.Offer:
 		h.Message = &peerpb.Handoff_Offer{Offer: &peerpb.HandoffOffer{Shards: shardBytes(&m.Shards)}}
+	case handoff.Lost:
+		h.Message = &peerpb.Handoff_Lost{Lost: &peerpb.HandoffLost{Id: m.ID, Shards: shardBytes(&m.Shards)}}
+	case handoff.Heard:
+		h.Message = &peerpb.Handoff_Heard{Heard: &peerpb.HandoffHeard{Id: m.ID}}
 	default:
 		return nil, errors.New("a handoff message of no kind")
 	}
@@ -41,7 +45,7 @@ func handoffOf(p *peerpb.Handoff) (*handoff.Message, error) {
 		err = setShards(&m.Shards, p.Claim.GetShards())
 	case *peerpb.Handoff_Grant:
 		m.Kind, m.ID, m.Chunks = handoff.Grant, p.Grant.GetId(), p.Grant.GetChunks()
-		err = setShards(&m.Shards, p.Grant.GetLater())
+		err = errors.Join(setShards(&m.Shards, p.Grant.GetLater()), setShards(&m.Given, p.Grant.GetGiven()))
 	case *peerpb.Handoff_Pull:
 		m.Kind, m.ID, m.Chunk = handoff.Pull, p.Pull.GetId(), p.Pull.GetChunk()
 	case *peerpb.Handoff_Chunk:
@@ -54,6 +58,11 @@ func handoffOf(p *peerpb.Handoff) (*handoff.Message, error) {
 	case *peerpb.Handoff_Offer:
 		m.Kind = handoff.Offer
 		err = setShards(&m.Shards, p.Offer.GetShards())
+	case *peerpb.Handoff_Lost:
+		m.Kind, m.ID = handoff.Lost, p.Lost.GetId()
+		err = setShards(&m.Shards, p.Lost.GetShards())
+	case *peerpb.Handoff_Heard:
+		m.Kind, m.ID = handoff.Heard, p.Heard.GetId()
 	default:
 		err = unknown("handoff message")
 	}

@@ -2767,6 +2767,8 @@ type Handoff struct {
 	//	*Handoff_Chunk
 	//	*Handoff_Done
 	//	*Handoff_Offer
+	//	*Handoff_Lost
+	//	*Handoff_Heard
 	Message       isHandoff_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2863,6 +2865,24 @@ func (x *Handoff) GetOffer() *HandoffOffer {
 	return nil
 }
 
+func (x *Handoff) GetLost() *HandoffLost {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Lost); ok {
+			return x.Lost
+		}
+	}
+	return nil
+}
+
+func (x *Handoff) GetHeard() *HandoffHeard {
+	if x != nil {
+		if x, ok := x.Message.(*Handoff_Heard); ok {
+			return x.Heard
+		}
+	}
+	return nil
+}
+
 type isHandoff_Message interface {
 	isHandoff_Message()
 }
@@ -2891,6 +2911,14 @@ type Handoff_Offer struct {
 	Offer *HandoffOffer `protobuf:"bytes,6,opt,name=offer,proto3,oneof"`
 }
 
+type Handoff_Lost struct {
+	Lost *HandoffLost `protobuf:"bytes,7,opt,name=lost,proto3,oneof"`
+}
+
+type Handoff_Heard struct {
+	Heard *HandoffHeard `protobuf:"bytes,8,opt,name=heard,proto3,oneof"`
+}
+
 func (*Handoff_Claim) isHandoff_Message() {}
 
 func (*Handoff_Grant) isHandoff_Message() {}
@@ -2902,6 +2930,10 @@ func (*Handoff_Chunk) isHandoff_Message() {}
 func (*Handoff_Done) isHandoff_Message() {}
 
 func (*Handoff_Offer) isHandoff_Message() {}
+
+func (*Handoff_Lost) isHandoff_Message() {}
+
+func (*Handoff_Heard) isHandoff_Message() {}
 
 // HandoffClaim: give me these shards. The answer is a HandoffGrant.
 type HandoffClaim struct {
@@ -2966,7 +2998,9 @@ type HandoffGrant struct {
 	Chunks uint32 `protobuf:"varint,2,opt,name=chunks,proto3" json:"chunks,omitempty"`
 	// Claimed shards that the granter itself still awaits: to be asked for again. As in HandoffClaim, or
 	// empty.
-	Later         []byte `protobuf:"bytes,3,opt,name=later,proto3" json:"later,omitempty"`
+	Later []byte `protobuf:"bytes,3,opt,name=later,proto3" json:"later,omitempty"`
+	// Claimed shards of which everything is in the chunks, or there was nothing. As in HandoffClaim, or empty.
+	Given         []byte `protobuf:"bytes,4,opt,name=given,proto3" json:"given,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3018,6 +3052,13 @@ func (x *HandoffGrant) GetChunks() uint32 {
 func (x *HandoffGrant) GetLater() []byte {
 	if x != nil {
 		return x.Later
+	}
+	return nil
+}
+
+func (x *HandoffGrant) GetGiven() []byte {
+	if x != nil {
+		return x.Given
 	}
 	return nil
 }
@@ -3228,6 +3269,107 @@ func (x *HandoffOffer) GetShards() []byte {
 	return nil
 }
 
+// HandoffLost: the node holds these shards now, and what lived on them before is lost, or may be. It is said
+// until it is answered by a HandoffHeard.
+type HandoffLost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the node, never used again by it.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// As in HandoffClaim.
+	Shards        []byte `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffLost) Reset() {
+	*x = HandoffLost{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffLost) ProtoMessage() {}
+
+func (x *HandoffLost) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffLost.ProtoReflect.Descriptor instead.
+func (*HandoffLost) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *HandoffLost) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *HandoffLost) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// HandoffHeard answers a HandoffLost.
+type HandoffHeard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffHeard) Reset() {
+	*x = HandoffHeard{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffHeard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffHeard) ProtoMessage() {}
+
+func (x *HandoffHeard) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffHeard.ProtoReflect.Descriptor instead.
+func (*HandoffHeard) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *HandoffHeard) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 // Record is one thing that lives on a shard, as it is moved. Points in time are given as the time from
 // then to when the record was written, in microseconds: above 0 for those to come, below 0 for those that
 // have passed, absent where there is none.
@@ -3247,7 +3389,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3259,7 +3401,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3272,7 +3414,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Record) GetRecord() isRecord_Record {
@@ -3355,7 +3497,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3509,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3522,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SessionState) GetUser() string {
@@ -3467,7 +3609,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3621,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3634,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeviceState) GetName() string {
@@ -3579,7 +3721,7 @@ type EntryState struct {
 
 func (x *EntryState) Reset() {
 	*x = EntryState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3733,7 @@ func (x *EntryState) String() string {
 func (*EntryState) ProtoMessage() {}
 
 func (x *EntryState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3746,7 @@ func (x *EntryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
 func (*EntryState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EntryState) GetView() *View {
@@ -3691,7 +3833,7 @@ type ShownState struct {
 
 func (x *ShownState) Reset() {
 	*x = ShownState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3703,7 +3845,7 @@ func (x *ShownState) String() string {
 func (*ShownState) ProtoMessage() {}
 
 func (x *ShownState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3716,7 +3858,7 @@ func (x *ShownState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
 func (*ShownState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ShownState) GetDevice() string {
@@ -3792,7 +3934,7 @@ type ArbiterState struct {
 
 func (x *ArbiterState) Reset() {
 	*x = ArbiterState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3804,7 +3946,7 @@ func (x *ArbiterState) String() string {
 func (*ArbiterState) ProtoMessage() {}
 
 func (x *ArbiterState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3817,7 +3959,7 @@ func (x *ArbiterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
 func (*ArbiterState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ArbiterState) GetView() *View {
@@ -4021,7 +4163,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4033,7 +4175,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4046,7 +4188,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -4135,7 +4277,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4147,7 +4289,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4160,7 +4302,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -4221,7 +4363,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4233,7 +4375,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4246,7 +4388,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -4295,7 +4437,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +4449,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,7 +4462,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -4356,7 +4498,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4368,7 +4510,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4381,7 +4523,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Hello) GetCluster() string {
@@ -4457,7 +4599,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4469,7 +4611,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4482,7 +4624,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -4690,22 +4832,25 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\fremaining_us\x18\x0e \x01(\x03R\vremainingUs\"@\n" +
 	"\x06Ending\x12\x10\n" +
 	"\x03end\x18\x01 \x01(\rR\x03end\x12$\n" +
-	"\x0eretry_after_us\x18\x02 \x01(\x03R\fretryAfterUs\"\xe4\x02\n" +
+	"\x0eretry_after_us\x18\x02 \x01(\x03R\fretryAfterUs\"\xd3\x03\n" +
 	"\aHandoff\x127\n" +
 	"\x05claim\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.HandoffClaimH\x00R\x05claim\x127\n" +
 	"\x05grant\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.HandoffGrantH\x00R\x05grant\x124\n" +
 	"\x04pull\x18\x03 \x01(\v2\x1e.ringfleet.peer.v1.HandoffPullH\x00R\x04pull\x127\n" +
 	"\x05chunk\x18\x04 \x01(\v2\x1f.ringfleet.peer.v1.HandoffChunkH\x00R\x05chunk\x124\n" +
 	"\x04done\x18\x05 \x01(\v2\x1e.ringfleet.peer.v1.HandoffDoneH\x00R\x04done\x127\n" +
-	"\x05offer\x18\x06 \x01(\v2\x1f.ringfleet.peer.v1.HandoffOfferH\x00R\x05offerB\t\n" +
+	"\x05offer\x18\x06 \x01(\v2\x1f.ringfleet.peer.v1.HandoffOfferH\x00R\x05offer\x124\n" +
+	"\x04lost\x18\a \x01(\v2\x1e.ringfleet.peer.v1.HandoffLostH\x00R\x04lost\x127\n" +
+	"\x05heard\x18\b \x01(\v2\x1f.ringfleet.peer.v1.HandoffHeardH\x00R\x05heardB\t\n" +
 	"\amessage\"6\n" +
 	"\fHandoffClaim\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
-	"\x06shards\x18\x02 \x01(\fR\x06shards\"L\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\"b\n" +
 	"\fHandoffGrant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06chunks\x18\x02 \x01(\rR\x06chunks\x12\x14\n" +
-	"\x05later\x18\x03 \x01(\fR\x05later\"3\n" +
+	"\x05later\x18\x03 \x01(\fR\x05later\x12\x14\n" +
+	"\x05given\x18\x04 \x01(\fR\x05given\"3\n" +
 	"\vHandoffPull\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\rR\x05chunk\"H\n" +
@@ -4716,7 +4861,12 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\vHandoffDone\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"&\n" +
 	"\fHandoffOffer\x12\x16\n" +
-	"\x06shards\x18\x01 \x01(\fR\x06shards\"\xa2\x01\n" +
+	"\x06shards\x18\x01 \x01(\fR\x06shards\"5\n" +
+	"\vHandoffLost\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\"\x1e\n" +
+	"\fHandoffHeard\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xa2\x01\n" +
 	"\x06Record\x12;\n" +
 	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
 	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
@@ -4945,7 +5095,7 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
@@ -4988,18 +5138,20 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(*HandoffChunk)(nil),   // 38: ringfleet.peer.v1.HandoffChunk
 	(*HandoffDone)(nil),    // 39: ringfleet.peer.v1.HandoffDone
 	(*HandoffOffer)(nil),   // 40: ringfleet.peer.v1.HandoffOffer
-	(*Record)(nil),         // 41: ringfleet.peer.v1.Record
-	(*SessionState)(nil),   // 42: ringfleet.peer.v1.SessionState
-	(*DeviceState)(nil),    // 43: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),     // 44: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),     // 45: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),   // 46: ringfleet.peer.v1.ArbiterState
-	(*NodeMeta)(nil),       // 47: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),  // 48: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),          // 49: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),    // 50: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),          // 51: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),    // 52: ringfleet.peer.v1.HelloAnswer
+	(*HandoffLost)(nil),    // 41: ringfleet.peer.v1.HandoffLost
+	(*HandoffHeard)(nil),   // 42: ringfleet.peer.v1.HandoffHeard
+	(*Record)(nil),         // 43: ringfleet.peer.v1.Record
+	(*SessionState)(nil),   // 44: ringfleet.peer.v1.SessionState
+	(*DeviceState)(nil),    // 45: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),     // 46: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),     // 47: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),   // 48: ringfleet.peer.v1.ArbiterState
+	(*NodeMeta)(nil),       // 49: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),  // 50: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),          // 51: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),    // 52: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),          // 53: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),    // 54: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -5051,24 +5203,26 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	38, // 46: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
 	39, // 47: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
 	40, // 48: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
-	42, // 49: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	46, // 50: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	43, // 51: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	44, // 52: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	11, // 53: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	26, // 54: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	45, // 55: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	26, // 56: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 57: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	8,  // 58: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	49, // 59: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	50, // 60: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	9,  // 61: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	41, // 49: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
+	42, // 50: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
+	44, // 51: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	48, // 52: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	45, // 53: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	46, // 54: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	11, // 55: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	26, // 56: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	47, // 57: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	26, // 58: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 59: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	8,  // 60: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	51, // 61: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	52, // 62: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	9,  // 63: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	64, // [64:64] is the sub-list for method output_type
+	64, // [64:64] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -5106,17 +5260,19 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Handoff_Chunk)(nil),
 		(*Handoff_Done)(nil),
 		(*Handoff_Offer)(nil),
+		(*Handoff_Lost)(nil),
+		(*Handoff_Heard)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[31].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[33].OneofWrappers = []any{
 		(*Record_Session)(nil),
 		(*Record_Arbiter)(nil),
 		(*Record_Past)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[32].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[33].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[34].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[35].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[36].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -5126,7 +5282,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,87 @@
+package handoff
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// loss is what this node tells the others of shards that it has opened without what lived there.
+type loss struct {
+	shards Shards
+	owed   map[string]bool // the members that have not answered
+	said   time.Time
+}
+
+// lose tells everybody, this node included, that what lived on some shards is lost.
+func (m *Mover) lose(shards *Shards) {
+	m.config.Cold(*shards)
+	m.config.Lost(*shards)
+	m.lastID++
+	l := &loss{shards: *shards, owed: map[string]bool{}}
+	for _, member := range m.view.Members {
+		if member.Name != m.config.Self {
+			l.owed[member.Name] = true
+		}
+	}
+	if len(l.owed) == 0 {
+		return
+	}
+	m.losses[m.lastID] = l
+	m.sayLost(m.lastID, l, time.Now())
+}
+
+func (m *Mover) sayLost(id uint64, l *loss, now time.Time) {
+	l.said = now
+	for name := range l.owed {
+		m.config.Send(name, &Message{Kind: Lost, ID: id, Shards: l.shards})
+	}
+}
+
+// told takes that a member knows of a loss.
+func (m *Mover) told(from string, msg *Message) {
+	l := m.losses[msg.ID]
+	if l == nil {
+		return
+	}
+	if delete(l.owed, from); len(l.owed) == 0 {
+		delete(m.losses, msg.ID)
+	}
+}
+
+// forgetLosses gives up telling members that have gone.
+func (m *Mover) forgetLosses() {
+	for id, l := range m.losses {
+		for name := range l.owed {
+			if _, ok := m.view.Member(name); !ok {
+				delete(l.owed, name)
+			}
+		}
+		if len(l.owed) == 0 {
+			delete(m.losses, id)
+		}
+	}
+	for name := range m.heard {
+		if _, ok := m.view.Member(name); !ok {
+			delete(m.heard, name)
+		}
+	}
+}
+
+// heardLast is how many losses of a member are remembered, so that one that is told twice is taken once.
+const heardLast = 64
+
+// lost takes that what lived on some shards is lost.
+func (m *Mover) lost(from string, msg *Message) {
+	m.config.Send(from, &Message{Kind: Heard, ID: msg.ID})
+	heard := m.heard[from]
+	if slices.Contains(heard, msg.ID) {
+		return
+	}
+	if len(heard) >= heardLast {
+		heard = slices.Delete(heard, 0, 1)
+	}
+	m.heard[from] = append(heard, msg.ID)
+	m.config.Logger.Info("shards have a new owner, without what lived there", slog.String("owner", from), slog.Int("shards", msg.Shards.Len()))
+	m.config.Lost(msg.Shards)
+}
