@@ -63,7 +63,8 @@ type Config struct {
 	// Advertise is the IP:port at which others reach Bind. The default is Bind, or for 0.0.0.0 the first
 	// private address of the machine.
 	Advertise string
-	// Peer and Gateway are told to others: where peers and where clients connect to, host:port.
+	// Peer and Gateway are told to others: where peers and where clients connect to, host:port. Where the host
+	// is none, or that of every interface, others are told the host of the gossip.
 	Peer, Gateway string
 	// Build is told to others, for people.
 	Build string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -119,9 +120,24 @@ func (m *Membership) create() error {
 		return fmt.Errorf("membership: open the gossip on %s: %w", m.config.Bind, err)
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.roster.self.Gossip = m.list.LocalNode().Address()
+	self := &m.roster.self
+	self.Gossip = m.list.LocalNode().Address()
+	self.Peer, self.Gateway = reachable(self.Peer, self.Gossip), reachable(self.Gateway, self.Gossip)
+	m.mu.Unlock()
+	_ = m.list.UpdateNode(0) // there is nobody yet to hear of it
 	return nil
+}
+
+// reachable returns address or, if it is one of every interface, its port at the host of the gossip.
+func reachable(address, gossip string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return address
+	}
+	if at, _, err := net.SplitHostPort(gossip); err == nil {
+		host = at
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // Self returns this node, as others see it.

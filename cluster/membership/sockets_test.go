@@ -224,3 +224,27 @@ func TestBindFails(t *testing.T) {
 		t.Error("a port that is none is taken")
 	}
 }
+
+// TestEveryInterface: others are told the host of the gossip for addresses without one, as they could not
+// connect to those.
+func TestEveryInterface(t *testing.T) {
+	var log buffer
+	seed := onLoopback(t, "a", &log, nil)
+	for i, tt := range []struct{ peer, gateway, wantPeer, wantGateway string }{
+		{":7947", "0.0.0.0:8080", "127.0.0.1:7947", "127.0.0.1:8080"},
+		{"[::]:7947", "", "127.0.0.1:7947", ""},
+		{"192.0.2.1:7947", "calls.example:443", "192.0.2.1:7947", "calls.example:443"},
+	} {
+		name := fmt.Sprint("b", i)
+		m := onLoopback(t, name, &log, func(c *membership.Config) {
+			c.Seeds, c.Peer, c.Gateway = []string{seed.Self().Gossip}, tt.peer, tt.gateway
+		})
+		eventually(t, "a member with "+tt.wantPeer, func() bool {
+			member, ok := seed.View().Member(name)
+			return ok && member.Peer == tt.wantPeer && member.Gateway == tt.wantGateway
+		})
+		if self := m.Self(); self.Peer != tt.wantPeer || self.Gateway != tt.wantGateway {
+			t.Errorf("it sees itself at %s and %s, want %s and %s", self.Peer, self.Gateway, tt.wantPeer, tt.wantGateway)
+		}
+	}
+}
