@@ -14,6 +14,7 @@ BENCH ?= .
 CALLS ?= 20000
 USERS ?= 200
 LOADFLAGS ?=
+NODES ?= 3
 EXPLOREFLAGS ?=
 
 .PHONY: help
@@ -73,6 +74,12 @@ bench: ## Run the packages' benchmarks, BENCHTIME each
 .PHONY: measure
 measure: ## Measure the figures of docs/performance.md (some minutes, on an idle machine)
 	scripts/measure
+
+.PHONY: cluster
+cluster: ## Run NODES nodes on this machine as one cluster, until Ctrl-C
+	@mkdir -p bin
+	go build -o bin/node ./cmd/node
+	bin/node --nodes $(NODES)
 
 .PHONY: load-smoke
 load-smoke: ## CALLS mixed calls over WebSockets against a node of its own, checking every promise
