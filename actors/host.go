@@ -12,7 +12,8 @@ import (
 
 // Network carries what the actors of a node say to where the receiver lives, be it this node. Its
 // methods are called by actors: they must not block, and what they can not deliver they drop; the
-// protocol repeats it. What they are given is shared and must not be changed.
+// protocol repeats it. What they are given must not be changed. Inputs, replies and messages are used
+// again as soon as a method returns; views, and what inputs and messages point to, may be kept.
 type Network interface {
 	// Session carries an input to the session of user. Views and replies have methods of their own, as
 	// most of what arbiters say is one of them.
@@ -73,6 +74,8 @@ type Host struct {
 
 	past past
 
+	inputs         sync.Pool // of *input
+	messages       sync.Pool // of *invitation.Message
 	sessionScratch sync.Pool
 	arbiterScratch sync.Pool
 
@@ -87,6 +90,8 @@ func New(options Options) *Host {
 		config:   options.Session.WithDefaults(),
 		system:   engine.New(options.Engine),
 	}
+	h.inputs.New = func() any { return new(input) }
+	h.messages.New = func() any { return new(invitation.Message) }
 	h.sessionScratch.New = func() any { return new(sessionScratch) }
 	h.arbiterScratch.New = func() any { return new(arbiterScratch) }
 	h.sessions = engine.NewDirectory(h.system, engine.DirectoryOptions[invitation.User]{
@@ -98,10 +103,12 @@ func New(options Options) *Host {
 	return h
 }
 
-// TellSession gives an input to the session of user on this node. The host keeps in. The errors are
-// [engine.ErrBusy] and [engine.ErrStopped]: in was not taken.
+// TellSession gives an input to the session of user on this node. The host keeps a copy of *in. The
+// errors are [engine.ErrBusy] and [engine.ErrStopped]: in was not taken.
 func (h *Host) TellSession(user invitation.User, in *session.Input) error {
-	return h.sessions.Tell(user, in)
+	told := h.inputs.Get().(*input)
+	told.Input = *in
+	return h.sessions.Tell(user, told)
 }
 
 // TellView gives an arbiter's view to the session of user on this node; see [Host.TellSession].
@@ -111,13 +118,20 @@ func (h *Host) TellView(user invitation.User, v *invitation.View) error {
 
 // TellReply gives an arbiter's answer to the session of user on this node; see [Host.TellSession].
 func (h *Host) TellReply(user invitation.User, r *invitation.Reply) error {
-	return h.sessions.Tell(user, r)
+	told := h.inputs.Get().(*input)
+	told.reply = *r
+	told.Kind, told.Reply = session.InReply, &told.reply
+	return h.sessions.Tell(user, told)
 }
 
-// TellArbiter gives a message to the arbiter of msg.ID on this node. The host keeps msg. The errors
-// are [engine.ErrBusy] and [engine.ErrStopped]: msg was not taken. [engine.ErrFull], an ErrBusy, says
-// that there is no such arbiter.
-func (h *Host) TellArbiter(msg *invitation.Message) error { return h.arbiters.Tell(msg.ID, msg) }
+// TellArbiter gives a message to the arbiter of msg.ID on this node. The host keeps a copy of *msg. The
+// errors are [engine.ErrBusy] and [engine.ErrStopped]: msg was not taken. [engine.ErrFull], an ErrBusy,
+// says that there is no such arbiter.
+func (h *Host) TellArbiter(msg *invitation.Message) error {
+	told := h.messages.Get().(*invitation.Message)
+	*told = *msg
+	return h.arbiters.Tell(msg.ID, told)
+}
 
 // Now returns the node's time.
 func (h *Host) Now() invitation.Time { return h.system.Now() }

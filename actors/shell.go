@@ -13,6 +13,14 @@ type sessionActor struct {
 	machine session.Machine
 }
 
+// input is an input on its way to a session, with the reply that it may point to. Like a message to an
+// arbiter it is one of the host's, and goes back there when the step it was for is done. One whose step
+// panics, or that is refused or dropped, is left to the garbage collector.
+type input struct {
+	session.Input
+	reply invitation.Reply
+}
+
 // sessionScratch is what a step of a session needs and nobody keeps.
 type sessionScratch struct {
 	in      session.Input
@@ -26,9 +34,7 @@ func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
 		if msg.Settled {
 			return nil
 		}
-	case *invitation.Reply:
-		return nil
-	case *session.Input:
+	case *input:
 		switch msg.Kind {
 		case session.InDetach, session.InLogout, session.InReply, session.InUnknown:
 			return nil
@@ -56,14 +62,13 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	}
 	scratch := a.host.sessionScratch.Get().(*sessionScratch)
 	in := &scratch.in
+	var told *input
 	ticked := false
 	switch msg := msg.(type) {
-	case *session.Input:
-		in = msg
+	case *input:
+		told, in = msg, &msg.Input
 	case *invitation.View:
 		in.Kind, in.View = session.InView, msg
-	case *invitation.Reply:
-		in.Kind, in.Reply = session.InReply, msg
 	default:
 		in.Kind, ticked = session.InTick, true
 	}
@@ -74,7 +79,7 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 		case session.ToDevice:
 			a.host.network.Device(e.Conn, e.Down)
 		case session.ToArbiter:
-			a.host.network.Arbiter(e.Message)
+			a.host.network.Arbiter(&e.Message)
 		case session.Leave:
 			c.Leave()
 		}
@@ -82,6 +87,10 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	clear(effects)
 	scratch.in, scratch.effects = session.Input{}, effects
 	a.host.sessionScratch.Put(scratch)
+	if told != nil {
+		*told = input{}
+		a.host.inputs.Put(told)
+	}
 	if d := a.machine.Deadline(); d != before || ticked {
 		c.Arm(d)
 	}
@@ -130,11 +139,14 @@ func (a *arbiterActor) Receive(c *engine.Context, msg any) {
 	if a.host.fault != nil {
 		a.host.fault(msg)
 	}
-	in, ok := msg.(*invitation.Message)
-	if !ok {
-		in = arbiterTick
+	in, told := msg.(*invitation.Message)
+	if !told {
+		a.step(c, arbiterTick)
+		return
 	}
 	a.step(c, in)
+	*in = invitation.Message{}
+	a.host.messages.Put(in)
 }
 
 // OnPanic implements engine.Behavior: the invitation ends as a failure.
@@ -167,9 +179,9 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 	case arbiter.TellCallee:
 		a.host.network.View(terms.Callee, e.View)
 	case arbiter.ReplyCaller:
-		a.host.network.Reply(terms.Caller, e.Reply)
+		a.host.network.Reply(terms.Caller, &e.Reply)
 	case arbiter.ReplyCallee:
-		a.host.network.Reply(terms.Callee, e.Reply)
+		a.host.network.Reply(terms.Callee, &e.Reply)
 	case arbiter.Stop:
 		if a.host.observer != nil {
 			a.host.observer.Settled(a.stage(now))

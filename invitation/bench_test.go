@@ -102,7 +102,7 @@ func (l *line) session(to destination) {
 	l.effects = m.Step(l.now, &l.in, l.effects[:0])
 	for _, e := range l.effects {
 		if e.Kind == session.ToArbiter {
-			l.queue = append(l.queue, event{to: toArbiter, msg: e.Message})
+			l.queue = append(l.queue, event{to: toArbiter, msg: &e.Message})
 		} else {
 			l.queue = append(l.queue, event{to: phone, down: e.Down})
 		}
@@ -129,9 +129,9 @@ func (l *line) arbitrate(msg *invitation.Message) {
 		case arbiter.TellCallee:
 			l.queue = append(l.queue, event{to: toCallee, in: session.Input{Kind: session.InView, View: e.View}})
 		case arbiter.ReplyCaller:
-			l.queue = append(l.queue, event{to: toCaller, in: session.Input{Kind: session.InReply, Reply: e.Reply}})
+			l.queue = append(l.queue, event{to: toCaller, in: session.Input{Kind: session.InReply, Reply: &e.Reply}})
 		case arbiter.ReplyCallee:
-			l.queue = append(l.queue, event{to: toCallee, in: session.Input{Kind: session.InReply, Reply: e.Reply}})
+			l.queue = append(l.queue, event{to: toCallee, in: session.Input{Kind: session.InReply, Reply: &e.Reply}})
 		case arbiter.Stop:
 			l.arbiter = nil
 		}

@@ -1,6 +1,7 @@
 package invitation
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
@@ -104,6 +105,15 @@ func (id ID) String() string { return idText.EncodeToString(id[:]) }
 
 // IsZero reports whether id is the zero ID, which names no invitation.
 func (id ID) IsZero() bool { return id == ID{} }
+
+// Compare returns -1, 0 or +1 as id is before, the same as or after other. The order is that of the text
+// forms too.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(
+		cmp.Compare(binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(other[:8])),
+		cmp.Compare(binary.BigEndian.Uint64(id[8:]), binary.BigEndian.Uint64(other[8:])),
+	)
+}
 
 // Shard returns the shard of the invitation, which is its caller's.
 func (id ID) Shard() Shard { return Shard(binary.BigEndian.Uint16(id[:2])) }

@@ -174,7 +174,7 @@ func (w *world) sessionStep(user invitation.User, in session.Input) {
 		case session.ToDevice:
 			w.toDevice(e.Conn, e.Down)
 		case session.ToArbiter:
-			w.put(string(user), e.Message.Kind.String(), func() { w.arbiterStep(e.Message) })
+			w.put(string(user), e.Message.Kind.String(), func() { w.arbiterStep(&e.Message) })
 		case session.Leave:
 			delete(w.sessions, user)
 		}
@@ -203,7 +203,7 @@ func (w *world) arbiterStep(msg *invitation.Message) {
 			delete(w.arbiters, msg.ID)
 			continue
 		case arbiter.ReplyCaller, arbiter.ReplyCallee:
-			in = session.Input{Kind: session.InReply, Reply: e.Reply}
+			in = session.Input{Kind: session.InReply, Reply: &e.Reply}
 		}
 		w.put("arbiter", "view to "+string(user), func() { w.sessionStep(user, in) })
 	}

@@ -132,7 +132,7 @@ func (d *Directory[K]) Tell(key K, msg any) error {
 	s.mu.Lock()
 	a, err := s.find(key, msg)
 	if a != nil {
-		d.sys.root.Send(a.pid, msg)
+		a.mailbox.PostUserMessage(msg) // what Send comes to: a is live, so its process is not asked for
 	}
 	s.mu.Unlock()
 	if a == nil && err == nil {

@@ -97,7 +97,7 @@ func (w *world) session(user invitation.User, in *session.Input) {
 		case session.ToDevice:
 			w.down(e.Conn.Number, e.Down)
 		case session.ToArbiter:
-			w.later(func() { w.arbiter(user, e.Message) })
+			w.later(func() { w.arbiter(user, &e.Message) })
 		case session.Leave:
 			delete(w.sessions, user)
 		}
@@ -142,9 +142,9 @@ func (w *world) carry(m *arbiter.Machine, effects []arbiter.Effect) {
 		case arbiter.TellCallee:
 			user = terms.Callee
 		case arbiter.ReplyCaller:
-			in = &session.Input{Kind: session.InReply, Reply: e.Reply}
+			in = &session.Input{Kind: session.InReply, Reply: &e.Reply}
 		case arbiter.ReplyCallee:
-			user, in = terms.Callee, &session.Input{Kind: session.InReply, Reply: e.Reply}
+			user, in = terms.Callee, &session.Input{Kind: session.InReply, Reply: &e.Reply}
 		case arbiter.Stop:
 			delete(w.arbiters, terms.ID)
 			continue

@@ -342,10 +342,8 @@ func addRaces(add func(World, Mutant)) {
 		Arbiter: func(_ *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
 			effects := step(msg)
 			for i := range effects {
-				if r := effects[i].Reply; r != nil && r.Error == invitation.AlreadyEnd {
-					won := *r
-					won.Error = invitation.OK
-					effects[i].Reply = &won
+				if r := &effects[i].Reply; r.Error == invitation.AlreadyEnd {
+					r.Error = invitation.OK
 				}
 			}
 			return effects

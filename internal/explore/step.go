@@ -100,7 +100,7 @@ func (m *model) computeSession(id uint32, u int, input uint32) sessionResult {
 			}
 			r.toDevice = append(r.toDevice, t)
 		case session.ToArbiter:
-			r.packets = append(r.packets, newPacket(m.toArbiter(m.call(e.Message.ID)), m.messages.put(e.Message)))
+			r.packets = append(r.packets, newPacket(m.toArbiter(m.call(e.Message.ID)), m.messages.put(&e.Message)))
 		case session.Leave:
 			machine = session.New(m.users[u], m.config, session.WithoutRetry())
 		}
@@ -210,9 +210,9 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 		case arbiter.TellCallee:
 			r.packets = append(r.packets, m.viewTo(terms.Callee, e.View))
 		case arbiter.ReplyCaller:
-			r.packets = append(r.packets, m.replyTo(terms.Caller, e.Reply))
+			r.packets = append(r.packets, m.replyTo(terms.Caller, &e.Reply))
 		case arbiter.ReplyCallee:
-			r.packets = append(r.packets, m.replyTo(terms.Callee, e.Reply))
+			r.packets = append(r.packets, m.replyTo(terms.Callee, &e.Reply))
 		case arbiter.Stop:
 			machine = nil
 		}

@@ -129,7 +129,7 @@ var sabotages = []sabotage{
 			if msg.Kind != invitation.MsgCancel || m.View().Stage == invitation.Ended {
 				return step(msg)
 			}
-			return []arbiter.Effect{{Kind: arbiter.ReplyCaller, Reply: &invitation.Reply{
+			return []arbiter.Effect{{Kind: arbiter.ReplyCaller, Reply: invitation.Reply{
 				ID: msg.ID, Device: msg.Device, Request: invitation.Cancel, RequestID: msg.RequestID, View: m.View(),
 			}}}
 		})

@@ -181,10 +181,11 @@ func (s *server) step(u int32, in *session.Input, said Time) {
 			w.permitted(h, e, in, known, said)
 			w.tell(e.Conn.Number, &e.Down)
 		case session.ToArbiter:
-			if w.wants(e.Message.ID) {
-				w.note("    session of %s to arbiter: %s", w.users[u].name, messageText(e.Message))
+			msg := e.Message
+			if w.wants(msg.ID) {
+				w.note("    session of %s to arbiter: %s", w.users[u].name, messageText(&msg))
 			}
-			w.carry(e.Message.ID, event{what: toArbiter, id: e.Message.ID, msg: e.Message})
+			w.carry(msg.ID, event{what: toArbiter, id: msg.ID, msg: &msg})
 		case session.Leave:
 			s.sessions[u] = nil
 			return
@@ -272,7 +273,8 @@ func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 				w.note("    arbiter to %s: %s", w.users[to.who].name, viewText(e.View))
 			}
 		case arbiter.ReplyCaller, arbiter.ReplyCallee:
-			to.reply = e.Reply
+			reply := e.Reply
+			to.reply = &reply
 		case arbiter.Stop:
 			delete(s.arbiters, r.id)
 			s.stopped[r.id] = true

@@ -29,7 +29,7 @@ const (
 type Effect struct {
 	Kind  EffectKind
 	View  *invitation.View
-	Reply *invitation.Reply
+	Reply invitation.Reply
 }
 
 // Machine arbitrates one invitation. Make it with [New].
@@ -136,7 +136,7 @@ func (m *Machine) reply(msg *invitation.Message, err invitation.CallError) Effec
 	if msg.Kind == invitation.MsgCancel {
 		kind = ReplyCaller
 	}
-	return Effect{Kind: kind, Reply: &invitation.Reply{
+	return Effect{Kind: kind, Reply: invitation.Reply{
 		ID: m.view.Terms.ID, Device: msg.Device, Request: requests[msg.Kind], RequestID: msg.RequestID,
 		Error: err, View: m.view,
 	}}
@@ -165,7 +165,7 @@ func (m *Machine) place(err invitation.CallError, out []Effect) []Effect {
 }
 
 func (m *Machine) answerSend(err invitation.CallError, out []Effect) []Effect {
-	return append(out, Effect{Kind: ReplyCaller, Reply: &invitation.Reply{
+	return append(out, Effect{Kind: ReplyCaller, Reply: invitation.Reply{
 		ID: m.view.Terms.ID, Device: m.view.Terms.Device, Request: invitation.Send, RequestID: m.sendID,
 		Error: err, View: m.view,
 	}})

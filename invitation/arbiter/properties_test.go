@@ -106,7 +106,7 @@ func (h *history) check(m *Machine, out []Effect) error {
 			return fmt.Errorf("stops twice")
 		case e.Kind == Stop:
 			h.stopped = true
-		case e.Reply != nil && e.Reply.Request == invitation.Send && e.Reply.Error != invitation.OK:
+		case e.Kind == ReplyCaller && e.Reply.Request == invitation.Send && e.Reply.Error != invitation.OK:
 			h.placed++
 		case e.View != nil && (e.View.Version < before.Version || e.View.Version > after.Version):
 			return fmt.Errorf("says version %d between %d and %d", e.View.Version, before.Version, after.Version)

@@ -117,7 +117,7 @@ func checkStep(m *Machine, now Time, msg *invitation.Message) error {
 // replyOf returns the error of the reply to a request other than the send, and how many there are.
 func replyOf(out []Effect) (err invitation.CallError, n int) {
 	for _, e := range out {
-		if e.Reply != nil && e.Reply.Request != invitation.Send {
+		if e.Kind == ReplyCallee || e.Kind == ReplyCaller && e.Reply.Request != invitation.Send {
 			err = e.Reply.Error
 			n++
 		}

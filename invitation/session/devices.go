@@ -27,7 +27,7 @@ func (m *Machine) connected(name invitation.Device) bool {
 // find returns where the entry of id is in entries, or would be. O(log n).
 func (m *Machine) find(id invitation.ID) (int, bool) {
 	return slices.BinarySearchFunc(m.entries, id, func(e *entry, id invitation.ID) int {
-		return slices.Compare(e.view.Terms.ID[:], id[:])
+		return e.view.Terms.ID.Compare(id)
 	})
 }
 
@@ -369,5 +369,5 @@ func (m *Machine) report(e *entry, ask bool) Effect {
 
 func (m *Machine) message(msg *invitation.Message) Effect {
 	msg.User = m.user
-	return Effect{Kind: ToArbiter, Message: msg}
+	return Effect{Kind: ToArbiter, Message: *msg}
 }

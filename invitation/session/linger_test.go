@@ -20,7 +20,7 @@ func TestOthersLingering(t *testing.T) {
 	}
 	for i := range 10 * lingering {
 		for _, e := range come(i, invitation.Offering, 1) {
-			if e.Message != nil && e.Message.Full {
+			if e.Message.Full {
 				t.Fatalf("offer %d is over the bound", i)
 			}
 		}
@@ -34,7 +34,7 @@ func TestOthersLingering(t *testing.T) {
 		}
 	}
 	out := m.Step(began, call("pad", invitation.Call{Request: invitation.Send, Key: "mine", Callee: alice}), nil)
-	if len(out) != 1 || out[0].Message == nil || out[0].Message.Kind != invitation.MsgStart {
+	if len(out) != 1 || out[0].Kind != ToArbiter || out[0].Message.Kind != invitation.MsgStart {
 		t.Errorf("the send gave %+v", out)
 	}
 }
@@ -50,7 +50,7 @@ func TestOwedLingers(t *testing.T) {
 		terms := *comingTerms
 		terms.ID = invitation.NewID(alice, "pad", strconv.Itoa(i))
 		for _, e := range m.Step(began, &Input{Kind: InView, View: viewed(&terms, 1, invitation.Offering)}, nil) {
-			full = full || e.Message != nil && e.Message.Full
+			full = full || e.Message.Full
 		}
 		m.Step(began, &Input{Kind: InView, View: viewed(&terms, 2, invitation.Ended)}, nil)
 	}

@@ -104,12 +104,13 @@ const (
 	Leave     EffectKind = 3 // drop the machine
 )
 
-// Effect is one thing that a host has to do after a Step.
+// Effect is one thing that a host has to do after a Step. It holds the message itself, so that a host that
+// gives Step the same effects again makes no garbage.
 type Effect struct {
 	Kind    EffectKind
 	Conn    Conn
 	Down    invitation.Down
-	Message *invitation.Message
+	Message invitation.Message
 }
 
 // device is a device of the user, connected or lost.
