@@ -168,16 +168,28 @@ func settled(ctx context.Context, t *testing.T, members int, admins ...string) (
 	return all
 }
 
-// TestTwoNodes starts two nodes with keys and certificates. Each shows the other, in the status and in the
-// metrics; when one ends, the other has all shards.
+// TestTwoNodes starts two nodes with keys and certificates, the second one when users are there. Each shows the
+// other, and what moved, in the status and in the metrics; when one ends, the other has all again.
 func TestTwoNodes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 	defer cancel()
 	secure := append(certificates(t, "ringfleet-node"), "--gossip-keys-file", file(t, "keys", gossipKey('k', 32)))
 	a := start(t, slices.Concat(secure, []string{"--name", "a", "--cluster-name", "two"})...)
+	settled(ctx, t, 1, a.admin)
+	const users = 20
+	for i := range users {
+		if _, _, err := a.phone(ctx, invitation.User(fmt.Sprint("user", i)), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b := start(t, slices.Concat(secure, []string{"--name", "b", "--cluster-name", "two", "--join", a.gossip, "--client-advertise", "b.example:443"})...)
 	gateways := []string{strings.TrimPrefix(a.client, "ws://"), "b.example:443"}
-	for i, s := range settled(ctx, t, 2, a.admin, b.admin) {
+	both := settled(ctx, t, 2, a.admin, b.admin)
+	if given, taken := both[0].Cluster.Handoffs.Given, both[1].Cluster.Handoffs.Taken; given == 0 || given != taken ||
+		both[0].Sessions+both[1].Sessions != users {
+		t.Errorf("a gave %d sessions, b took %d; %d and %d of %d are there", given, taken, both[0].Sessions, both[1].Sessions, users)
+	}
+	for i, s := range both {
 		if s.Cluster.Name != "two" || s.Node != []string{"a", "b"}[i] {
 			t.Errorf("node %d shows %s in %s", i, s.Node, s.Cluster.Name)
 		}
@@ -197,8 +209,8 @@ func TestTwoNodes(t *testing.T) {
 	if code := b.stop(syscall.SIGTERM); code != exitOK {
 		t.Errorf("b: exit status %d; %s", code, b.stderr.String())
 	}
-	if s := settled(ctx, t, 1, a.admin)[0]; s.Cluster.Members[0].Shards != invitation.Shards {
-		t.Errorf("a is alone and owns %d shards", s.Cluster.Members[0].Shards)
+	if s := settled(ctx, t, 1, a.admin)[0]; s.Cluster.Members[0].Shards != invitation.Shards || s.Sessions != users {
+		t.Errorf("a is alone, owns %d shards and has %d of %d sessions", s.Cluster.Members[0].Shards, s.Sessions, users)
 	}
 	if code := a.stop(syscall.SIGTERM); code != exitOK {
 		t.Errorf("a: exit status %d; %s", code, a.stderr.String())
