@@ -35,6 +35,8 @@ func (b *benchPhones) Reply(user invitation.User, r *invitation.Reply) {
 	_ = b.host.TellReply(user, r)
 }
 
+func (b *benchPhones) Holds(invitation.Shard) bool { return true }
+
 func (b *benchPhones) Arbiter(msg *invitation.Message) { _ = b.host.TellArbiter(msg) }
 
 // Device is called by the phone's session only, one message at a time.

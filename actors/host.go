@@ -24,6 +24,11 @@ type Network interface {
 	Reply(user invitation.User, r *invitation.Reply)
 	// Arbiter carries a message to the arbiter of msg.ID.
 	Arbiter(msg *invitation.Message)
+	// Holds reports whether actors of a shard may come to be here. While it does not, what would make
+	// one goes to the other methods, which must not tell it to this host then: the host would say it again.
+	// So it is true again before the host is told what was kept back meanwhile.
+	// It is called under locks, so it must be quick and must not call the host.
+	Holds(shard invitation.Shard) bool
 	// Device carries down to a device's connection.
 	Device(conn session.Conn, down invitation.Down)
 }
@@ -47,6 +52,10 @@ type Observer interface {
 	Moved(s Stage)
 	// Settled tells that an invitation's arbiter has gone.
 	Settled(s Stage)
+	// Departed tells that an invitation has gone to another node, at the stage From, and Arrived that one
+	// has come, at that stage, which another node has told its observer.
+	Departed(s Stage)
+	Arrived(s Stage)
 	// Late tells by how much a deadline was kept late.
 	Late(by time.Duration)
 }
@@ -95,10 +104,10 @@ func New(options Options) *Host {
 	h.sessionScratch.New = func() any { return new(sessionScratch) }
 	h.arbiterScratch.New = func() any { return new(arbiterScratch) }
 	h.sessions = engine.NewDirectory(h.system, engine.DirectoryOptions[invitation.User]{
-		Activate: h.newSession, Limit: options.MaxSessions,
+		Activate: h.newSession, Miss: h.sessionMissed, Limit: options.MaxSessions,
 	})
 	h.arbiters = engine.NewDirectory(h.system, engine.DirectoryOptions[invitation.ID]{
-		Activate: h.newArbiter, Miss: h.unknown, Limit: options.MaxInvitations,
+		Activate: h.newArbiter, Miss: h.arbiterMissed, Limit: options.MaxInvitations,
 	})
 	return h
 }

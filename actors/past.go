@@ -45,3 +45,21 @@ func (p *past) has(id invitation.ID) bool {
 	_, before := s.before[id]
 	return recent || before
 }
+
+// of returns the ids that belong to some shards.
+func (p *past) of(shards func(invitation.Shard) bool) []invitation.ID {
+	var ids []invitation.ID
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		for _, generation := range [...]map[invitation.ID]struct{}{s.before, s.recent} {
+			for id := range generation {
+				if shards(id.Shard()) {
+					ids = append(ids, id)
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
+	return ids
+}

@@ -22,6 +22,11 @@ type world struct {
 	moved  []Stage
 	ended  int
 	late   time.Duration
+	live   [invitation.Stages]int // what a gauge of the observer would show
+
+	away bool                // the actors are being moved
+	gone bool                // and may not be made
+	kept []func(*Host) error // what is to be told to them then
 }
 
 // phone is a device with the client's half of the protocol. It accepts what it is shown if told to.
@@ -43,38 +48,64 @@ type phone struct {
 
 func newWorld(t *testing.T, fault func(any)) *world {
 	w := &world{t: t, phones: map[uint64]*phone{}}
-	w.host = New(Options{Network: w, Observer: w})
-	w.host.fault = fault
-	t.Cleanup(func() {
-		if err := w.host.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	w.host = w.newHost(fault)
 	return w
 }
 
-func (w *world) Session(user invitation.User, in *session.Input) {
-	if err := w.host.TellSession(user, in); err != nil {
+func (w *world) newHost(fault func(any)) *Host {
+	h := New(Options{Network: w, Observer: w})
+	h.fault = fault
+	w.t.Cleanup(func() {
+		if err := h.Stop(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+	})
+	return h
+}
+
+// tell tells the host, or keeps back what there is to tell until the actors have been moved.
+func (w *world) tell(f func(*Host) error) {
+	w.mu.Lock()
+	h := w.host
+	if w.away {
+		w.kept = append(w.kept, f)
+		h = nil
+	}
+	w.mu.Unlock()
+	if h == nil {
+		return
+	}
+	if err := f(h); err != nil {
 		w.t.Error(err)
 	}
+}
+
+func (w *world) Session(user invitation.User, in *session.Input) {
+	told := *in
+	if in.Reply != nil {
+		told.Reply = new(*in.Reply)
+	}
+	w.tell(func(h *Host) error { return h.TellSession(user, &told) })
 }
 
 func (w *world) View(user invitation.User, v *invitation.View) {
-	if err := w.host.TellView(user, v); err != nil {
-		w.t.Error(err)
-	}
+	w.tell(func(h *Host) error { return h.TellView(user, v) })
 }
 
 func (w *world) Reply(user invitation.User, r *invitation.Reply) {
-	if err := w.host.TellReply(user, r); err != nil {
-		w.t.Error(err)
-	}
+	told := *r
+	w.tell(func(h *Host) error { return h.TellReply(user, &told) })
 }
 
 func (w *world) Arbiter(msg *invitation.Message) {
-	if err := w.host.TellArbiter(msg); err != nil {
-		w.t.Error(err)
-	}
+	told := *msg
+	w.tell(func(h *Host) error { return h.TellArbiter(&told) })
+}
+
+func (w *world) Holds(invitation.Shard) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.gone
 }
 
 func (w *world) Device(conn session.Conn, down invitation.Down) {
@@ -94,12 +125,29 @@ func (w *world) Moved(s Stage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.moved = append(w.moved, s)
+	if !s.First {
+		w.live[s.From]--
+	}
+	w.live[s.View.Stage]++
 }
 
-func (w *world) Settled(Stage) {
+func (w *world) Settled(s Stage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended++
+	w.live[s.From]--
+}
+
+func (w *world) Departed(s Stage) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.live[s.From]--
+}
+
+func (w *world) Arrived(s Stage) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.live[s.From]++
 }
 
 func (w *world) Late(by time.Duration) {
@@ -112,7 +160,7 @@ func (w *world) Late(by time.Duration) {
 func (w *world) phone(user invitation.User, answer invitation.Request) *phone {
 	w.mu.Lock()
 	p := &phone{
-		w: w, user: user, name: "phone", conn: session.Conn{Number: uint64(len(w.phones) + 1)}, request: 1, answer: answer,
+		w: w, user: user, name: "phone", conn: session.Conn{Node: "gate", Number: uint64(len(w.phones) + 1)}, request: 1, answer: answer,
 		out: map[invitation.ID]*device.Local{}, in: map[invitation.ID]*device.Remote{},
 	}
 	w.phones[p.conn.Number] = p

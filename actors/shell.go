@@ -27,25 +27,35 @@ type sessionScratch struct {
 	effects []session.Effect
 }
 
-// newSession makes the session that msg is the first input of, unless there is nothing to be told.
+// newSession makes the session that msg is the first input of, unless there is nothing to be told, or it
+// is to live elsewhere.
 func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
+	if in, ok := msg.(*arrival); ok {
+		return h.restoreSession(in)
+	}
+	if !startsSession(msg) || !h.network.Holds(invitation.ShardOf(user)) {
+		return nil
+	}
+	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
+}
+
+// startsSession reports whether a session comes to be with msg.
+func startsSession(msg any) bool {
 	switch msg := msg.(type) {
+	case *export:
+		return false
 	case *invitation.View:
-		if msg.Settled {
-			return nil
-		}
+		return !msg.Settled
 	case *input:
 		switch msg.Kind {
 		case session.InDetach, session.InLogout, session.InReply, session.InUnknown:
-			return nil
+			return false
 		case session.InView:
-			if msg.View.Settled {
-				return nil
-			}
+			return !msg.View.Settled
 		default:
 		}
 	}
-	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
+	return true
 }
 
 var (
@@ -59,6 +69,9 @@ var (
 func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	if a.host.fault != nil {
 		a.host.fault(msg)
+	}
+	if a.moved(c, msg) {
+		return
 	}
 	scratch := a.host.sessionScratch.Get().(*sessionScratch)
 	in := &scratch.in
@@ -74,16 +87,7 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	}
 	before := a.machine.Deadline()
 	effects := a.machine.Step(c.Now(), in, scratch.effects[:0])
-	for i := range effects {
-		switch e := &effects[i]; e.Kind {
-		case session.ToDevice:
-			a.host.network.Device(e.Conn, e.Down)
-		case session.ToArbiter:
-			a.host.network.Arbiter(&e.Message)
-		case session.Leave:
-			c.Leave()
-		}
-	}
+	a.carryOut(c, effects)
 	clear(effects)
 	scratch.in, scratch.effects = session.Input{}, effects
 	a.host.sessionScratch.Put(scratch)
@@ -96,8 +100,26 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 	}
 }
 
-// OnPanic implements engine.Behavior: the session goes on without the message.
-func (a *sessionActor) OnPanic(c *engine.Context, _ any, _ []byte, _ any) {
+func (a *sessionActor) carryOut(c *engine.Context, effects []session.Effect) {
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case session.ToDevice:
+			a.host.network.Device(e.Conn, e.Down)
+		case session.ToArbiter:
+			a.host.network.Arbiter(&e.Message)
+		case session.Leave:
+			c.Leave()
+		}
+	}
+}
+
+// OnPanic implements engine.Behavior: the session goes on without the message, unless it was to leave.
+func (a *sessionActor) OnPanic(c *engine.Context, _ any, _ []byte, msg any) {
+	if x, ok := msg.(*export); ok {
+		c.Leave()
+		x.done()
+		return
+	}
 	c.Arm(a.machine.Deadline())
 }
 
@@ -113,20 +135,24 @@ type arbiterActor struct {
 // arbiterScratch is what a step of an arbiter needs and nobody keeps.
 type arbiterScratch struct{ effects []arbiter.Effect }
 
-// newArbiter makes the arbiter of an invitation that is sent, unless it has gone before.
+// newArbiter makes the arbiter of an invitation that is sent, unless it has gone before, or is to live
+// elsewhere.
 func (h *Host) newArbiter(id invitation.ID, msg any) engine.Behavior {
-	start, ok := msg.(*invitation.Message)
-	if !ok || start.Kind != invitation.MsgStart || h.past.has(id) {
-		return nil
+	switch msg := msg.(type) {
+	case *arrival:
+		return h.restoreArbiter(msg)
+	case *invitation.Message:
+		if msg.Kind == invitation.MsgStart && h.network.Holds(id.Shard()) && !h.past.has(id) {
+			return &arbiterActor{host: h, machine: *arbiter.New(msg.Terms)}
+		}
 	}
-	return &arbiterActor{host: h, machine: *arbiter.New(start.Terms)}
+	return nil
 }
 
 // unknown answers a message for an invitation that has no arbiter.
-func (h *Host) unknown(id invitation.ID, msg any) {
-	m, ok := msg.(*invitation.Message)
+func (h *Host) unknown(id invitation.ID, m *invitation.Message) {
 	switch {
-	case !ok || m.User == "":
+	case m.User == "":
 	case m.Kind == invitation.MsgStart:
 		h.network.Reply(m.User, arbiter.Stopped(m))
 	default:
@@ -139,6 +165,9 @@ func (a *arbiterActor) Receive(c *engine.Context, msg any) {
 	if a.host.fault != nil {
 		a.host.fault(msg)
 	}
+	if a.moved(c, msg) {
+		return
+	}
 	in, told := msg.(*invitation.Message)
 	if !told {
 		a.step(c, arbiterTick)
@@ -150,7 +179,13 @@ func (a *arbiterActor) Receive(c *engine.Context, msg any) {
 }
 
 // OnPanic implements engine.Behavior: the invitation ends as a failure.
-func (a *arbiterActor) OnPanic(c *engine.Context, _ any, _ []byte, _ any) { a.step(c, arbiterAbort) }
+func (a *arbiterActor) OnPanic(c *engine.Context, _ any, _ []byte, msg any) {
+	if x, ok := msg.(*export); ok {
+		a.lost(c, x)
+	} else {
+		a.step(c, arbiterAbort)
+	}
+}
 
 func (a *arbiterActor) step(c *engine.Context, msg *invitation.Message) {
 	now, before := c.Now(), a.machine.Deadline()
@@ -197,11 +232,13 @@ func (a *arbiterActor) observe(now invitation.Time, msg *invitation.Message) {
 	if first {
 		a.sent, a.reached = now, now
 	}
-	if v := a.machine.View(); a.host.observer != nil && (first || v.Stage != a.told) {
+	if v := a.machine.View(); first || v.Stage != a.told {
 		s := a.stage(now)
 		s.First = first
 		a.told, a.reached = v.Stage, now
-		a.host.observer.Moved(s)
+		if a.host.observer != nil {
+			a.host.observer.Moved(s)
+		}
 	}
 }
 
