@@ -44,6 +44,8 @@ func protoOf(kind cluster.Kind) proto.Message {
 		return new(peerpb.SessionInput)
 	case peerwire.KindArbiter:
 		return new(peerpb.ArbiterMessage)
+	case peerwire.KindHandoff:
+		return new(peerpb.Handoff)
 	}
 	return new(peerpb.DeviceMessage)
 }
@@ -81,6 +83,18 @@ func TestGoldenIsComplete(t *testing.T) {
 	}
 	seen := map[protoreflect.FullName]bool{}
 	for _, file := range files {
+		if name, ok := strings.CutPrefix(strings.TrimSuffix(file.Name(), ".binpb"), "record_"); ok {
+			if _, ok := records[name]; !ok {
+				t.Errorf("%s has no sample", file.Name())
+				continue
+			}
+			m := new(peerpb.Record)
+			if err := proto.Unmarshal(goldenRecord(t, name), m); err != nil {
+				t.Fatal(err)
+			}
+			mark(m.ProtoReflect(), seen)
+			continue
+		}
 		s, ok := samples[strings.TrimSuffix(file.Name(), ".binpb")]
 		if !ok {
 			t.Errorf("%s has no sample", file.Name())
@@ -92,9 +106,10 @@ func TestGoldenIsComplete(t *testing.T) {
 		}
 		mark(m.ProtoReflect(), seen)
 	}
-	for _, kind := range []cluster.Kind{peerwire.KindSession, peerwire.KindArbiter, peerwire.KindDevice} {
+	for _, kind := range []cluster.Kind{peerwire.KindSession, peerwire.KindArbiter, peerwire.KindDevice, peerwire.KindHandoff} {
 		unseen(t, protoOf(kind).ProtoReflect().Descriptor(), seen)
 	}
+	unseen(t, new(peerpb.Record).ProtoReflect().Descriptor(), seen)
 }
 
 // mark notes each field that m or a message in it sets.

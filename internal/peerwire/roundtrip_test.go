@@ -44,7 +44,7 @@ func viewGen(t *rapid.T) *invitation.View {
 		Chosen: invitation.Device(texts.Draw(t, "chosen")), Response: texts.Draw(t, "response"),
 		Outcome: invitation.Outcome(rapid.IntRange(0, invitation.Outcomes-1).Draw(t, "outcome")),
 		Reason:  invitation.Reason(rapid.Uint8().Draw(t, "reason")), Verdict: rapid.Bool().Draw(t, "verdict"),
-		Settled: rapid.Bool().Draw(t, "settled"), Permit: rapid.Uint64().Draw(t, "permit"),
+		Settled: rapid.Bool().Draw(t, "settled"), Permit: rapid.Uint64().Draw(t, "permit"), Heard: rapid.Uint64().Draw(t, "heard"),
 	}
 	if rapid.Bool().Draw(t, "ends") {
 		v.Deadline = max(now.Add(durations.Draw(t, "remaining")), 1)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -50,6 +51,9 @@ var (
 		Terms: sampleTerms, Version: 9, Stage: invitation.Ended, Outcome: invitation.Canceled,
 		Reason: invitation.CallerLoggedOut, Verdict: true, Settled: true, Deadline: now.Add(-time.Second),
 	}
+	heardView = &invitation.View{
+		Terms: sampleTerms, Version: 4, Stage: invitation.Confirmed, Chosen: "tablet", Heard: 1 << 40, Deadline: now.Add(time.Second),
+	}
 	foreverView = &invitation.View{
 		Terms: &invitation.Terms{ID: otherID, Caller: "carol", Device: "web", Callee: "bob"}, Version: 1,
 	}
@@ -62,6 +66,13 @@ var (
 		Remote: invitation.RemoteFailure, Code: uint8(invitation.RemoteAcceptFailure), Reason: invitation.AcceptNotConfirmed,
 	}
 )
+
+func someShards() (s handoff.Shards) {
+	s.Add(0)
+	s.Add(9)
+	s.Add(invitation.Shards - 1)
+	return s
+}
 
 func in(i session.Input) sample {
 	return sample{peerwire.KindSession, &i}
@@ -107,6 +118,7 @@ var samples = map[string]sample{
 	"session_word_remote_done": fromDevice(session.Input{Kind: session.InWord, Word: &words[3]}),
 	"session_view":             in(session.Input{Kind: session.InView, View: sampleView}),
 	"session_view_ended":       in(session.Input{Kind: session.InView, View: endedView}),
+	"session_view_heard":       in(session.Input{Kind: session.InView, View: heardView}),
 	"session_view_forever":     in(session.Input{Kind: session.InView, View: foreverView}),
 	"session_reply": in(session.Input{Kind: session.InReply, Reply: &invitation.Reply{
 		ID: sampleID, Device: "phone", Request: invitation.Cancel, RequestID: 4, Error: invitation.AlreadyEnd, View: endedView,
@@ -147,8 +159,18 @@ var samples = map[string]sample{
 	"device_answer_error": down(invitation.Down{Answer: &invitation.Answer{
 		Request: invitation.Send, RequestID: 5, Error: invitation.LimitExceeded, RetryAfter: 1_500 * time.Millisecond,
 	}}),
-	"device_notice":        down(invitation.Down{Notice: sampleNotice}),
-	"device_notice_failed": down(invitation.Down{Notice: failedNotice}),
+	"device_notice":         down(invitation.Down{Notice: sampleNotice}),
+	"device_notice_failed":  down(invitation.Down{Notice: failedNotice}),
+	"handoff_claim":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Claim, ID: 1 << 50, Shards: someShards()}},
+	"handoff_grant":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Grant, ID: 1 << 50, Chunks: 3, Shards: someShards(), Given: handoff.Shards{3: 7}}},
+	"handoff_grant_nothing": {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Grant, ID: 7}},
+	"handoff_pull":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Pull, ID: 1 << 50, Chunk: 2}},
+	"handoff_chunk":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Chunk, ID: 1 << 50, Chunk: 2, Data: []byte("\x03\x1a\x01\x00")}},
+	"handoff_done":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Done, ID: 1 << 50}},
+	"handoff_lost":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Lost, ID: 1 << 50, Shards: someShards()}},
+	"handoff_heard":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Heard, ID: 1 << 50}},
+	"handoff_offer":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Offer, Shards: someShards()}},
+
 	"device_ending": down(invitation.Down{Ending: &invitation.Ending{
 		End: invitation.EndRemoteLogin, RetryAfter: 5 * time.Second,
 	}}),
