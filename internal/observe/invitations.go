@@ -81,6 +81,12 @@ func (m *Invitations) Moved(s actors.Stage) {
 // Settled implements [actors.Observer].
 func (m *Invitations) Settled(s actors.Stage) { m.live[s.From].Add(-1) }
 
+// Departed implements [actors.Observer].
+func (m *Invitations) Departed(s actors.Stage) { m.live[s.From].Add(-1) }
+
+// Arrived implements [actors.Observer]: what happened before was counted where it did.
+func (m *Invitations) Arrived(s actors.Stage) { m.live[s.From].Add(1) }
+
 // Late implements [actors.Observer].
 func (m *Invitations) Late(by time.Duration) { m.late.Observe(by.Seconds()) }
 
