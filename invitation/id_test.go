@@ -1,6 +1,7 @@
 package invitation_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -170,6 +171,21 @@ func TestUsersAndDevices(t *testing.T) {
 	for _, text := range []string{"bob\n", "bo/b", `bo\b`, "bo'b", `bo"b`, "bo*b", "bo`b", "bób", "bob\x7f"} {
 		if invitation.User(text).Valid() {
 			t.Errorf("%q is a user id", text)
+		}
+	}
+}
+
+// TestIDOrder: ids are in the order of their bytes and of their text forms.
+func TestIDOrder(t *testing.T) {
+	middle := invitation.ID{3: 7, 4: 0x80, 7: 0x80, 8: 0x80, 15: 0x80}
+	for at := range middle {
+		for _, value := range []byte{0, 0x7f, 0x80, 0xff} {
+			other := middle
+			other[at] = value
+			want := strings.Compare(middle.String(), other.String())
+			if bytes.Compare(middle[:], other[:]) != want || middle.Compare(other) != want || other.Compare(middle) != -want {
+				t.Errorf("%s is compared with %s as %d and %d, want %d", middle, other, middle.Compare(other), other.Compare(middle), want)
+			}
 		}
 	}
 }
