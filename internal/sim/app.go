@@ -74,7 +74,7 @@ func (w *world) ownTimers() invitation.Timers {
 		if w.chance(0.5) {
 			return 0
 		}
-		return w.between(time.Second, most)
+		return w.between(time.Second, most).Truncate(time.Microsecond)
 	}
 	return invitation.Timers{
 		NoResponse: one(40 * time.Second), Expire: one(80 * time.Second), AcceptWindow: one(20 * time.Second), Grace: one(40 * time.Second),

@@ -12,7 +12,10 @@
 // two calls, the simulator goes through a little of what can happen in worlds like real ones: many
 // calls at once, glare, several devices, second logins, connections that break, devices that are
 // away for longer than the grace or the linger, links that lose, double, delay and reorder, actors
-// that panic, in runs of hours.
+// that panic, sessions and arbiters that move to another node, in runs of hours.
+//
+// A move goes through the codec of the peer protocol. It must change nothing, so nothing is excused for it; all
+// times of a run are whole microseconds, as those of the protocol are.
 //
 // # What is judged
 //

@@ -27,6 +27,7 @@ type Params struct {
 	Delay   time.Duration // the most that a message takes; they overtake each other
 	Outages time.Duration // the mean time between two times at which all messages are lost; 0: never
 	Panic   float64       // the part of messages at which an arbiter's actor panics
+	Move    float64       // the part of messages before which a session or an arbiter moves to another node
 
 	// What goes wrong with devices: the mean times between two such events on one device; 0: never.
 	Break   time.Duration // its connection breaks
@@ -63,6 +64,7 @@ func Draw(seed uint64, calls int) Params {
 		Logout:      mean(0, time.Minute, 10*time.Minute),
 	}
 	p.Rate = float64(p.Users) * one(0.02, 0.1, 0.3)
+	p.Move = one(0, 0.01, 0.3)
 	return p
 }
 
@@ -73,8 +75,8 @@ func (p Params) String() string {
 		policy = "multi"
 	}
 	return fmt.Sprintf("seed %d: %d calls of %d users with up to %d devices (%s), %g calls/s, at most %d incoming, patience %v; "+
-		"loss %g, doubled %g, delay up to %v, outages each %v, panics %g; a device's connection breaks each %v, "+
+		"loss %g, doubled %g, delay up to %v, outages each %v, panics %g, moves %g; a device's connection breaks each %v, "+
 		"it restarts each %v, logs out each %v",
 		p.Seed, p.Calls, p.Users, p.Devices, policy, p.Rate, p.MaxIncoming, p.Patience,
-		p.Loss, p.Double, p.Delay, p.Outages, p.Panic, p.Break, p.Restart, p.Logout)
+		p.Loss, p.Double, p.Delay, p.Outages, p.Panic, p.Move, p.Break, p.Restart, p.Logout)
 }

@@ -72,8 +72,9 @@ type place struct {
 
 func (p place) before(q place) bool { return p.at < q.at || p.at == q.at && p.order < q.order }
 
-// put adds an event at a time and returns it, empty, to be filled in before the next put.
+// put adds an event at a time, which is made whole, and returns it, empty, to be filled in before the next put.
 func (q *queue) put(at Time) *event {
+	at = whole(at)
 	var slot int32
 	if n := len(q.free); n > 0 {
 		slot, q.free = q.free[n-1], q.free[:n-1]

@@ -8,6 +8,7 @@ import (
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/arbiter"
 	"github.com/ringfleet/ringfleet/invitation/session"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // A sabotage is a deliberately wrong world. Its hooks are made anew for each run.
@@ -146,6 +147,29 @@ var sabotages = []sabotage{
 				return nil
 			}
 			return step(in)
+		}}
+	}},
+	{"a move begins the time limit anew", 40, func() Hooks {
+		return Hooks{Move: func(now Time, r *snapshot.Record) {
+			if r.Arbiter != nil && r.Arbiter.State.View.Stage == invitation.Ringing {
+				r.Arbiter.State.Deadline = now.Add(r.Arbiter.State.View.Terms.Timers.Expire)
+			}
+		}}
+	}},
+	{"a move forgets whom an invitation was shown to", 40, func() Hooks {
+		return Hooks{Move: func(_ Time, r *snapshot.Record) {
+			if r.Session != nil {
+				for i := range r.Session.Entries {
+					r.Session.Entries[i].Shown = nil
+				}
+			}
+		}}
+	}},
+	{"a move forgets the device that was confirmed", 40, func() Hooks {
+		return Hooks{Move: func(_ Time, r *snapshot.Record) {
+			if r.Arbiter != nil {
+				r.Arbiter.State.Confirmed = ""
+			}
 		}}
 	}},
 	{"a refuse does not win over a later accept", 40, func() Hooks {

@@ -164,6 +164,7 @@ func (s *server) step(u int32, in *session.Input, said Time) {
 		delete(h.attached, in.Conn.Number)
 	default:
 	}
+	w.moveSession(h)
 	known := false
 	if in.Kind == session.InView {
 		_, known = h.machine.Knows(in.View.Terms.ID)
@@ -203,7 +204,7 @@ func (s *server) arm(armed *Time, d Time, ticked bool, e event) {
 	if d == 0 || *armed != 0 && *armed <= d {
 		return
 	}
-	*armed = max(d, s.w.now)
+	*armed = max(whole(d), s.w.now)
 	*s.w.queue.put(*armed) = e
 }
 
@@ -251,6 +252,7 @@ func (s *server) toArbiter(e *event) {
 
 func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 	w, r := s.w, a.record
+	w.moveArbiter(a)
 	if w.hooks.Arbiter != nil {
 		s.tells = w.hooks.Arbiter(w.now, a.machine, msg, func(msg *invitation.Message) []arbiter.Effect {
 			return a.machine.Step(w.now, msg, s.tells[:0])

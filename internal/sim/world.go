@@ -9,6 +9,7 @@ import (
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/arbiter"
 	"github.com/ringfleet/ringfleet/invitation/session"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // Hooks put something before, behind or in place of a machine's step, to make a deliberately wrong
@@ -17,6 +18,7 @@ type Hooks struct {
 	Arbiter func(now Time, m *arbiter.Machine, msg *invitation.Message, step func(*invitation.Message) []arbiter.Effect) []arbiter.Effect
 	Session func(now Time, m *session.Machine, in *session.Input, step func(*session.Input) []session.Effect) []session.Effect
 	Device  func(d *Device, down *invitation.Down, take func(*invitation.Down))
+	Move    func(now Time, r *snapshot.Record)
 	Panics  float64 // the part of messages at which an arbiter's actor panics, beside Params.Panic
 	Amnesia bool    // the host does not remember the invitations whose arbiters it has dropped
 }
