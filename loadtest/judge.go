@@ -29,9 +29,16 @@ type history struct {
 	broken   []string
 
 	sent     time.Time // when the caller's client said the send
+	taken    time.Time // when that was answered
 	shown    time.Time // when the callee's device was shown it
+	rung     time.Time // when the caller was told so
 	accepted time.Time // when the callee accepted
+	recorded time.Time // when that was answered
 	ended    [3]time.Time
+	slowest  time.Duration // of what is timed of its set-up
+
+	failed  string // why it is a failed call; "": it is none
+	excused string // what excuses an outcome that the scenario rules out; "": it has no such outcome
 }
 
 // slack is how late an event may be told (docs/spec.md §7, P2).
@@ -71,11 +78,19 @@ func (h *history) take(side invitation.Side, o client.Observation) {
 		if o.Request == invitation.Accept {
 			h.accepted = o.At
 		}
+	case client.StepAnswered:
+		switch {
+		case o.Err != nil:
+		case o.Request == invitation.Send:
+			h.taken = o.At
+		case o.Request == invitation.Accept:
+			h.recorded = o.At
+		}
 	case client.StepEvent:
 		if e := machineEvents[o.Event]; e != device.NoEvent {
 			h.event(side, e, o)
 		}
-	case client.StepRepeated, client.StepAnswered, client.StepNoticed, client.StepWord, client.StepIgnored:
+	case client.StepRepeated, client.StepNoticed, client.StepWord, client.StepIgnored:
 	}
 }
 
@@ -93,6 +108,8 @@ func (h *history) event(side invitation.Side, e device.Event, o client.Observati
 	switch {
 	case e == device.Received:
 		h.shown = o.At
+	case e == device.ReceivedByPeer:
+		h.rung = o.At
 	case e.Terminal():
 		h.ended[side] = o.At
 		h.judgeTime(side, part.Reason, o.At)
@@ -101,63 +118,91 @@ func (h *history) event(side invitation.Side, e device.Event, o client.Observati
 
 // judgeTime checks P2 where a timer decided: never early. How late is for finish to say.
 func (h *history) judgeTime(side invitation.Side, reason invitation.Reason, at time.Time) {
-	if from, limit := h.timer(reason); !from.IsZero() && at.Before(from.Add(limit)) {
+	if from, _, limit := h.timer(reason); !from.IsZero() && at.Before(from.Add(limit)) {
 		h.breaks(judge.P2, "the %v's end by %v came %v early", side, reason, limit-at.Sub(from))
 	}
 }
 
-// timer returns which timer an ending by reason is due to, and since when it ran; the zero time for
-// an ending that is no timer's.
-func (h *history) timer(reason invitation.Reason) (from time.Time, limit time.Duration) {
+// timer returns which timer an ending by reason is due to, and between when and when it was started: it
+// starts when the node records what a client said, which is after the client said it and before the
+// client knows. from is the zero time for an ending that is no timer's.
+func (h *history) timer(reason invitation.Reason) (from, until time.Time, limit time.Duration) {
 	switch reason {
 	case invitation.CalleeOffline, invitation.NoResponse:
-		return h.sent, h.timers.NoResponse
+		return h.sent, later(h.sent, h.taken), h.timers.NoResponse
 	case invitation.Expired:
-		return h.shown, h.timers.Expire
+		return h.shown, later(h.shown, h.rung), h.timers.Expire
 	case invitation.CallerOffline, invitation.AcceptNotConfirmed:
-		return h.accepted, h.timers.AcceptWindow
+		return h.accepted, later(h.accepted, h.recorded), h.timers.AcceptWindow
 	default:
-		return time.Time{}, 0
+		return time.Time{}, time.Time{}, 0
 	}
 }
 
-// due returns by when the call must have ended, as far as it has come.
-func (h *history) due() time.Time {
-	switch {
-	case !h.accepted.IsZero():
-		return h.accepted.Add(h.timers.AcceptWindow + h.timers.Grace + slack)
-	case !h.shown.IsZero():
-		return h.shown.Add(h.timers.Expire + slack)
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	return h.sent.Add(h.timers.NoResponse + slack)
+	return a
+}
+
+// due returns by when the call must have ended, as far as it has come. Until a client knows that the
+// node has recorded its word, the deadline before that may hold as well.
+func (h *history) due() time.Time {
+	due := later(h.sent, h.taken).Add(h.timers.NoResponse)
+	if !h.shown.IsZero() {
+		expire := later(h.shown, h.rung).Add(h.timers.Expire)
+		if due = later(due, expire); !h.rung.IsZero() {
+			due = expire
+		}
+	}
+	if !h.accepted.IsZero() {
+		window := later(h.accepted, h.recorded).Add(h.timers.AcceptWindow + h.timers.Grace)
+		if due = later(due, window); !h.recorded.IsZero() {
+			due = window
+		}
+	}
+	return due.Add(slack)
 }
 
 // over reports whether every side that takes part has its terminal event.
 func (h *history) over() bool { return h.caller.Ended() && !h.callee.Open() }
 
-// finish judges a call that is over, or overdue. lag is by how much the generator itself was late
-// meanwhile.
-func (h *history) finish(now time.Time, lag time.Duration) invitation.Outcome {
-	for side, part := range map[invitation.Side]*judge.Part{invitation.Caller: &h.caller, invitation.Callee: &h.callee} {
-		if part.Open() {
-			h.breaks(judge.P2, "the %v has no terminal event, %v after it was due", side, now.Sub(h.due()))
-			continue
-		}
-		if from, limit := h.timer(part.Reason); part.Ended() && !from.IsZero() && h.ended[side].After(from.Add(limit+slack+lag)) {
-			h.breaks(judge.P2, "the %v's end by %v came %v late", side, part.Reason, h.ended[side].Sub(from)-limit)
-		}
-	}
-	if v := judge.Agree(&h.caller, []*judge.Part{&h.callee}, judge.Excuse{}); v != nil {
+// finish judges a call that is over, or overdue, under the circumstances that it met.
+func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
+	h.judgeEnd(invitation.Caller, &h.caller, now, met)
+	h.judgeEnd(invitation.Callee, &h.callee, now, met)
+	excuse := judge.Excuse{VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace)}
+	if v := judge.Agree(&h.caller, []*judge.Part{&h.callee}, excuse); v != nil {
 		h.broken = append(h.broken, v.Error())
+		h.failed = "the sides disagree"
 	}
 	if h.callee.Engaged && h.scenario.callee == absent {
 		h.breaks(judge.P4, "a user who is not there was shown it")
 	}
 	outcome := outcomeOf(&h.caller)
 	if h.caller.Ended() && !slices.Contains(h.scenario.outcomes, outcome) {
-		h.breaks(judge.P5, "it ended as %v %v, which the scenario %q rules out", outcome, h.caller.Reason, h.scenario.about)
+		if h.excused = h.excuse(h.caller.Reason, met); h.excused == "" {
+			h.breaks(judge.P5, "it ended as %v %v, which the scenario %q rules out", outcome, h.caller.Reason, h.scenario.about)
+			h.failed = fmt.Sprintf("ended as %v %v", outcome, h.caller.Reason)
+		}
 	}
 	return outcome
+}
+
+// judgeEnd judges when a side ended, and that its end was not forgotten.
+func (h *history) judgeEnd(side invitation.Side, part *judge.Part, now time.Time, met circumstances) {
+	from, until, limit := h.timer(part.Reason)
+	switch {
+	case part.Open():
+		h.breaks(judge.P2, "the %v has no terminal event, %v after it was due", side, now.Sub(h.due()))
+		h.failed = fmt.Sprintf("the %v has no end", side)
+	case part.Ended() && !from.IsZero() && h.ended[side].After(until.Add(limit+slack+met.delay())):
+		h.breaks(judge.P2, "the %v's end by %v came %v late", side, part.Reason, h.ended[side].Sub(until)-limit)
+	case side == invitation.Callee && part.Reason == invitation.OutcomeForgotten && h.excuse(part.Reason, met) == "":
+		h.breaks(judge.P1, "the outcome was forgotten before the callee was told")
+		h.failed = "forgotten on the callee's side"
+	}
 }
 
 // outcomeOf returns the outcome that the caller was told of.

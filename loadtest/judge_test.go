@@ -51,7 +51,7 @@ func play(s *scenario, events ...client.Observation) *history {
 		}
 		h.take(side, o)
 	}
-	h.finish(epoch.Add(time.Hour), 0)
+	h.finish(epoch.Add(time.Hour), circumstances{})
 	return h
 }
 

@@ -38,8 +38,9 @@ func (l *latencies) init() {
 	l.histogram = hdrhistogram.New(1, (10 * time.Minute).Microseconds(), 3)
 }
 
-func (r *run) took(s step, d time.Duration) {
-	l := &r.steps[s]
+func (r *run) took(s step, d time.Duration) { r.steps[s].record(d) }
+
+func (l *latencies) record(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_ = l.histogram.RecordValue(min(max(d.Microseconds(), 1), (10 * time.Minute).Microseconds())) // is in its range
@@ -63,6 +64,19 @@ func (l *latencies) percentiles() percentiles {
 		Count: l.histogram.TotalCount(), P50: at(50), P90: at(90), P99: at(99), P999: at(99.9),
 		Max: float64(l.histogram.Max()) / 1000,
 	}
+}
+
+// quickReport is the short form of percentiles, in milliseconds.
+type quickReport struct {
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
+}
+
+func (l *latencies) quick() quickReport {
+	p := l.percentiles()
+	return quickReport{Count: p.Count, P50: p.P50, P99: p.P99, Max: p.Max}
 }
 
 // lag is by how much the generator itself is late: when it shares its machine, what it is told late is

@@ -25,7 +25,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -43,13 +43,14 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "loadtest: %v\n", err)
 		return exitBroken
 	}
-	if res.Violations > 0 || res.Errors > 0 {
+	if res.Violations > 0 || res.Errors > 0 || res.Failed > 0 {
 		return exitBroken
 	}
 	return exitOK
 }
 
-// run makes the calls and prints the result.
+// run makes the calls and prints the result. When ctx is done it begins no more calls, waits for those
+// under way, and ends like any run.
 func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 	if o.selfHost {
 		stop, err := o.startNode()
@@ -71,39 +72,32 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 	}
 	defer stopWatching()
 	watchers.Go(func() { r.lag.watch(watching) })
-	fmt.Fprintf(out, "logging in %d users at %v\n", o.users, o.targets)
+	fmt.Fprintf(r.out, "logging in %d users at %v\n", o.users, o.targets)
+	defer r.disconnect()
 	if err := r.connect(ctx); err != nil {
 		return nil, err
 	}
-	defer r.disconnect()
-	before, err := r.usage()
-	if err != nil {
+	if err := r.readMeters(watching); err != nil {
 		return nil, err
 	}
-	begin := time.Now()
-	watchers.Go(func() { r.progress(watching, begin) })
+	r.begin = time.Now()
+	r.series.start(r.begin)
+	watchers.Go(func() { r.progress(watching, r.begin) })
+	watchers.Go(func() { r.meterAll(watching) })
+	if o.mark != "" {
+		watchers.Go(func() { r.series.follow(watching, o.mark) })
+	}
 	r.drive(ctx)
-	took := time.Since(begin)
-	after, err := r.usage()
-	if err != nil {
-		return nil, err
-	}
+	took := time.Since(r.begin)
 	stopWatching()
-	res := r.result(begin, took, before, after)
+	_ = r.readMeters(context.WithoutCancel(ctx)) // a node that is gone by now was read before
+	r.judgeAway(time.Now())
+	res := r.result(took)
 	res.print(r.out)
 	if o.jsonFile != "" {
 		return res, res.write(o.jsonFile)
 	}
 	return res, nil
-}
-
-// usage scrapes the nodes; nil where no metrics were named.
-func (r *run) usage() (*processUsage, error) {
-	if len(r.options.metrics) == 0 {
-		return nil, nil //nolint:nilnil // that there is none is no error
-	}
-	u, err := scrape(r.options.metrics)
-	return &u, err
 }
 
 // progressInterval is how often a running run tells how it is going.
@@ -116,11 +110,12 @@ func (r *run) progress(ctx context.Context, begin time.Time) {
 		now, done := time.Now(), r.completed.Load()
 		p := r.steps[stepRinging].percentiles()
 		r.mu.Lock()
-		violations := r.violations
+		violations, failed := r.violations, sum(r.failed)
 		r.mu.Unlock()
-		fmt.Fprintf(r.out, "%6.0f s  %9d calls  %7.0f/s  %6d in flight  ringing p50 %.2f ms p99 %.2f ms  %d violations  %d errors\n",
+		fmt.Fprintf(r.out, "%6.0f s  %9d calls  %7.0f/s  %6d in flight  ringing p50 %.2f ms p99 %.2f ms  "+
+			"%d lost connections  %d violations  %d failed  %d errors\n",
 			now.Sub(begin).Seconds(), done, float64(done-last)/now.Sub(lastAt).Seconds(), r.inFlight.Load(), p.P50, p.P99,
-			violations, r.errorCount())
+			r.reconnects.Load(), violations, failed, r.errorCount())
 		last, lastAt = done, now
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -20,8 +21,8 @@ const usage = `loadtest: makes calls against ringfleet nodes and judges every on
 
 It connects users over WebSockets, lets them call each other in a mix of
 scenarios, and checks the promises P1 to P5 of docs/spec.md from both clients'
-side on every call. It exits with 0 if there was no violation and no error, 1 if
-there was, 2 if the flags are wrong. docs/loadtest.md explains the result.
+side on every call. It exits with 0 if there was no violation, no failed call and
+no error, 1 if there was, 2 if the flags are wrong. docs/loadtest.md explains the result.
 
 Flags:
 `
@@ -42,6 +43,23 @@ type options struct {
 	seed         uint64
 	metrics      []string
 	timers       invitation.Timers
+
+	allowReconnects  bool
+	reconnectTimeout time.Duration
+	takeover         time.Duration
+	windows          time.Duration
+	mark             string // file
+	slowLog          int
+
+	dialer func(target string) client.Carrier // nil: a WebSocket
+}
+
+// carrier returns what connects to a target.
+func (o *options) carrier(target string) client.Carrier {
+	if o.dialer != nil {
+		return o.dialer(target)
+	}
+	return &client.WebSocket{URLs: []string{target}, JSON: o.json}
 }
 
 // list is a flag that may be given several times.
@@ -61,7 +79,7 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	var mixText string
 	f := flag.NewFlagSet("loadtest", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.Var((*list)(&o.targets), "target", "`URL` of a node, as ws://127.0.0.1:8080; may be given several times, users spread over them")
+	f.Var((*list)(&o.targets), "target", "`URL` of a node, as ws://127.0.0.1:8080; may be given several times: users spread over them at random, and move to another when they lose their connection")
 	f.BoolVar(&o.selfHost, "self-host", false, "start a node in this process, on a loopback port of its own")
 	f.IntVar(&o.users, "users", 100, "users that are logged in")
 	f.Int64Var(&o.calls, "calls", 0, "calls to make; default 1,000 if no duration is given")
@@ -73,7 +91,13 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	f.BoolVar(&o.json, "json-protocol", false, "speak the JSON subprotocol instead of protobuf")
 	f.IntVar(&o.contentBytes, "content-bytes", 64, "size of the content of an invitation")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the draws; default: a random one, which is printed")
-	f.Var((*list)(&o.metrics), "metrics", "`URL` of a node's metrics, as http://127.0.0.1:9090/metrics, to report its CPU and memory; may be given several times")
+	f.Var((*list)(&o.metrics), "metrics", "`URL` of a node's metrics, as http://127.0.0.1:9090/metrics, to report its CPU and memory; the first is the first --target's, and so on; more than targets are of nodes that no user connects to")
+	f.BoolVar(&o.allowReconnects, "allow-reconnects", false, "a connection that is lost is no error, as long as its user comes back")
+	f.DurationVar(&o.reconnectTimeout, "reconnect-timeout", 15*time.Second, "a user that cannot connect for longer is an error")
+	f.DurationVar(&o.takeover, "takeover", 0, "by how much events may be later than promised besides: set it where nodes are killed")
+	f.DurationVar(&o.windows, "windows", time.Second, "length of the windows of the result's time series")
+	f.StringVar(&o.mark, "mark", "", "`file` that whoever moves the nodes writes the name of the current phase to; the result tells each phase apart")
+	f.IntVar(&o.slowLog, "slow-log", 0, "how many of the slowest calls to print with their histories")
 	f.DurationVar(&o.timers.NoResponse, "no-response", o.timers.NoResponse, "the nodes' time limit, if it is not the default")
 	f.DurationVar(&o.timers.Expire, "expire", o.timers.Expire, "the nodes' time limit, if it is not the default")
 	f.DurationVar(&o.timers.AcceptWindow, "accept-window", o.timers.AcceptWindow, "the nodes' time limit, if it is not the default")
@@ -123,6 +147,14 @@ func (o *options) complete(mixText string) error {
 		return fmt.Errorf("--users %d: a call needs 2", o.users)
 	case o.calls < 0 || o.duration < 0 || o.rate < 0 || o.concurrency < 0:
 		return errors.New("--calls, --duration, --rate and --concurrency cannot be negative")
+	case len(o.targets) > maxNodes || len(o.metrics) > maxNodes:
+		return fmt.Errorf("at most %d --target and --metrics each", maxNodes)
+	case o.reconnectTimeout < time.Second || o.takeover < 0:
+		return errors.New("--reconnect-timeout: want 1s or more; --takeover: 0 or more")
+	case o.windows < minWindow:
+		return fmt.Errorf("--windows %v: want %v or more", o.windows, minWindow)
+	case o.slowLog < 0 || o.slowLog > maxSlowLog:
+		return fmt.Errorf("--slow-log %d: want 0 to %d", o.slowLog, maxSlowLog)
 	case o.contentBytes < 0 || o.contentBytes > invitation.MaxContent:
 		return fmt.Errorf("--content-bytes %d: want 0 to %d", o.contentBytes, invitation.MaxContent)
 	case !o.timers.InBounds():
@@ -130,6 +162,13 @@ func (o *options) complete(mixText string) error {
 	}
 	return o.checkFiles()
 }
+
+// Bounds of the flags.
+const (
+	maxNodes   = 1_000
+	minWindow  = 50 * time.Millisecond
+	maxSlowLog = 1_000
+)
 
 // Files that are open beside the users' connections.
 const otherFiles = 256

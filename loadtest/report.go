@@ -30,33 +30,47 @@ type result struct {
 	Limited    int64                       `json:"limited"`    // sends that were told LIMIT_EXCEEDED and came again
 	Repeats    int64                       `json:"repeats"`    // requests that were repeated for want of an answer
 	Reconnects int64                       `json:"reconnects"` // connections lost
+	Losses     map[string]int64            `json:"reconnect_causes"`
+	Delayed    int64                       `json:"delayed"` // calls during which a side was without a connection
+	Failed     int64                       `json:"failed"`
+	FailedBy   map[string]int64            `json:"failed_causes"`
+	Excused    int64                       `json:"excused"`
+	ExcusedBy  map[string]int64            `json:"excused_causes"`
 	LagMs      float64                     `json:"generator_lag_ms"`
 	Latency    map[string]percentiles      `json:"latency"`
-	NodeCPU    *float64                    `json:"node_cpu_us_per_call,omitempty"`
+	Nodes      []nodeResult                `json:"nodes"`
+	Windows    []window                    `json:"windows"`
+	Phases     []window                    `json:"phases,omitempty"`
+	Slowest    []slowCall                  `json:"slowest,omitempty"`
+	NodeCPU    *float64                    `json:"node_cpu_us_per_call,omitempty"` // completed
 	NodeRSS    *float64                    `json:"node_rss_bytes,omitempty"`
+	CPUPerCall *float64                    `json:"cpu_us_per_call,omitempty"` // accepted
+	Bytes      *float64                    `json:"peer_bytes_per_call,omitempty"`
+	Messages   *float64                    `json:"peer_messages_per_call,omitempty"`
 }
 
-// result returns the result of a run that began at begin and took took.
-func (r *run) result(begin time.Time, took time.Duration, before, after *processUsage) *result {
-	errors := r.errorCount()
+// result returns the result of a run that took took.
+func (r *run) result(took time.Duration) *result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	res := &result{
-		Started: begin.UTC(), Seconds: took.Seconds(), Seed: r.options.seed, Targets: r.options.targets, SelfHosted: r.options.selfHost,
+		Started: r.begin.UTC(), Seconds: took.Seconds(), Seed: r.options.seed, Targets: r.options.targets, SelfHosted: r.options.selfHost,
 		Users: r.options.users,
 		Calls: r.started.Load(), Completed: r.completed.Load(), Abandoned: r.abandoned.Load(),
 		CallsPerS: float64(r.completed.Load()) / took.Seconds(), Outcomes: maps.Clone(r.outcomes), Scenarios: r.scenarios,
-		Violations: r.violations, Errors: errors, ErrorTexts: maps.Clone(r.errors), Limited: r.limited.Load(),
-		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), LagMs: float64(r.lag.worst().Microseconds()) / 1000,
-		Latency: map[string]percentiles{},
+		Violations: r.violations, Errors: sum(r.errors), ErrorTexts: maps.Clone(r.errors), Limited: r.limited.Load(),
+		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), Losses: maps.Clone(r.losses), Delayed: r.delayed,
+		Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused),
+		LagMs: float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
 	}
 	for s := range r.steps {
 		res.Latency[stepNames[s]] = r.steps[s].percentiles()
 	}
-	if before != nil && after != nil && res.Completed > 0 {
-		cpu := (after.cpu - before.cpu) / float64(res.Completed) * 1e6
-		res.NodeCPU, res.NodeRSS = &cpu, &after.rss
+	res.Windows, res.Phases = r.series.report()
+	for _, n := range r.all {
+		res.Nodes = append(res.Nodes, n.result())
 	}
+	res.share()
 	return res
 }
 
@@ -78,19 +92,22 @@ func (res *result) print(w io.Writer) {
 			fmt.Fprintf(w, "%-28s %9d %9.2f %9.2f %9.2f %9.2f %9.2f\n", name, p.Count, p.P50, p.P90, p.P99, p.P999, p.Max)
 		}
 	}
-	if res.NodeCPU != nil {
-		whose := "the nodes"
-		if res.SelfHosted {
-			whose = "this process, node and generator"
-		}
-		fmt.Fprintf(w, "\n%s: %.0f µs CPU per call, %.1f MiB resident\n", whose, *res.NodeCPU, *res.NodeRSS/(1<<20))
+	res.printNodes(w)
+	res.printPhases(w)
+	printSlowest(w, res.Slowest)
+	fmt.Fprintf(w, "\n%d sends limited, %d requests repeated, %d connections lost, %d calls with a side away, the generator lagged %.1f ms at most\n",
+		res.Limited, res.Repeats, res.Reconnects, res.Delayed, res.LagMs)
+	printCounts(w, "connections lost", res.Losses)
+	printCounts(w, "excused", res.ExcusedBy)
+	printCounts(w, "failed", res.FailedBy)
+	printCounts(w, "error", res.ErrorTexts)
+	fmt.Fprintf(w, "%d violations, %d failed calls, %d errors\n", res.Violations, res.Failed, res.Errors)
+}
+
+func printCounts(w io.Writer, what string, counts map[string]int64) {
+	for _, text := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, "%s, %d times: %s\n", what, counts[text], text)
 	}
-	fmt.Fprintf(w, "\n%d sends limited, %d requests repeated, %d connections lost, the generator lagged %.1f ms at most\n",
-		res.Limited, res.Repeats, res.Reconnects, res.LagMs)
-	for _, text := range slices.Sorted(maps.Keys(res.ErrorTexts)) {
-		fmt.Fprintf(w, "error, %d times: %s\n", res.ErrorTexts[text], text)
-	}
-	fmt.Fprintf(w, "%d violations, %d errors\n", res.Violations, res.Errors)
 }
 
 // write writes the result as JSON to a file.

@@ -12,19 +12,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
 // run is one run of the generator.
 type run struct {
-	options  *options
-	out      io.Writer // for people
-	prefix   string    // of user names: no two runs share a user
-	timers   invitation.Timers
-	carriers []*client.WebSocket
-	users    []*user
-	calls    sync.Map // tag → *call, of calls that are not judged
+	options *options
+	out     io.Writer // for people
+	prefix  string    // of user names: no two runs share a user
+	timers  invitation.Timers
+	nodes   []*node // that users connect to
+	all     []*node // with those that only metrics were named of
+	users   []*user
+	calls   sync.Map // tag → *call, of calls that are not judged
 
 	started, completed, abandoned, limited, repeats, reconnects atomic.Int64
 
@@ -32,12 +32,19 @@ type run struct {
 	judging  sync.WaitGroup
 	lag      lag
 	steps    [steps]latencies
+	begin    time.Time // when the first call was to be made
+	series   series
+	slowest  slowest
 
 	mu         sync.Mutex
 	outcomes   map[string]int64            // by outcome
 	scenarios  map[string]map[string]int64 // by scenario and outcome
 	violations int64
 	errors     map[string]int64 // by text
+	losses     map[string]int64 // connections lost, by cause
+	failed     map[string]int64 // failed calls, by cause
+	excused    map[string]int64 // calls with an outcome that their scenario rules out, by what excuses it
+	delayed    int64            // calls during which a side was away
 	shown      int              // violations whose history was printed
 }
 
@@ -45,14 +52,13 @@ func newRun(o *options, out io.Writer) *run {
 	r := &run{
 		options: o, out: &lockedWriter{w: out}, prefix: "load-" + strings.ToLower(rand.Text()[:6]), timers: o.timers,
 		outcomes: map[string]int64{}, scenarios: map[string]map[string]int64{}, errors: map[string]int64{},
+		losses: map[string]int64{}, failed: map[string]int64{}, excused: map[string]int64{},
+		series: series{width: o.windows}, slowest: slowest{most: o.slowLog},
 	}
 	for i := range r.steps {
 		r.steps[i].init()
 	}
-	for _, target := range o.targets {
-		carrier := &client.WebSocket{URLs: []string{target}, JSON: o.json}
-		r.carriers = append(r.carriers, carrier)
-	}
+	r.newNodes()
 	return r
 }
 
@@ -92,9 +98,9 @@ func (r *run) connect(ctx context.Context) error {
 	for range connecting {
 		workers.Go(func() {
 			for i := range next {
-				u := r.newUser(invitation.User(fmt.Sprintf("%s-%d", r.prefix, i)), i%len(r.carriers))
+				u := r.newUser(invitation.User(fmt.Sprintf("%s-%d", r.prefix, i)), uint64(i))
 				r.users[i] = u
-				if err := u.client.Login(ctx); err != nil {
+				if err := u.login(ctx); err != nil {
 					failed <- fmt.Errorf("log in user %d of %d: %w", i+1, len(r.users), err)
 					cancel()
 					return
@@ -116,8 +122,11 @@ func (r *run) connect(ctx context.Context) error {
 	case err := <-failed:
 		return err
 	default:
-		return context.Cause(ctx)
 	}
+	for _, n := range r.nodes {
+		n.placed = n.sessions.Load()
+	}
+	return context.Cause(ctx)
 }
 
 // disconnect logs the users out.
@@ -164,7 +173,7 @@ func (r *run) closed(ctx context.Context) {
 		workers.Go(func() {
 			for ctx.Err() == nil && (r.options.calls == 0 || begun.Add(1) <= r.options.calls) {
 				s, caller, callee := r.draw(random)
-				r.make(context.WithoutCancel(ctx), s, caller, callee, time.Now())
+				r.make(ctx, s, caller, callee, time.Now())
 			}
 		})
 	}
@@ -189,10 +198,11 @@ func (r *run) open(ctx context.Context) {
 		}
 		if r.inFlight.Load() >= maxInFlight {
 			r.fail(errors.New("the nodes are too far behind: a call that was due was not made"))
+			r.failCall("not made: too far behind")
 			continue
 		}
 		s, caller, callee := r.draw(random)
-		calls.Go(func() { r.make(context.WithoutCancel(ctx), s, caller, callee, due) })
+		calls.Go(func() { r.make(ctx, s, caller, callee, due) })
 	}
 	calls.Wait()
 }
@@ -209,53 +219,4 @@ func (r *run) draw(random *mathrand.Rand) (s *scenario, caller, callee *user) {
 		callee = r.users[j]
 	}
 	return s, caller, callee
-}
-
-// fail counts an error.
-func (r *run) fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	text := err.Error()
-	if len(r.errors) < maxErrorTexts || r.errors[text] > 0 {
-		r.errors[text]++
-		return
-	}
-	r.errors["other errors"]++
-}
-
-const (
-	maxErrorTexts = 32
-	maxHistories  = 5
-)
-
-// outcome counts a call that was judged, and shows what it broke.
-func (r *run) outcome(h *history, o invitation.Outcome) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.outcomes[o.String()]++
-	by := r.scenarios[h.scenario.name]
-	if by == nil {
-		by = map[string]int64{}
-		r.scenarios[h.scenario.name] = by
-	}
-	by[o.String()]++
-	if len(h.broken) == 0 {
-		return
-	}
-	r.violations++
-	if r.shown++; r.shown > maxHistories {
-		return
-	}
-	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s:\n  %s\n%s", h.scenario.name, strings.Join(h.broken, "\n  "), h)
-}
-
-// errorCount returns how many errors there were.
-func (r *run) errorCount() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var n int64
-	for _, count := range r.errors {
-		n += count
-	}
-	return n
 }

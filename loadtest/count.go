@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Bounds of what is kept and shown for people.
+const (
+	maxErrorTexts = 32
+	maxHistories  = 5
+)
+
+// countText counts under a text, and under "others" when there are too many texts.
+func countText(counts map[string]int64, text string) {
+	if len(counts) >= maxErrorTexts && counts[text] == 0 {
+		text = "others"
+	}
+	counts[text]++
+}
+
+// fail counts an error.
+func (r *run) fail(err error) {
+	r.series.add(func(t *tally) { t.errors++ })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	countText(r.errors, err.Error())
+}
+
+// failCall counts a failed call.
+func (r *run) failCall(cause string) {
+	r.series.add(func(t *tally) { t.failed++ })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	countText(r.failed, cause)
+}
+
+// outcome counts a call that was judged, and shows what it broke. It is called with the call's mutex.
+func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
+	h := &c.history
+	name := h.scenario.name
+	if met.disturbed() {
+		c.noteAbsences()
+	}
+	if h.failed != "" {
+		r.failCall(name + ": " + h.failed)
+	}
+	if len(h.broken) > 0 {
+		r.series.add(func(t *tally) { t.violations++ })
+	}
+	r.slowest.add(c, met, r.begin)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcomes[o.String()]++
+	by := r.scenarios[name]
+	if by == nil {
+		by = map[string]int64{}
+		r.scenarios[name] = by
+	}
+	by[o.String()]++
+	if met.disturbed() {
+		r.delayed++
+	}
+	if h.excused != "" {
+		countText(r.excused, name+": "+h.excused)
+	}
+	if len(h.broken) == 0 {
+		return
+	}
+	r.violations++
+	if r.shown++; r.shown > maxHistories {
+		return
+	}
+	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s, at %.3f s, from %s:\n  %s\n%s",
+		name, c.intended.Sub(r.begin).Seconds(), c.node.target, strings.Join(h.broken, "\n  "), h)
+}
+
+// noteAbsences adds to the history when its users were away.
+func (c *call) noteAbsences() {
+	note := func(side invitation.Side, u *user) {
+		for _, a := range u.absences.since(c.intended) {
+			c.history.moments = append(c.history.moments, moment{at: a.from, side: side, text: "connection lost"})
+			if !a.to.IsZero() {
+				c.history.moments = append(c.history.moments, moment{at: a.to, side: side, text: "connected again"})
+			}
+		}
+	}
+	note(invitation.Caller, c.caller)
+	if c.peer != nil {
+		note(invitation.Callee, c.peer)
+	}
+}
+
+// errorCount returns how many errors there were.
+func (r *run) errorCount() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return sum(r.errors)
+}
+
+func sum(counts map[string]int64) int64 {
+	var n int64
+	for _, count := range counts {
+		n += count
+	}
+	return n
+}
+
+// judgeAway counts users who cannot connect as the run ends.
+func (r *run) judgeAway(now time.Time) {
+	for _, u := range r.users {
+		u.judgeAbsence(u.absences.lasting(now))
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ringfleet/ringfleet/client"
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// node is one of the nodes that are loaded: a --target with its --metrics, or, for one that users do not
+// connect to, its --metrics alone.
+type node struct {
+	target  string         // "": no user connects to it
+	carrier client.Carrier // to target
+	meter   *meter         // nil: no metrics
+
+	placed   int64        // sessions that there were when the run began
+	sessions atomic.Int64 // that there are now
+	calls    atomic.Int64 // whose caller was connected here when they were begun
+	errors   atomic.Int64 // of users that were connected here, or tried to
+	lost     atomic.Int64 // connections that were lost here
+	gained   atomic.Int64 // users that came here after they had lost their connection
+	failed   atomic.Int64 // attempts to connect that came to nothing
+
+	setup  latencies // from when a call was to be made, to ReceivedByPeer
+	accept latencies // from the accept to Accepted, on both sides
+}
+
+// newNodes makes the nodes of the options.
+func (r *run) newNodes() {
+	o := r.options
+	for i := range max(len(o.targets), len(o.metrics)) {
+		n := &node{}
+		n.setup.init()
+		n.accept.init()
+		if i < len(o.targets) {
+			n.target, n.carrier = o.targets[i], o.carrier(o.targets[i])
+			r.nodes = append(r.nodes, n)
+		}
+		if i < len(o.metrics) {
+			n.meter = &meter{url: o.metrics[i]}
+		}
+		r.all = append(r.all, n)
+	}
+}
+
+// place is where one user's client connects: to one node at a time, and after every connection that was
+// lost or could not be made to another, if there are several. It is the user's carrier.
+type place struct {
+	order []*node // in which the client tries them, over and over
+
+	mu    sync.Mutex
+	dials int
+}
+
+// newPlace draws the order of a user's nodes. It is the same for the same seed and number.
+func (r *run) newPlace(number uint64) *place {
+	random := rand.New(rand.NewPCG(r.options.seed, placing+number))
+	p := &place{order: make([]*node, len(r.nodes))}
+	for i, j := range random.Perm(len(r.nodes)) {
+		p.order[i] = r.nodes[j]
+	}
+	return p
+}
+
+// placing keeps the draws of places apart from those of calls.
+const placing = 1 << 32
+
+// Dial implements client.Carrier.
+func (p *place) Dial(ctx context.Context, login invitation.Login, receiver client.Receiver) (client.Link, error) {
+	p.mu.Lock()
+	p.dials++
+	p.mu.Unlock()
+	n := p.node()
+	link, err := n.carrier.Dial(ctx, login, receiver)
+	if err != nil {
+		n.failed.Add(1)
+	}
+	return link, err
+}
+
+// node returns the node that the client is connected to, or last tried, or will try first.
+func (p *place) node() *node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.order[max(p.dials-1, 0)%len(p.order)]
+}
