@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/cluster/link"
@@ -188,7 +189,7 @@ const settled = 20 * time.Millisecond
 // tell implements handoff.Config.Send.
 func (m *member) tell(to string, msg *handoff.Message) {
 	// What cannot be sent is said again.
-	_ = m.router.SendNode(to, cluster.Kind(4), m.node.config.Name, msg)
+	_ = m.router.SendNode(to, peerwire.KindHandoff, m.node.config.Name, msg)
 }
 
 // drain gives away what this node owns.
@@ -238,8 +239,28 @@ func (m *member) leave(ctx context.Context) error {
 // store is what lives on the shards of a node. It implements handoff.Store.
 type store struct{ node *Node }
 
-func (s store) Export(context.Context, *handoff.Shards, func([]byte)) error { return nil }
-func (s store) Import([]byte) error                                         { return nil }
+// Export implements handoff.Store.
+func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]byte)) error {
+	codec := peerwire.Codec{Now: s.node.host.Now}
+	return s.node.host.Export(ctx, shards.Has, func(r actors.Record) {
+		data, err := codec.AppendRecord(nil, &r)
+		if err != nil {
+			s.node.config.Logger.Error("an actor cannot be moved", "error", err)
+			return
+		}
+		add(data)
+	})
+}
+
+// Import implements handoff.Store.
+func (s store) Import(data []byte) error {
+	r, err := peerwire.Codec{Now: s.node.host.Now}.Record(data)
+	if err != nil {
+		return fmt.Errorf("ringfleet: take an actor: %w", err)
+	}
+	s.node.host.Import([]actors.Record{*r})
+	return nil
+}
 
 // hand gives what was kept back to the actors of this node.
 func (n *Node) hand(e cluster.Envelope) {

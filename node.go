@@ -33,6 +33,8 @@ type Node struct {
 	failed      chan struct{} // closed with failure set
 	failing     sync.Once
 	failure     error
+	attaches    attaches
+	halted      chan struct{} // closed when the actors are to stop
 	dropped     atomic.Uint64 // messages that an actor's full mailbox refused; the protocol repeats them
 	stopping    atomic.Bool
 	stop        sync.Once
@@ -54,6 +56,7 @@ func Start(config Config) (*Node, error) {
 	n := &Node{
 		config: config.withDefaults(), invitations: observe.NewInvitations(), registry: prometheus.NewRegistry(),
 		boot: uint64(time.Now().UnixNano()), failed: make(chan struct{}),
+		halted: make(chan struct{}),
 	}
 	n.config.Gateway.FirstConnection = n.boot
 	gw, err := gateway.New(n.config.Gateway, backend{n})
@@ -206,6 +209,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		if n.member != nil {
 			errs = append(errs, n.member.leave(ctx))
 		}
+		close(n.halted)
 		errs = append(errs, n.host.Stop(ctx))
 		n.stopped = errors.Join(errs...)
 	})

@@ -18,6 +18,9 @@ func (n *Node) deliver(e cluster.Envelope) error {
 	case *invitation.Message:
 		return n.arbiter(p)
 	case *peerwire.Delivery:
+		if p.Down.Welcome != nil || p.Down.Ending != nil {
+			n.attaches.answered(p.Conn)
+		}
 		n.gateway.Deliver(p.Conn, p.Down)
 	case *handoff.Message:
 		if n.member.mover != nil {

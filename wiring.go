@@ -27,7 +27,7 @@ func (b backend) Attach(conn uint64, login invitation.Login) error {
 	case login.Stamp > uint64(max(now.Add(clockSkew).UnixMilli(), 1)):
 		login.Stamp = 0 // no node gave it; it is not to be newer than all logins to come
 	}
-	return b.node.session(login.User, &session.Input{
+	return b.node.attach(conn, login.User, &session.Input{
 		Kind: session.InAttach, Device: login.Device, Conn: b.node.conn(conn), Login: &login,
 	})
 }
@@ -46,17 +46,11 @@ func (b backend) Say(conn uint64, user invitation.User, device invitation.Device
 	return b.node.session(user, in)
 }
 
-// detachAgain is after what time a detach that a full mailbox refused is tried again.
-const detachAgain = 100 * time.Millisecond
-
-// Detach implements gateway.Backend. It is said once, so it is kept until the session has room for it:
-// a session that believes in a lost connection would ring nobody.
+// Detach implements gateway.Backend.
 func (b backend) Detach(conn uint64, user invitation.User, device invitation.Device) {
+	b.node.attaches.answered(conn)
 	in := &session.Input{Kind: session.InDetach, Device: device, Conn: b.node.conn(conn)}
-	if errors.Is(b.node.session(user, in), engine.ErrBusy) {
-		b.node.dropped.Add(1)
-		time.AfterFunc(detachAgain, func() { b.Detach(conn, user, device) })
-	}
+	b.node.detach(user, in, detachTimes, detachFirst)
 }
 
 // conn returns the address of a connection of this node.
@@ -110,7 +104,7 @@ func (n network) Arbiter(msg *invitation.Message) {
 }
 
 // Holds implements actors.Network.
-func (network) Holds(invitation.Shard) bool { return true }
+func (n network) Holds(shard invitation.Shard) bool { return n.node.holds(shard) }
 
 // Device implements actors.Network.
 func (n network) Device(conn session.Conn, down invitation.Down) {

@@ -43,9 +43,14 @@ func end(conn Conn, why invitation.End) Effect {
 	return Effect{Kind: ToDevice, Conn: conn, Down: invitation.Down{Ending: &invitation.Ending{End: why}}}
 }
 
-// attach takes a device's connection, and brings the device up to date.
+// attach takes a device's connection, and brings the device up to date. One that comes twice, as between
+// nodes, is answered twice.
 func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	login := in.Login
+	if d := m.device(login.Device); d != nil && d.connected && d.conn == in.Conn {
+		out = append(out, welcome(d))
+		return m.update(now, d, login.Words, out)
+	}
 	if why := m.refusal(login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
 		return m.hearOut(now, in, why, out)
 	} else if why != 0 {
@@ -80,10 +85,12 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	*m.device(login.Device) = device{
 		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true,
 	}
-	out = append(out, Effect{
-		Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: stamp}},
-	})
-	return m.update(now, m.device(login.Device), login.Words, out)
+	d := m.device(login.Device)
+	return m.update(now, d, login.Words, append(out, welcome(d)))
+}
+
+func welcome(d *device) Effect {
+	return Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: d.stamp}}}
 }
 
 // hearOut takes the connection of a device whose login ended while it was away, because it owes a word:
@@ -99,10 +106,8 @@ func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect)
 		name: login.Device, conn: in.Conn, stamp: login.Stamp, attached: m.changes, connected: true,
 		why: why, until: now.Add(m.config.Timers.Grace),
 	})
-	out = append(out, Effect{
-		Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: login.Stamp}},
-	})
-	out = m.update(now, m.device(login.Device), login.Words, out)
+	d := m.device(login.Device)
+	out = m.update(now, d, login.Words, append(out, welcome(d)))
 	return m.release(now, out)
 }
 

@@ -86,3 +86,21 @@ func TestManyDevices(t *testing.T) {
 		}
 	}
 }
+
+// TestAttachTwice checks that a login that comes twice, as it may between nodes, is one login: what its
+// device has sent in the meantime goes on.
+func TestAttachTwice(t *testing.T) {
+	bounds := Config{}.WithDefaults()
+	m := New(bob, &bounds)
+	first := attach("pad")
+	m.Step(began, first, nil)
+	m.Step(began, call("pad", invitation.Call{Request: invitation.Send, Key: "mine", Callee: alice}), nil)
+	before := m.State()
+	out := m.Step(began, first, nil)
+	if len(out) != 1 || out[0].Down.Welcome == nil || out[0].Down.Welcome.Stamp != before.Devices[0].Stamp {
+		t.Errorf("the second time gave %+v, want a welcome to the same login", out)
+	}
+	if after := m.State(); len(after.Entries) != 1 || after.Entries[0].Withdrawn || after.Changes != before.Changes {
+		t.Errorf("the second time left %+v", after)
+	}
+}

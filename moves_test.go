@@ -1,0 +1,221 @@
+package ringfleet_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ringfleet/ringfleet"
+	"github.com/ringfleet/ringfleet/client"
+	peers "github.com/ringfleet/ringfleet/cluster/link"
+	"github.com/ringfleet/ringfleet/cluster/membership"
+	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/gateway/auth"
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// fleet is some nodes of one process that find each other by gossip in memory. As a client.Carrier it is a
+// load balancer in front of them.
+type fleet struct {
+	t      *testing.T
+	links  *peers.Network
+	gossip *membership.Network
+
+	mu     sync.Mutex
+	rand   *rand.Rand
+	nodes  []*ringfleet.Node
+	starts int
+}
+
+func newFleet(t *testing.T, options peers.NetworkOptions) *fleet {
+	return &fleet{
+		t: t, links: peers.NewNetwork(options), gossip: membership.NewNetwork(), rand: rand.New(rand.NewPCG(1, 2)),
+	}
+}
+
+// start starts a node, at an address of its own, and waits until it serves.
+func (f *fleet) start(name string) *ringfleet.Node {
+	f.t.Helper()
+	memory, err := f.links.Join(name)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.starts++
+	n, err := ringfleet.Start(ringfleet.Config{
+		Name: name,
+		Cluster: &ringfleet.ClusterConfig{Link: memory, Gossip: ringfleet.GossipConfig{
+			Network: f.gossip, Address: fmt.Sprintf("10.0.0.%d:7946", f.starts), Join: f.seeds(),
+		}},
+		Gateway: gateway.Config{Authenticator: auth.Development{}},
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for n.Ready() != nil {
+		time.Sleep(10 * time.Millisecond) // in the bubble
+	}
+	f.mu.Lock()
+	f.nodes = append(f.nodes, n)
+	f.mu.Unlock()
+	return n
+}
+
+// seeds are the addresses of all nodes that were started.
+func (f *fleet) seeds() []string {
+	var seeds []string
+	for i := 1; i < f.starts; i++ {
+		seeds = append(seeds, fmt.Sprintf("10.0.0.%d:7946", i))
+	}
+	return seeds
+}
+
+// stop shuts the node of a name down in order.
+func (f *fleet) stop(name string) {
+	f.t.Helper()
+	f.mu.Lock()
+	var node *ringfleet.Node
+	rest := f.nodes[:0:0]
+	for _, n := range f.nodes {
+		if n.Name() == name {
+			node = n
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	f.nodes = rest
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := node.Shutdown(ctx); err != nil {
+		f.t.Errorf("%s: %v", name, err)
+	}
+}
+
+// Dial implements client.Carrier.
+func (f *fleet) Dial(ctx context.Context, login invitation.Login, receiver client.Receiver) (client.Link, error) {
+	f.mu.Lock()
+	n := f.nodes[f.rand.IntN(len(f.nodes))]
+	f.mu.Unlock()
+	return n.Dial(ctx, login, receiver)
+}
+
+// calls are clients that call each other until they are told to stop. Each call must be accepted.
+type calls struct {
+	t       *testing.T
+	clients []*client.Client
+	done    atomic.Int64
+	stop    chan struct{}
+	running sync.WaitGroup
+}
+
+func (f *fleet) calls(users int) *calls {
+	f.t.Helper()
+	c := &calls{t: f.t, stop: make(chan struct{})}
+	for i := range users {
+		options := client.Options{
+			User: invitation.User(fmt.Sprint("user", i)), Device: "d",
+			OnRemoteInvitation: func(r *client.RemoteInvitation) { go func() { _ = r.Accept(context.Background(), r.Content()) }() },
+		}
+		cl, err := client.Dial(f.t.Context(), f, options)
+		for err != nil {
+			f.t.Log(err)
+			cl, err = client.Dial(f.t.Context(), f, options)
+		}
+		c.clients = append(c.clients, cl)
+	}
+	for i := range c.clients {
+		c.running.Go(func() { c.call(i, rand.New(rand.NewPCG(uint64(i), 3))) })
+	}
+	return c
+}
+
+// call lets one user call others, one after the other.
+func (c *calls) call(i int, random *rand.Rand) {
+	for n := 0; ; n++ {
+		select {
+		case <-c.stop:
+			return
+		case <-time.After(time.Duration(random.Int64N(int64(400 * time.Millisecond)))):
+		}
+		j := (i + 1 + random.IntN(len(c.clients)-1)) % len(c.clients)
+		call := c.clients[i].NewLocalInvitation(c.clients[j].User())
+		content := fmt.Sprintf("%d of %d", n, i)
+		_ = call.SetContent(content)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		err := call.Send(ctx)
+		if err == nil {
+			err = call.Wait(ctx)
+		}
+		cancel()
+		if err != nil || call.State() != invitation.LocalAcceptedByRemote || call.Response() != content {
+			c.t.Errorf("call %s from %s to %s ended as %v %v %v, response %q: %v", content, c.clients[i].User(),
+				c.clients[j].User(), call.State(), call.Code(), call.Reason(), call.Response(), err)
+		}
+		c.done.Add(1)
+	}
+}
+
+func (c *calls) end() {
+	close(c.stop)
+	c.running.Wait()
+	for _, cl := range c.clients {
+		_ = cl.Close()
+	}
+}
+
+// TestMovesUnderLoad lets a node join, drains one and rolls all of them, while users call each other: every
+// call is accepted, as without.
+func TestMovesUnderLoad(t *testing.T) {
+	for name, options := range map[string]peers.NetworkOptions{
+		"a good link": {},
+		"a bad link": {Fault: func() func(string, string, []byte) peers.Fate {
+			random := rand.New(rand.NewPCG(7, 7))
+			return func(string, string, []byte) peers.Fate {
+				x := random.Float64()
+				return peers.Fate{Lost: x < 0.02, Twice: x > 0.98, Delay: time.Duration(random.Int64N(int64(20 * time.Millisecond)))}
+			}
+		}()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, options)
+				for _, name := range []string{"a", "b", "c"} {
+					f.start(name)
+				}
+				c := f.calls(40)
+				phase := func(what string, move func()) {
+					before, start := c.done.Load(), time.Now()
+					move()
+					time.Sleep(5 * time.Second)
+					t.Logf("%-10s %5d calls in %v", what, c.done.Load()-before, time.Since(start).Round(time.Millisecond))
+				}
+				phase("steady", func() {})
+				phase("join d", func() { f.start("d") })
+				phase("drain b", func() { f.stop("b") })
+				phase("b is back", func() { f.start("b") })
+				for _, name := range []string{"a", "b", "c", "d"} {
+					phase("roll "+name, func() {
+						f.stop(name)
+						f.start(name)
+					})
+				}
+				c.end()
+				time.Sleep(10 * time.Minute) // until all has been forgotten
+				for _, n := range f.nodes {
+					s := n.Status()
+					if s.Sessions != 0 || s.Invitations["RINGING"]+s.Invitations["ENDED"] != 0 {
+						t.Errorf("%s is left with %+v", s.Node, s)
+					}
+				}
+				for len(f.nodes) > 0 {
+					f.stop(f.nodes[0].Name())
+				}
+			})
+		})
+	}
+}
