@@ -19,14 +19,18 @@ var (
 	size = flag.String("fleet.size", "", "test real nodes: short, full or cost")
 	old  = flag.String("fleet.old", "", "the commit of the older nodes in the test of upgrades; default: the first that has a cluster")
 	logs = flag.String("fleet.logs", "", "folder for the nodes' logs; default: none are kept")
+	rate = flag.Int("fleet.rate", 300, "calls per second of the cost")
 	seed = flag.Uint64("fleet.seed", 1, "seed of the load and of the proxy")
 )
 
-// real skips a test that was not asked for, and reports whether its long form was.
-func real(t *testing.T) (full bool) {
+// asked skips a test that was not asked for, and reports whether its long form was. The short forms run two at a time.
+func asked(t *testing.T) (full bool) {
 	t.Helper()
 	if *size != "short" && *size != "full" {
 		t.Skip("make cluster-test runs this")
+	}
+	if *size == "short" {
+		t.Parallel()
 	}
 	return *size == "full"
 }
@@ -75,6 +79,9 @@ type bed struct {
 func newBed(t *testing.T, config fleet.Config, names ...string) *bed {
 	t.Helper()
 	config.Binary, config.Seed = built(t).Path("node"), *seed
+	if *size == "short" {
+		config.Args = append([]string{"--reconnect-spread", "1s"}, config.Args...)
+	}
 	if *logs != "" {
 		config.Dir = filepath.Join(*logs, t.Name())
 		if err := os.RemoveAll(config.Dir); err != nil {
@@ -124,6 +131,20 @@ func (b *bed) start(n *fleet.Node, o fleet.StartOptions) {
 	b.settled()
 	b.Logf("%s was ready after %v, and had its shards after %v", n.Name(), ready.Round(10*time.Millisecond),
 		time.Since(begin).Round(10*time.Millisecond))
+}
+
+// cpu returns the CPU time that all nodes have used.
+func (b *bed) cpu() time.Duration {
+	b.Helper()
+	var sum float64
+	for _, n := range b.Live() {
+		m, err := n.Metrics(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += m["process_cpu_seconds_total"]
+	}
+	return time.Duration(sum * float64(time.Second))
 }
 
 // quiet wants no panic and no data race in any node's log.

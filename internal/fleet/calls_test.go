@@ -17,7 +17,7 @@ import (
 
 // TestRandomUsers: users at any of three nodes call users at any of them.
 func TestRandomUsers(t *testing.T) {
-	full := real(t)
+	full := asked(t)
 	b := newBed(t, fleet.Config{}, numbered("node-", 3)...)
 	l := startLoad(t, b.Nodes(), "--users", pick(full, "1000", "200"), "--calls", pick(full, "50000", "3000"))
 	l.flawless(l.wait())
@@ -27,7 +27,7 @@ func TestRandomUsers(t *testing.T) {
 // TestFourPlaces: a call works wherever its four parts are: the caller's session and the callee's session live on
 // two nodes, and the two are connected to two others.
 func TestFourPlaces(t *testing.T) {
-	full := real(t)
+	full := asked(t)
 	b := newBed(t, fleet.Config{}, numbered("node-", 5)...)
 	owned := ownedUsers(t, names(b.Nodes()))
 	calls := combinations(names(b.Nodes()))

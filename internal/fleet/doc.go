@@ -15,7 +15,7 @@
 //
 // # Addresses
 //
-// On Linux each start at a new address takes another address of 127.0.0.0/8, elsewhere all nodes share
+// On Linux each node, and each that moves, takes another address of 127.0.0.0/8, elsewhere all nodes share
 // 127.0.0.1; the ports are free ones either way, kept until the node moves. Nodes find each other by a file of
 // seeds that the fleet keeps.
 //

@@ -64,15 +64,15 @@ func TestStartAndStop(t *testing.T) {
 	if err := n.Start(ctx, fleet.StartOptions{}); err == nil {
 		t.Error("started twice")
 	}
-	first := n.AdminURL()
+	admin, first := n.AdminURL(), n.GossipAddress()
 	if exit, err := n.Term(ctx); err != nil || exit.Code != 7 || exit.Took <= 0 {
 		t.Errorf("asked to end: %+v, %v", exit, err)
 	}
 	if n.Running() || n.PID() != 0 || n.Pause() == nil {
 		t.Error("it runs after its end")
 	}
-	if err := n.Start(ctx, fleet.StartOptions{}); err != nil || n.AdminURL() != first {
-		t.Errorf("at the same address: %v, at %s, was %s", err, n.AdminURL(), first)
+	if err := n.Start(ctx, fleet.StartOptions{}); err != nil || n.GossipAddress() != first {
+		t.Errorf("at the same address: %v, at %s, was %s", err, n.GossipAddress(), first)
 	}
 	gone := n.Exited()
 	if err := errors.Join(n.Pause(), n.Kill(), n.Kill()); err != nil {
@@ -83,8 +83,8 @@ func TestStartAndStop(t *testing.T) {
 	default:
 		t.Error("killed, and not gone")
 	}
-	if err := n.Start(ctx, fleet.StartOptions{NewAddress: true}); err != nil || n.AdminURL() == first {
-		t.Errorf("at a new address: %v, at %s, was %s", err, n.AdminURL(), first)
+	if err := n.Start(ctx, fleet.StartOptions{NewAddress: true}); err != nil || n.GossipAddress() == first || n.AdminURL() != admin {
+		t.Errorf("at a new address: %v, at %s and %s, was %s and %s", err, n.GossipAddress(), n.AdminURL(), first, admin)
 	}
 	if err := f.Settled(ctx); err != nil {
 		t.Error(err)

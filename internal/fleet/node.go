@@ -115,7 +115,8 @@ func (n *Node) running() *process {
 
 // StartOptions say how to start a node again.
 type StartOptions struct {
-	// NewAddress moves all the node's addresses. The default is to keep them.
+	// NewAddress moves the node to where the others have not seen it: its gossip and its address for peers. Clients
+	// and the operator find it where it was, as behind a load balancer. The default is to keep all.
 	NewAddress bool
 	// Binary, if set, is the program from now on.
 	Binary string
@@ -195,6 +196,9 @@ func (n *Node) move() error {
 	at, err := newAddresses()
 	if err != nil {
 		return err
+	}
+	if was := n.where(); was != (addresses{}) {
+		at.client, at.admin = was.client, was.admin
 	}
 	gossip, peer, err := n.fleet.open(n, at)
 	if err != nil {
