@@ -32,14 +32,20 @@ var records = map[string]*snapshot.Record{
 		User: "bob",
 		Devices: []session.DeviceState{
 			{Name: "phone", Conn: sampleConn, Stamp: 1 << 60, Attached: 3, Connected: true},
-			{Name: "tablet", Conn: session.Conn{Node: "node-3", Number: 9}, Stamp: 1<<60 - 1, Attached: 2, LostAt: now.Add(-time.Second),
-				Why: invitation.EndRemoteLogin, Until: now.Add(29 * time.Second)},
+			{
+				Name: "tablet", Conn: session.Conn{Node: "node-3", Number: 9}, Stamp: 1<<60 - 1, Attached: 2, LostAt: now.Add(-time.Second),
+				Why: invitation.EndRemoteLogin, Until: now.Add(29 * time.Second),
+			},
 		},
 		Entries: []session.EntryState{
-			{View: &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "bob", Device: "phone", Callee: "carol"}, Version: 1},
-				Answered: true, Withdrawn: true, SendID: 1 << 61, Ended: true, AskAt: now.Add(time.Second)},
-			{View: heardViewOf(invitation.ID{1: 2}), Asking: true, Renamed: true, SeenAt: now.Add(-2 * time.Second),
-				Shown: []session.ShownState{{Device: "phone", Done: true}, {Device: "tablet", Told: true}}},
+			{
+				View:     &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "bob", Device: "phone", Callee: "carol"}, Version: 1},
+				Answered: true, Withdrawn: true, SendID: 1 << 61, Ended: true, AskAt: now.Add(time.Second),
+			},
+			{
+				View: heardViewOf(invitation.ID{1: 2}), Asking: true, Renamed: true, SeenAt: now.Add(-2 * time.Second),
+				Shown: []session.ShownState{{Device: "phone", Done: true}, {Device: "tablet", Told: true}},
+			},
 		},
 		Past: []invitation.ID{otherID, sampleID}, Changes: 1 << 40, Tokens: 3.25, Filled: now.Add(-time.Hour),
 		SweepAt: now.Add(time.Second), LeaveAt: now.Add(30 * time.Second),

@@ -41,7 +41,8 @@ func TestMerge(t *testing.T) {
 		"a commit stays":                   {[]invitation.MessageKind{started, acceptBy, confirmBy}, []invitation.MessageKind{started, acceptBy}, invitation.Confirmed, 0, false},
 		"an end that was not committed to": {[]invitation.MessageKind{started, acceptBy, confirmBy}, []invitation.MessageKind{started, aborted}, invitation.Ended, invitation.Forgotten, false},
 		"what the device said counts": {
-			[]invitation.MessageKind{started, acceptBy, confirmBy, doneBy}, []invitation.MessageKind{started, aborted},
+			[]invitation.MessageKind{started, acceptBy, confirmBy, doneBy},
+			[]invitation.MessageKind{started, aborted},
 			invitation.Ended, invitation.Unconfirmed, true,
 		},
 		"one who was never told to begin": {nil, []invitation.MessageKind{started, seenBy}, invitation.Ringing, 0, false},

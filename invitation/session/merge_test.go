@@ -57,8 +57,10 @@ func TestMergeOfDevices(t *testing.T) {
 			multi(), []*Input{login("phone", 1, 1)}, []*Input{login("phone", 2, 1)}, map[uint64]invitation.End{2: invitation.EndInternal}, 1,
 		},
 		"one login that is connected once": {
-			multi(), []*Input{login("phone", 1, 1), {Kind: InDetach, Device: "phone", Conn: Conn{Number: 1}}},
-			[]*Input{login("phone", 2, 1)}, nil, 1,
+			multi(),
+			[]*Input{login("phone", 1, 1), {Kind: InDetach, Device: "phone", Conn: Conn{Number: 1}}},
+			[]*Input{login("phone", 2, 1)},
+			nil, 1,
 		},
 		"policy single": {
 			single, []*Input{login("phone", 1, 5)}, []*Input{login("tablet", 2, 4)}, map[uint64]invitation.End{2: invitation.EndRemoteLogin}, 1,
