@@ -100,9 +100,9 @@ func (l *line) session(to destination) {
 		m, phone = l.callee, toBob
 	}
 	l.effects = m.Step(l.now, &l.in, l.effects[:0])
-	for _, e := range l.effects {
-		if e.Kind == session.ToArbiter {
-			l.queue = append(l.queue, event{to: toArbiter, msg: &e.Message})
+	for i := range l.effects {
+		if e := &l.effects[i]; e.Kind == session.ToArbiter {
+			l.queue = append(l.queue, event{to: toArbiter, msg: new(e.Message)})
 		} else {
 			l.queue = append(l.queue, event{to: phone, down: e.Down})
 		}
@@ -122,16 +122,16 @@ func (l *line) arbitrate(msg *invitation.Message) {
 		l.arbiter = arbiter.New(msg.Terms)
 	}
 	l.tells = l.arbiter.Step(l.now, msg, l.tells[:0])
-	for _, e := range l.tells {
-		switch e.Kind {
+	for i := range l.tells {
+		switch e := &l.tells[i]; e.Kind {
 		case arbiter.TellCaller:
 			l.queue = append(l.queue, event{to: toCaller, in: session.Input{Kind: session.InView, View: e.View}})
 		case arbiter.TellCallee:
 			l.queue = append(l.queue, event{to: toCallee, in: session.Input{Kind: session.InView, View: e.View}})
 		case arbiter.ReplyCaller:
-			l.queue = append(l.queue, event{to: toCaller, in: session.Input{Kind: session.InReply, Reply: &e.Reply}})
+			l.queue = append(l.queue, event{to: toCaller, in: session.Input{Kind: session.InReply, Reply: new(e.Reply)}})
 		case arbiter.ReplyCallee:
-			l.queue = append(l.queue, event{to: toCallee, in: session.Input{Kind: session.InReply, Reply: &e.Reply}})
+			l.queue = append(l.queue, event{to: toCallee, in: session.Input{Kind: session.InReply, Reply: new(e.Reply)}})
 		case arbiter.Stop:
 			l.arbiter = nil
 		}
