@@ -80,7 +80,20 @@ func sendCall(m *clientpb.Send) *invitation.Call {
 		Content:   m.GetContent(),
 		ChannelID: m.GetChannelId(),
 		Timers:    parseTimers(m.GetTimers()),
+		Resumed:   parseResumed(m.GetResumed()),
 	}
+}
+
+// parseResumed returns nil for nil. A state that there is none of becomes IDLE, which is refused.
+func parseResumed(m *clientpb.Resumed) *invitation.Resumed {
+	if m == nil {
+		return nil
+	}
+	r := &invitation.Resumed{Remaining: duration(m.GetRemainingMs())}
+	if state := m.GetState(); state > 0 && state < invitation.LocalStates {
+		r.Local = invitation.LocalState(state)
+	}
+	return r
 }
 
 func parseTimers(m *clientpb.Timers) invitation.Timers {
@@ -134,6 +147,15 @@ func parseWord(m *clientpb.Word, w *invitation.Word) error {
 	switch word := m.GetWord().(type) {
 	case *clientpb.Word_Seen:
 		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
+		if accepting := word.Seen.GetAccepting(); accepting != nil {
+			w.Kind, w.Response = invitation.WordAccepting, accepting.GetResponse()
+			if len(w.Response) > invitation.MaxResponse {
+				return badFrame("word accepting with a response of %d bytes", len(w.Response))
+			}
+		}
+		return nil
+	case *clientpb.Word_Sent:
+		w.Side, w.Kind = invitation.Caller, invitation.WordSent
 		return nil
 	case *clientpb.Word_Confirmed:
 		w.Side, w.Kind = invitation.Caller, invitation.WordConfirmed
@@ -228,6 +250,7 @@ func setCall(m *clientpb.ClientFrame, c *invitation.Call) error {
 			Content:   c.Content,
 			ChannelId: c.ChannelID,
 			Timers:    requestTimers(c.Timers),
+			Resumed:   resumedMessage(c.Resumed),
 		}}
 	case invitation.Cancel:
 		m.Frame = &clientpb.ClientFrame_Cancel{Cancel: &clientpb.Cancel{
@@ -249,6 +272,13 @@ func setCall(m *clientpb.ClientFrame, c *invitation.Call) error {
 		return fmt.Errorf("wire: encode a call of unknown request %d", c.Request)
 	}
 	return nil
+}
+
+func resumedMessage(r *invitation.Resumed) *clientpb.Resumed {
+	if r == nil {
+		return nil
+	}
+	return &clientpb.Resumed{State: clientpb.LocalInvitationState(r.Local), RemainingMs: milliseconds(r.Remaining)}
 }
 
 // requestTimers gives nil for the deployment's timers. A negative timer becomes 1 ms, which is as
@@ -277,6 +307,10 @@ func wordMessage(w invitation.Word) (*clientpb.Word, error) {
 	switch {
 	case w.Kind == invitation.WordSeen:
 		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{}}
+	case w.Kind == invitation.WordAccepting:
+		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{Accepting: &clientpb.Accepting{Response: w.Response}}}
+	case w.Kind == invitation.WordSent:
+		m.Word = &clientpb.Word_Sent{Sent: &clientpb.Sent{}}
 	case w.Kind == invitation.WordConfirmed:
 		m.Word = &clientpb.Word_Confirmed{Confirmed: &clientpb.Confirmed{CalleeDevice: string(w.Named)}}
 	case w.Kind == invitation.WordDone && w.Side == invitation.Caller:
