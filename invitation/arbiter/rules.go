@@ -46,6 +46,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    ignored,
+		invitation.MsgCalleeLost: ignored,
 	},
 	invitation.Ringing: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -61,6 +63,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    ignored,
+		invitation.MsgCalleeLost: ignored,
 	},
 	invitation.Accepting: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -76,6 +80,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    ignored,
+		invitation.MsgCalleeLost: ignored,
 	},
 	invitation.Confirmed: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -91,6 +97,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    ignored,
+		invitation.MsgCalleeLost: ignored,
 	},
 	invitation.Ended: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -106,6 +114,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      ignored,
 		invitation.MsgTick:       stays(tick),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    ignored,
+		invitation.MsgCalleeLost: ignored,
 	},
 }
 

@@ -34,16 +34,18 @@ const (
 	onSeen
 	onConfirmed
 	onDone
+	onSent
+	onAccepting
 	onCallerView // an arbiter's view, to its caller's session
 	onCalleeView // an arbiter's view, to its callee's session
 	onReply
 	onUnknown
 )
 
-const topics = 12
+const topics = 14
 
 var topicNames = [topics]string{
-	"SEND", "CANCEL", "ACCEPT", "REFUSE", "QUERY", "SEEN", "CONFIRMED", "DONE", "CALLER_VIEW", "CALLEE_VIEW", "REPLY", "UNKNOWN",
+	"SEND", "CANCEL", "ACCEPT", "REFUSE", "QUERY", "SEEN", "CONFIRMED", "DONE", "SENT", "ACCEPTING", "CALLER_VIEW", "CALLEE_VIEW", "REPLY", "UNKNOWN",
 }
 
 // do carries out a cell; e is nil for strangers and past invitations.
@@ -76,6 +78,8 @@ var rules = [standings][topics]rule{
 		onSeen:       moves(inquire),
 		onConfirmed:  moves(inquire),
 		onDone:       moves(relayDone),
+		onSent:       ignored,
+		onAccepting:  ignored,
 		onCallerView: moves(adopt),
 		onCalleeView: moves(offer),
 		onReply:      ignored,
@@ -90,6 +94,8 @@ var rules = [standings][topics]rule{
 		onSeen:       repeats(dismiss),
 		onConfirmed:  repeats(dismiss),
 		onDone:       repeats(dismiss),
+		onSent:       ignored,
+		onAccepting:  ignored,
 		onCallerView: ignored,
 		onCalleeView: repeats(concludedBefore),
 		onReply:      ignored,
@@ -104,6 +110,8 @@ var rules = [standings][topics]rule{
 		onSeen:       ignored,
 		onConfirmed:  moves(say),
 		onDone:       moves(say),
+		onSent:       ignored,
+		onAccepting:  ignored,
 		onCallerView: moves(callerView),
 		onCalleeView: ignored,
 		onReply:      moves(reply),
@@ -118,6 +126,8 @@ var rules = [standings][topics]rule{
 		onSeen:       moves(claimSeen),
 		onConfirmed:  ignored,
 		onDone:       moves(claimDone),
+		onSent:       ignored,
+		onAccepting:  ignored,
 		onCallerView: ignored,
 		onCalleeView: moves(calleeView),
 		onReply:      moves(reply),
@@ -132,6 +142,8 @@ var rules = [standings][topics]rule{
 		onSeen:       moves(say),
 		onConfirmed:  ignored,
 		onDone:       moves(calleeDone),
+		onSent:       ignored,
+		onAccepting:  ignored,
 		onCallerView: ignored,
 		onCalleeView: moves(calleeView),
 		onReply:      moves(reply),
@@ -146,6 +158,8 @@ var rules = [standings][topics]rule{
 		onSeen:       ignored,
 		onConfirmed:  ignored,
 		onDone:       repeats(calleeDone),
+		onSent:       ignored,
+		onAccepting:  ignored,
 		onCallerView: ignored,
 		onCalleeView: moves(calleeView),
 		onReply:      moves(reply),
@@ -173,6 +187,7 @@ var callTopics = [invitation.Requests]topic{
 
 var wordTopics = [...]topic{
 	invitation.WordSeen: onSeen, invitation.WordConfirmed: onConfirmed, invitation.WordDone: onDone,
+	invitation.WordSent: onSent, invitation.WordAccepting: onAccepting,
 }
 
 // about takes an input that concerns one invitation.
