@@ -31,8 +31,8 @@ func refusal(user invitation.User, call *invitation.Call) invitation.CallError {
 
 // stands reports whether an invitation that was sent can stand so.
 func stands(r *invitation.Resumed) bool {
-	return (r.Local == invitation.LocalSentToRemote || r.Local == invitation.LocalReceivedByRemote) &&
-		r.Remaining >= 0 && r.Remaining <= invitation.MaxTimer
+	return r.Local <= invitation.LocalReceivedByRemote && r.Remaining >= 0 && r.Remaining <= invitation.MaxTimer &&
+		(r.Confirmed == "" || r.Confirmed.Valid())
 }
 
 // mayInvite asks the deployment, and returns the answer to the Send, OK when it may go on.

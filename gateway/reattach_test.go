@@ -198,7 +198,9 @@ func TestResumedSendIsJudged(t *testing.T) {
 			{invitation.Resumed{Local: invitation.LocalReceivedByRemote, Remaining: invitation.MaxTimer}, invitation.OK},
 			{invitation.Resumed{Local: invitation.LocalReceivedByRemote, Remaining: invitation.MaxTimer + time.Millisecond}, invitation.InvalidArgument},
 			{invitation.Resumed{Local: invitation.LocalAcceptedByRemote}, invitation.InvalidArgument},
-			{invitation.Resumed{}, invitation.InvalidArgument},
+			{invitation.Resumed{}, invitation.OK},
+			{invitation.Resumed{Local: invitation.LocalReceivedByRemote, Confirmed: "desk"}, invitation.OK},
+			{invitation.Resumed{Local: invitation.LocalReceivedByRemote, Confirmed: "no/device"}, invitation.InvalidArgument},
 		} {
 			call := send(uint64(i+1), "bob")
 			call.Resumed = &tt.r

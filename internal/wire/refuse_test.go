@@ -61,6 +61,8 @@ func TestBadFrames(t *testing.T) {
 		"remote done, 256 + 3":    word + `"remoteDone":{"state":259}}}`,
 		"remote done, negative":   word + `"remoteDone":{"state":-252}}}`,
 		"accepting, too long":     word + `"seen":{"accepting":{"response":"` + strings.Repeat("r", invitation.MaxResponse+1) + `"}}}}`,
+		"seen, too long left":     word + `"seen":{"remainingMs":600001}}}`,
+		"sent, too long left":     word + `"sent":{"remainingMs":600001}}}`,
 		"sent and seen":           word + `"sent":{},"seen":{}}}`,
 		"login with a bad word":   `{"login":{"words":[{"seen":{}}]}}`,
 		"login with many words":   `{"login":{"words":[{}` + strings.Repeat(",{}", wire.MaxLoginWords) + `]}}`,
@@ -122,13 +124,13 @@ func TestGoodFramesOfBadValues(t *testing.T) {
 	}
 }
 
-// TestResumedInNoState keeps a state that is none from being taken for another: it becomes IDLE, which the
+// TestResumedInNoState keeps a state that is none from being taken for another: it becomes one that the
 // gateway refuses.
 func TestResumedInNoState(t *testing.T) {
-	for _, state := range []string{"0", "7", "257", "-255"} {
+	for _, state := range []string{"7", "257", "-255"} {
 		data := `{"send":{"requestId":9,"callee":"bob","key":"k","resumed":{"state":` + state + `,"remainingMs":5}}}`
 		frame, err := wire.DecodeUp(wire.JSON, []byte(data))
-		if err != nil || *frame.Up.Call.Resumed != (invitation.Resumed{Remaining: 5 * time.Millisecond}) {
+		if err != nil || *frame.Up.Call.Resumed != (invitation.Resumed{Local: invitation.LocalFailure, Remaining: 5 * time.Millisecond}) {
 			t.Errorf("%s: got %+v, %v", state, frame.Up.Call, err)
 		}
 	}

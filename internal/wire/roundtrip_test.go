@@ -20,8 +20,9 @@ var (
 	idGen    = rapid.Custom(func(t *rapid.T) invitation.ID {
 		return invitation.NewID(invitation.User(idTexts.Draw(t, "caller")), invitation.Device(idTexts.Draw(t, "device")), idTexts.Draw(t, "key"))
 	})
-	durations = rapid.Map(rapid.Uint32(), func(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond })
-	timersGen = rapid.Custom(func(t *rapid.T) invitation.Timers {
+	durations  = rapid.Map(rapid.Uint32(), func(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond })
+	timersLeft = rapid.Map(rapid.Uint32Range(0, 600_000), func(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond })
+	timersGen  = rapid.Custom(func(t *rapid.T) invitation.Timers {
 		return invitation.Timers{
 			NoResponse: durations.Draw(t, "no response"), Expire: durations.Draw(t, "expire"),
 			AcceptWindow: durations.Draw(t, "accept window"), Grace: durations.Draw(t, "grace"), Linger: durations.Draw(t, "linger"),
@@ -44,6 +45,7 @@ func callGen(t *rapid.T) invitation.Call {
 		if rapid.Bool().Draw(t, "resumed") {
 			c.Resumed = &invitation.Resumed{
 				Local: invitation.LocalState(rapid.IntRange(0, 6).Draw(t, "state")), Remaining: durations.Draw(t, "remaining"),
+				Confirmed: invitation.Device(texts.Draw(t, "confirmed")),
 			}
 		}
 		return c
@@ -59,14 +61,15 @@ func wordGen(t *rapid.T) invitation.Word {
 	w := invitation.Word{ID: idGen.Draw(t, "id")}
 	switch rapid.IntRange(0, 5).Draw(t, "word") {
 	case 0:
-		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
+		w.Side, w.Kind, w.Remaining = invitation.Callee, invitation.WordSeen, timersLeft.Draw(t, "remaining")
 	case 1:
 		w.Side, w.Kind = invitation.Caller, invitation.WordConfirmed
 		w.Named = invitation.Device(idTexts.Draw(t, "named"))
 	case 2:
-		w.Side, w.Kind = invitation.Caller, invitation.WordSent
+		w.Side, w.Kind, w.Remaining = invitation.Caller, invitation.WordSent, timersLeft.Draw(t, "remaining")
 	case 3:
 		w.Side, w.Kind, w.Response = invitation.Callee, invitation.WordAccepting, texts.Draw(t, "response")
+		w.Remaining = timersLeft.Draw(t, "remaining")
 	case 4:
 		w.Side, w.Kind = invitation.Caller, invitation.WordDone
 		w.Local = invitation.LocalState(rapid.IntRange(3, 6).Draw(t, "state"))

@@ -48,9 +48,11 @@ var (
 	callerOK = invitation.Word{
 		ID: otherID, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalAcceptedByRemote,
 	}
-	sentWord      = invitation.Word{ID: sampleID, Side: invitation.Caller, Kind: invitation.WordSent}
-	acceptingWord = invitation.Word{ID: otherID, Side: invitation.Callee, Kind: invitation.WordAccepting, Response: "好"}
-	calleeOK      = invitation.Word{
+	sentWord      = invitation.Word{ID: sampleID, Side: invitation.Caller, Kind: invitation.WordSent, Remaining: 12_345 * time.Millisecond}
+	acceptingWord = invitation.Word{
+		ID: otherID, Side: invitation.Callee, Kind: invitation.WordAccepting, Response: "好", Remaining: invitation.MaxTimer,
+	}
+	calleeOK = invitation.Word{
 		ID: sampleID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted,
 	}
 )
@@ -78,12 +80,18 @@ var clientSamples = map[string]wire.ClientFrame{
 	}},
 	"client_send_resumed": callSample(invitation.Call{
 		Request: invitation.Send, RequestID: 9, Key: "k", Callee: "bob", Resumed: &invitation.Resumed{
-			Local: invitation.LocalReceivedByRemote, Remaining: 41_007 * time.Millisecond,
+			Local: invitation.LocalReceivedByRemote, Remaining: 41_007 * time.Millisecond, Confirmed: "tablet",
 		},
 	}),
 	"client_send_resumed_late": callSample(invitation.Call{
 		Request: invitation.Send, RequestID: 9, Key: "k", Callee: "bob",
 		Resumed: &invitation.Resumed{Local: invitation.LocalSentToRemote},
+	}),
+	"client_send_repeated": callSample(invitation.Call{
+		Request: invitation.Send, RequestID: 9, Key: "k", Callee: "bob", Resumed: &invitation.Resumed{},
+	}),
+	"client_word_seen_again": wordSample(invitation.Word{
+		ID: sampleID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: time.Second,
 	}),
 	"client_send_plain": callSample(invitation.Call{Request: invitation.Send, RequestID: 1, Key: "k", Callee: "bob"}),
 	"client_cancel":     callSample(invitation.Call{Request: invitation.Cancel, RequestID: 2, ID: sampleID}),

@@ -84,17 +84,22 @@ func sendCall(m *clientpb.Send) *invitation.Call {
 	}
 }
 
-// parseResumed returns nil for nil. A state that there is none of becomes IDLE, which is refused.
+// parseResumed returns nil for nil.
 func parseResumed(m *clientpb.Resumed) *invitation.Resumed {
 	if m == nil {
 		return nil
 	}
-	r := &invitation.Resumed{Remaining: duration(m.GetRemainingMs())}
-	if state := m.GetState(); state > 0 && state < invitation.LocalStates {
+	r := &invitation.Resumed{
+		Local: noState, Remaining: duration(m.GetRemainingMs()), Confirmed: invitation.Device(m.GetConfirmedDevice()),
+	}
+	if state := m.GetState(); state >= 0 && state < invitation.LocalStates {
 		r.Local = invitation.LocalState(state)
 	}
 	return r
 }
+
+// noState stands for any state that a resumed send must not have.
+const noState = invitation.LocalFailure
 
 func parseTimers(m *clientpb.Timers) invitation.Timers {
 	if m == nil {
@@ -146,17 +151,17 @@ func parseWord(m *clientpb.Word, w *invitation.Word) error {
 	w.ID = id
 	switch word := m.GetWord().(type) {
 	case *clientpb.Word_Seen:
-		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
+		w.Side, w.Kind, w.Remaining = invitation.Callee, invitation.WordSeen, duration(word.Seen.GetRemainingMs())
 		if accepting := word.Seen.GetAccepting(); accepting != nil {
 			w.Kind, w.Response = invitation.WordAccepting, accepting.GetResponse()
 			if len(w.Response) > invitation.MaxResponse {
 				return badFrame("word accepting with a response of %d bytes", len(w.Response))
 			}
 		}
-		return nil
+		return checkRemaining(w)
 	case *clientpb.Word_Sent:
-		w.Side, w.Kind = invitation.Caller, invitation.WordSent
-		return nil
+		w.Side, w.Kind, w.Remaining = invitation.Caller, invitation.WordSent, duration(word.Sent.GetRemainingMs())
+		return checkRemaining(w)
 	case *clientpb.Word_Confirmed:
 		w.Side, w.Kind = invitation.Caller, invitation.WordConfirmed
 		w.Named = invitation.Device(word.Confirmed.GetCalleeDevice())
@@ -180,6 +185,14 @@ func parseWord(m *clientpb.Word, w *invitation.Word) error {
 		return nil
 	}
 	return badFrame("word of no kind of protocol version %d", ProtocolVersion)
+}
+
+// checkRemaining refuses a time that no timer can have left.
+func checkRemaining(w *invitation.Word) error {
+	if w.Remaining > invitation.MaxTimer {
+		return badFrame("word %s with %d ms that remain", w.Kind, w.Remaining.Milliseconds())
+	}
+	return nil
 }
 
 // EncodeUp appends one frame of a device to buf. A call with a text that is not UTF-8 gives an error
@@ -278,7 +291,10 @@ func resumedMessage(r *invitation.Resumed) *clientpb.Resumed {
 	if r == nil {
 		return nil
 	}
-	return &clientpb.Resumed{State: clientpb.LocalInvitationState(r.Local), RemainingMs: milliseconds(r.Remaining)}
+	return &clientpb.Resumed{
+		State: clientpb.LocalInvitationState(r.Local), RemainingMs: milliseconds(r.Remaining),
+		ConfirmedDevice: string(r.Confirmed),
+	}
 }
 
 // requestTimers gives nil for the deployment's timers. A negative timer becomes 1 ms, which is as
@@ -306,11 +322,13 @@ func wordMessage(w invitation.Word) (*clientpb.Word, error) {
 	m := &clientpb.Word{InvitationId: w.ID.String()}
 	switch {
 	case w.Kind == invitation.WordSeen:
-		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{}}
+		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{RemainingMs: milliseconds(w.Remaining)}}
 	case w.Kind == invitation.WordAccepting:
-		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{Accepting: &clientpb.Accepting{Response: w.Response}}}
+		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{
+			Accepting: &clientpb.Accepting{Response: w.Response}, RemainingMs: milliseconds(w.Remaining),
+		}}
 	case w.Kind == invitation.WordSent:
-		m.Word = &clientpb.Word_Sent{Sent: &clientpb.Sent{}}
+		m.Word = &clientpb.Word_Sent{Sent: &clientpb.Sent{RemainingMs: milliseconds(w.Remaining)}}
 	case w.Kind == invitation.WordConfirmed:
 		m.Word = &clientpb.Word_Confirmed{Confirmed: &clientpb.Confirmed{CalleeDevice: string(w.Named)}}
 	case w.Kind == invitation.WordDone && w.Side == invitation.Caller:

@@ -1211,8 +1211,9 @@ type Send struct {
 	ChannelId string `protobuf:"bytes,5,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Absent: the deployment's.
 	Timers *Timers `protobuf:"bytes,6,opt,name=timers,proto3" json:"timers,omitempty"`
-	// Only in answer to a Retell: the invitation was sent before, and stands so. All else is as it was in
-	// the first Send, but for the request id.
+	// Set when this Send was said before: in a repetition of one that is not answered, and in answer to a
+	// Retell. All else is as it was in the first Send, but that the answer to a Retell has a new request id.
+	// A node that knows the invitation pays no attention to it.
 	Resumed       *Resumed `protobuf:"bytes,7,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1300,13 +1301,15 @@ func (x *Send) GetResumed() *Resumed {
 // Resumed is how an invitation stands, as its sending device knows it.
 type Resumed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SENT_TO_REMOTE or RECEIVED_BY_REMOTE.
+	// IDLE: the Send was not answered. Else SENT_TO_REMOTE or RECEIVED_BY_REMOTE.
 	State LocalInvitationState `protobuf:"varint,1,opt,name=state,proto3,enum=ringfleet.client.v1.LocalInvitationState" json:"state,omitempty"`
 	// Until that state ends by itself, counted down by the device since a node told it last; at most
-	// 600,000. 0: the time is over.
-	RemainingMs   uint32 `protobuf:"varint,2,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// 600,000. 0: the time is over. Not used with IDLE.
+	RemainingMs uint32 `protobuf:"varint,2,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
+	// The device of the callee whose accept this device has confirmed; empty: none.
+	ConfirmedDevice string `protobuf:"bytes,3,opt,name=confirmed_device,json=confirmedDevice,proto3" json:"confirmed_device,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Resumed) Reset() {
@@ -1351,6 +1354,13 @@ func (x *Resumed) GetRemainingMs() uint32 {
 		return x.RemainingMs
 	}
 	return 0
+}
+
+func (x *Resumed) GetConfirmedDevice() string {
+	if x != nil {
+		return x.ConfirmedDevice
+	}
+	return ""
 }
 
 // Cancel withdraws an invitation of this device.
@@ -1731,7 +1741,9 @@ func (*Word_Sent) isWord_Word() {}
 
 // Sent is the word of the sending device of an invitation that it has neither confirmed nor seen end.
 type Sent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Resumed.
+	RemainingMs   uint32 `protobuf:"varint,1,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1766,12 +1778,21 @@ func (*Sent) Descriptor() ([]byte, []int) {
 	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{13}
 }
 
-// Seen is the ack of an offer.
+func (x *Sent) GetRemainingMs() uint32 {
+	if x != nil {
+		return x.RemainingMs
+	}
+	return 0
+}
+
+// Seen is the ack of an offer. Its fields are set only in a Login that resumes, after a Welcome with tell,
+// and in answer to a Retell.
 type Seen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// This device has asked to accept. Set only in a Login that resumes, after a Welcome with tell, and in
-	// answer to a Retell; else the Accept says it.
-	Accepting     *Accepting `protobuf:"bytes,1,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	// This device has asked to accept.
+	Accepting *Accepting `protobuf:"bytes,1,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	// Until the state ends by itself, as in Resumed.
+	RemainingMs   uint32 `protobuf:"varint,2,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1811,6 +1832,13 @@ func (x *Seen) GetAccepting() *Accepting {
 		return x.Accepting
 	}
 	return nil
+}
+
+func (x *Seen) GetRemainingMs() uint32 {
+	if x != nil {
+		return x.RemainingMs
+	}
+	return 0
 }
 
 // Accepting is what a device said when it asked to accept.
@@ -2608,10 +2636,11 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\n" +
 	"channel_id\x18\x05 \x01(\tR\tchannelId\x123\n" +
 	"\x06timers\x18\x06 \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timers\x126\n" +
-	"\aresumed\x18\a \x01(\v2\x1c.ringfleet.client.v1.ResumedR\aresumed\"m\n" +
+	"\aresumed\x18\a \x01(\v2\x1c.ringfleet.client.v1.ResumedR\aresumed\"\x98\x01\n" +
 	"\aResumed\x12?\n" +
 	"\x05state\x18\x01 \x01(\x0e2).ringfleet.client.v1.LocalInvitationStateR\x05state\x12!\n" +
-	"\fremaining_ms\x18\x02 \x01(\rR\vremainingMs\"L\n" +
+	"\fremaining_ms\x18\x02 \x01(\rR\vremainingMs\x12)\n" +
+	"\x10confirmed_device\x18\x03 \x01(\tR\x0fconfirmedDevice\"L\n" +
 	"\x06Cancel\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12#\n" +
@@ -2639,10 +2668,12 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\vremote_done\x18\x05 \x01(\v2\x1f.ringfleet.client.v1.RemoteDoneH\x00R\n" +
 	"remoteDone\x12/\n" +
 	"\x04sent\x18\x06 \x01(\v2\x19.ringfleet.client.v1.SentH\x00R\x04sentB\x06\n" +
-	"\x04word\"\x06\n" +
-	"\x04Sent\"D\n" +
+	"\x04word\")\n" +
+	"\x04Sent\x12!\n" +
+	"\fremaining_ms\x18\x01 \x01(\rR\vremainingMs\"g\n" +
 	"\x04Seen\x12<\n" +
-	"\taccepting\x18\x01 \x01(\v2\x1e.ringfleet.client.v1.AcceptingR\taccepting\"'\n" +
+	"\taccepting\x18\x01 \x01(\v2\x1e.ringfleet.client.v1.AcceptingR\taccepting\x12!\n" +
+	"\fremaining_ms\x18\x02 \x01(\rR\vremainingMs\"'\n" +
 	"\tAccepting\x12\x1a\n" +
 	"\bresponse\x18\x01 \x01(\tR\bresponse\"0\n" +
 	"\tConfirmed\x12#\n" +

@@ -1315,9 +1315,9 @@ type Login struct {
 	Resume bool    `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`
 	Stamp  uint64  `protobuf:"varint,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	Words  []*Word `protobuf:"bytes,5,rep,name=words,proto3" json:"words,omitempty"`
-	// The invitations of which the device's word is "sent", 16 bytes each. They are not among words, where
-	// a node that does not know that word would refuse the login.
-	Sent [][]byte `protobuf:"bytes,6,rep,name=sent,proto3" json:"sent,omitempty"`
+	// More words: those of kinds that a node may not know, which would refuse a login with such a one among
+	// words.
+	MoreWords []*Word `protobuf:"bytes,6,rep,name=more_words,json=moreWords,proto3" json:"more_words,omitempty"`
 	// The gateway logs in for a device that is connected already: its words are not known.
 	Reattach      bool `protobuf:"varint,7,opt,name=reattach,proto3" json:"reattach,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1389,9 +1389,9 @@ func (x *Login) GetWords() []*Word {
 	return nil
 }
 
-func (x *Login) GetSent() [][]byte {
+func (x *Login) GetMoreWords() []*Word {
 	if x != nil {
-		return x.Sent
+		return x.MoreWords
 	}
 	return nil
 }
@@ -1551,7 +1551,9 @@ func (*Word_Sent) isWord_Word() {}
 
 // Sent is the word of the sending device of an invitation that it has neither confirmed nor seen end.
 type Sent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Resumed.
+	RemainingUs   int64 `protobuf:"varint,1,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1586,11 +1588,20 @@ func (*Sent) Descriptor() ([]byte, []int) {
 	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
-// Seen is the ack of an offer.
+func (x *Sent) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+// Seen is the ack of an offer. Its fields are set only for a session that may know nothing.
 type Seen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The device has asked to accept.
-	Accepting     *Accepting `protobuf:"bytes,1,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	Accepting *Accepting `protobuf:"bytes,1,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	// As in Resumed.
+	RemainingUs   int64 `protobuf:"varint,2,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1630,6 +1641,13 @@ func (x *Seen) GetAccepting() *Accepting {
 		return x.Accepting
 	}
 	return nil
+}
+
+func (x *Seen) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
 }
 
 // Accepting is what a device said when it asked to accept.
@@ -1851,10 +1869,12 @@ func (x *Call) GetResumed() *Resumed {
 // Resumed is how an invitation that was sent before stands, as its sending device knows it.
 type Resumed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SENT_TO_REMOTE or RECEIVED_BY_REMOTE.
+	// IDLE: the send was not answered. Else SENT_TO_REMOTE or RECEIVED_BY_REMOTE.
 	Local LocalState `protobuf:"varint,1,opt,name=local,proto3,enum=ringfleet.peer.v1.LocalState" json:"local,omitempty"`
 	// Until that state ends by itself, from 0 to 600 s.
-	RemainingUs   int64 `protobuf:"varint,2,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	RemainingUs int64 `protobuf:"varint,2,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	// The callee's device whose accept is confirmed; empty: none.
+	Confirmed     string `protobuf:"bytes,3,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1901,6 +1921,13 @@ func (x *Resumed) GetRemainingUs() int64 {
 		return x.RemainingUs
 	}
 	return 0
+}
+
+func (x *Resumed) GetConfirmed() string {
+	if x != nil {
+		return x.Confirmed
+	}
+	return ""
 }
 
 // Timers are the time limits of an invitation; 0: the deployment's value.
@@ -2329,8 +2356,10 @@ type ArbiterMessage struct {
 	Permit    uint64      `protobuf:"varint,18,opt,name=permit,proto3" json:"permit,omitempty"`
 	// Start: the invitation was sent before.
 	Resumed *Resumed `protobuf:"bytes,19,opt,name=resumed,proto3" json:"resumed,omitempty"`
-	// Recover: what the callee's session knows.
-	View          *View `protobuf:"bytes,20,opt,name=view,proto3" json:"view,omitempty"`
+	// Recover: the newest that the session knows.
+	View *View `protobuf:"bytes,20,opt,name=view,proto3" json:"view,omitempty"`
+	// Callee: the session is new, and may not know yet what its devices were shown.
+	Fresh         bool `protobuf:"varint,21,opt,name=fresh,proto3" json:"fresh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2503,6 +2532,13 @@ func (x *ArbiterMessage) GetView() *View {
 		return x.View
 	}
 	return nil
+}
+
+func (x *ArbiterMessage) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
 }
 
 // DeviceMessage is what a session tells one of its devices, over the node that holds its connection.
@@ -4875,14 +4911,15 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12+\n" +
 	"\x04word\x18\x03 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\".\n" +
 	"\aUnknown\x12#\n" +
-	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\"\xc0\x01\n" +
+	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\"\xe4\x01\n" +
 	"\x05Login\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x16\n" +
 	"\x06resume\x18\x03 \x01(\bR\x06resume\x12\x14\n" +
 	"\x05stamp\x18\x04 \x01(\x04R\x05stamp\x12-\n" +
-	"\x05words\x18\x05 \x03(\v2\x17.ringfleet.peer.v1.WordR\x05words\x12\x12\n" +
-	"\x04sent\x18\x06 \x03(\fR\x04sent\x12\x1a\n" +
+	"\x05words\x18\x05 \x03(\v2\x17.ringfleet.peer.v1.WordR\x05words\x126\n" +
+	"\n" +
+	"more_words\x18\x06 \x03(\v2\x17.ringfleet.peer.v1.WordR\tmoreWords\x12\x1a\n" +
 	"\breattach\x18\a \x01(\bR\breattach\"\xd2\x02\n" +
 	"\x04Word\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12-\n" +
@@ -4893,10 +4930,12 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\vremote_done\x18\x05 \x01(\x0e2\x1e.ringfleet.peer.v1.RemoteStateH\x00R\n" +
 	"remoteDone\x12-\n" +
 	"\x04sent\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.SentH\x00R\x04sentB\x06\n" +
-	"\x04word\"\x06\n" +
-	"\x04Sent\"B\n" +
+	"\x04word\")\n" +
+	"\x04Sent\x12!\n" +
+	"\fremaining_us\x18\x01 \x01(\x03R\vremainingUs\"e\n" +
 	"\x04Seen\x12:\n" +
-	"\taccepting\x18\x01 \x01(\v2\x1c.ringfleet.peer.v1.AcceptingR\taccepting\"'\n" +
+	"\taccepting\x18\x01 \x01(\v2\x1c.ringfleet.peer.v1.AcceptingR\taccepting\x12!\n" +
+	"\fremaining_us\x18\x02 \x01(\x03R\vremainingUs\"'\n" +
 	"\tAccepting\x12\x1a\n" +
 	"\bresponse\x18\x01 \x01(\fR\bresponse\"0\n" +
 	"\tConfirmed\x12#\n" +
@@ -4914,10 +4953,11 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"channel_id\x18\b \x01(\fR\tchannelId\x121\n" +
 	"\x06timers\x18\t \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\x124\n" +
 	"\aresumed\x18\n" +
-	" \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\"a\n" +
+	" \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\"\x7f\n" +
 	"\aResumed\x123\n" +
 	"\x05local\x18\x01 \x01(\x0e2\x1d.ringfleet.peer.v1.LocalStateR\x05local\x12!\n" +
-	"\fremaining_us\x18\x02 \x01(\x03R\vremainingUs\"\xad\x01\n" +
+	"\fremaining_us\x18\x02 \x01(\x03R\vremainingUs\x12\x1c\n" +
+	"\tconfirmed\x18\x03 \x01(\tR\tconfirmed\"\xad\x01\n" +
 	"\x06Timers\x12$\n" +
 	"\x0eno_response_us\x18\x01 \x01(\x03R\fnoResponseUs\x12\x1b\n" +
 	"\texpire_us\x18\x02 \x01(\x03R\bexpireUs\x12(\n" +
@@ -4955,7 +4995,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\x04R\trequestId\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\rR\x05error\x12+\n" +
-	"\x04view\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xa8\x05\n" +
+	"\x04view\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xbe\x05\n" +
 	"\x0eArbiterMessage\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.ringfleet.peer.v1.MessageKindR\x04kind\x12#\n" +
 	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\x12\x12\n" +
@@ -4978,7 +5018,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x03ask\x18\x11 \x01(\bR\x03ask\x12\x16\n" +
 	"\x06permit\x18\x12 \x01(\x04R\x06permit\x124\n" +
 	"\aresumed\x18\x13 \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12+\n" +
-	"\x04view\x18\x14 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xe3\x02\n" +
+	"\x04view\x18\x14 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x14\n" +
+	"\x05fresh\x18\x15 \x01(\bR\x05fresh\"\xe3\x02\n" +
 	"\rDeviceMessage\x12\x12\n" +
 	"\x04conn\x18\x01 \x01(\x04R\x04conn\x126\n" +
 	"\awelcome\x18\x02 \x01(\v2\x1a.ringfleet.peer.v1.WelcomeH\x00R\awelcome\x123\n" +
@@ -5357,63 +5398,64 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	11, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
 	20, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
 	20, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
-	22, // 18: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
-	24, // 19: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
-	1,  // 20: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
-	2,  // 21: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
-	21, // 22: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
-	23, // 23: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
-	3,  // 24: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
-	27, // 25: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
-	26, // 26: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
-	1,  // 27: ringfleet.peer.v1.Resumed.local:type_name -> ringfleet.peer.v1.LocalState
-	27, // 28: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
-	28, // 29: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
-	4,  // 30: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
-	5,  // 31: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
-	3,  // 32: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
-	29, // 33: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
-	6,  // 34: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
-	28, // 35: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
-	1,  // 36: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
-	2,  // 37: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
-	26, // 38: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
-	29, // 39: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
-	33, // 40: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
-	35, // 41: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
-	36, // 42: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
-	37, // 43: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
-	34, // 44: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
-	7,  // 45: ringfleet.peer.v1.Retell.side:type_name -> ringfleet.peer.v1.Side
-	3,  // 46: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
-	36, // 47: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
-	7,  // 48: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
-	1,  // 49: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
-	2,  // 50: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
-	39, // 51: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
-	40, // 52: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
-	41, // 53: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
-	42, // 54: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
-	43, // 55: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
-	44, // 56: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
-	46, // 57: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	50, // 58: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	47, // 59: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	48, // 60: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	11, // 61: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	29, // 62: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	49, // 63: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	29, // 64: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 65: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	8,  // 66: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	53, // 67: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	54, // 68: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	9,  // 69: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	70, // [70:70] is the sub-list for method output_type
-	70, // [70:70] is the sub-list for method input_type
-	70, // [70:70] is the sub-list for extension type_name
-	70, // [70:70] is the sub-list for extension extendee
-	0,  // [0:70] is the sub-list for field type_name
+	20, // 18: ringfleet.peer.v1.Login.more_words:type_name -> ringfleet.peer.v1.Word
+	22, // 19: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
+	24, // 20: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
+	1,  // 21: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
+	2,  // 22: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
+	21, // 23: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
+	23, // 24: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
+	3,  // 25: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
+	27, // 26: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
+	26, // 27: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
+	1,  // 28: ringfleet.peer.v1.Resumed.local:type_name -> ringfleet.peer.v1.LocalState
+	27, // 29: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
+	28, // 30: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
+	4,  // 31: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
+	5,  // 32: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
+	3,  // 33: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
+	29, // 34: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
+	6,  // 35: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
+	28, // 36: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
+	1,  // 37: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
+	2,  // 38: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
+	26, // 39: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
+	29, // 40: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
+	33, // 41: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
+	35, // 42: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
+	36, // 43: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
+	37, // 44: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
+	34, // 45: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
+	7,  // 46: ringfleet.peer.v1.Retell.side:type_name -> ringfleet.peer.v1.Side
+	3,  // 47: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
+	36, // 48: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
+	7,  // 49: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
+	1,  // 50: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
+	2,  // 51: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
+	39, // 52: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
+	40, // 53: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
+	41, // 54: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
+	42, // 55: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
+	43, // 56: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
+	44, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
+	46, // 58: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	50, // 59: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	47, // 60: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	48, // 61: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	11, // 62: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	29, // 63: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	49, // 64: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	29, // 65: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 66: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	8,  // 67: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	53, // 68: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	54, // 69: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	9,  // 70: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	71, // [71:71] is the sub-list for method output_type
+	71, // [71:71] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
