@@ -132,14 +132,15 @@ type Message struct {
 	Device    Device // whose word or request it is
 	RequestID uint64 // start, cancel, accept, refuse: 0 for one that wants no answer
 
-	Terms    *Terms      // start
-	Resumed  *Resumed    // start: it was sent before, to an arbiter that was lost
-	View     *View       // recover: the newest that is known
-	Response string      // accept, refuse
-	Named    Device      // confirm
-	Local    LocalState  // caller done
-	Remote   RemoteState // callee done
-	Reason   Reason      // cancel
+	Terms     *Terms        // start
+	Resumed   *Resumed      // start: it was sent before, to an arbiter that was lost
+	View      *View         // recover: the newest that is known
+	Response  string        // accept, refuse
+	Remaining time.Duration // seen, accept: of the device's Word.Remaining; 0: not said
+	Named     Device        // confirm
+	Local     LocalState    // caller done
+	Remote    RemoteState   // callee done
+	Reason    Reason        // cancel
 
 	Online    bool   // start, caller, callee: some device of the user is connected
 	Connected bool   // start, caller: the sending device is; callee: the chosen device is

@@ -46,6 +46,10 @@ func end(conn Conn, why invitation.End) Effect {
 // attach takes a device's connection, and brings the device up to date.
 func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	login := in.Login
+	known := m.device(login.Device)
+	if login.Reattach && known != nil && known.connected {
+		return m.reattach(now, known, in, out)
+	}
 	if why := m.refusal(login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
 		return m.hearOut(now, in, why, out)
 	} else if why != 0 {
@@ -67,7 +71,8 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 		if d.connected && d.conn != in.Conn {
 			out = append(out, end(d.conn, invitation.EndReplaced))
 		}
-		if login.Resume {
+		if login.Reattach {
+		} else if login.Resume {
 			out = m.recall(now, login, out)
 		} else {
 			out = m.restart(now, login.Device, out)
@@ -80,9 +85,11 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	*m.device(login.Device) = device{
 		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true,
 	}
-	out = append(out, Effect{
-		Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: stamp}},
-	})
+	welcome := &invitation.Welcome{Stamp: stamp, Tell: login.Reattach}
+	if welcome.Tell {
+		m.device(login.Device).telling = now.Add(tellTime)
+	}
+	out = append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Welcome: welcome}})
 	return m.update(now, m.device(login.Device), login.Words, out)
 }
 
@@ -361,7 +368,7 @@ func (m *Machine) report(e *entry, ask bool) Effect {
 		msg.Kind = invitation.MsgCaller
 		msg.Connected = m.connected(e.view.Terms.Device)
 	default:
-		msg.Kind, msg.Terms, msg.RequestID = invitation.MsgStart, e.view.Terms, e.sendID
+		msg.Kind, msg.Terms, msg.RequestID, msg.Resumed = invitation.MsgStart, e.view.Terms, e.sendID, e.resumed
 		msg.Connected = m.connected(e.view.Terms.Device)
 	}
 	return m.message(msg)
