@@ -74,11 +74,12 @@ type conn struct {
 	finished  bool           // the client's close frame has come
 	dead      bool           // torn down; fd is closed as soon as nobody uses it
 	pending   bool           // has yet to log in
+	greeted   bool           // a Welcome has come
 
-	closeDue invitation.Time // when closing: until when the client may answer
-	stallDue invitation.Time // when stalled: until when bytes have to move
-	pinged   invitation.Time
-	expires  invitation.Time // 0: never
+	stamp   uint64          // of the last Welcome
+	due     invitation.Time // when closing: until when the client may answer; else when stalled: until when bytes have to move
+	pinged  invitation.Time
+	expires invitation.Time // 0: never
 
 	nextQueued *conn // guarded by the flusher
 	place      place // guarded by the wheel
@@ -92,6 +93,9 @@ func (c *conn) deliver(down invitation.Down) {
 	}
 	f := wire.ServerFrame{Down: down, Time: time.Now()}
 	if down.Welcome != nil {
+		if !c.greet(down.Welcome) {
+			return
+		}
 		f.Info = c.g.info(c.user)
 	}
 	c.send(f)
@@ -210,8 +214,8 @@ func (c *conn) closeLocked(code ws.StatusCode, reason string) {
 	}
 	c.out.b = appendClose(c.out.b, code, reason)
 	c.closing = true
-	c.closeDue = c.g.now().Add(c.g.config.CloseTimeout)
-	c.g.wheel.put(c, c.closeDue)
+	c.due = c.g.now().Add(c.g.config.CloseTimeout)
+	c.g.wheel.put(c, c.due)
 	c.queueLocked()
 }
 

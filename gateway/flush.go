@@ -120,9 +120,9 @@ func (c *conn) writeSome() (gone bool) {
 func (c *conn) stallLocked() {
 	c.stalled = true
 	c.owe(c.waitingLocked())
-	c.stallDue = c.g.now().Add(c.g.config.WriteTimeout)
 	if !c.closing {
-		c.g.wheel.put(c, c.stallDue)
+		c.due = c.g.now().Add(c.g.config.WriteTimeout)
+		c.g.wheel.put(c, c.due)
 	}
 }
 

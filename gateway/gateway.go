@@ -33,6 +33,8 @@ type Gateway struct {
 	admission admission
 	draining  atomic.Bool
 
+	reattacher reattacher
+
 	pollMu  sync.Mutex
 	pollers []*poller // made with the first connection that can use one
 	noPoll  bool
@@ -63,6 +65,7 @@ func New(config Config, backend Backend) (*Gateway, error) {
 		},
 	}
 	g.lastID.Store(config.FirstConnection)
+	g.reattacher.stop = make(chan struct{})
 	g.wheel.now = g.now
 	g.wheel.look = (*conn).look
 	return g, nil
@@ -77,10 +80,20 @@ func (g *Gateway) flusher(id uint64) *flusher { return &g.flushers[id%uint64(len
 // is told. Deliver does not block, whatever state the connection is in; what cannot be delivered,
 // because the connection is gone or its queue is full, is dropped. What down points to must not
 // change afterwards: an in-process connection hands it on as it is.
-func (g *Gateway) Deliver(conn uint64, down invitation.Down) {
-	if c := g.conns.get(conn); c != nil {
-		c.deliver(down)
+//
+// It reports whether there is such a connection. If not, whoever believes in it is to be told a Detach:
+// the gateway has said one, or its node was started anew since. Of one that is about to end the Detach
+// follows by itself.
+//
+// A Welcome behind the first on a connection, the answer to a re-attach, goes to the device only with
+// Tell; its stamp counts either way.
+func (g *Gateway) Deliver(conn uint64, down invitation.Down) bool {
+	c := g.conns.get(conn)
+	if c == nil {
+		return false
 	}
+	c.deliver(down)
+	return true
 }
 
 // info completes a Welcome.

@@ -18,12 +18,21 @@ func refusal(user invitation.User, call *invitation.Call) invitation.CallError {
 		if !invitation.ValidKey(call.Key) {
 			return invitation.InvalidArgument
 		}
+		if r := call.Resumed; r != nil && !stands(r) {
+			return invitation.InvalidArgument
+		}
 		return terms.Check()
 	}
 	if !invitation.ValidText(call.Response, invitation.MaxResponse) {
 		return invitation.InvalidArgument
 	}
 	return invitation.OK
+}
+
+// stands reports whether an invitation that was sent can stand so.
+func stands(r *invitation.Resumed) bool {
+	return r.Local <= invitation.LocalReceivedByRemote && r.Remaining >= 0 && r.Remaining <= invitation.MaxTimer &&
+		(r.Confirmed == "" || r.Confirmed.Valid())
 }
 
 // mayInvite asks the deployment, and returns the answer to the Send, OK when it may go on.

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"net"
-	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 )
@@ -18,8 +18,8 @@ type Local struct {
 	receive func(invitation.Down)
 	closed  atomic.Pointer[invitation.End] // why; nil while open
 
-	mu     sync.Mutex
-	frames bucket // with Config.LocalRate
+	stamp  atomic.Uint64 // of the last Welcome; 0 before it
+	frames atomic.Int64  // with Config.LocalRate: a bucket
 }
 
 // closedByProgram is the end of a Local that was closed.
@@ -110,10 +110,7 @@ func (l *Local) untaken(up invitation.Up, cause error) error {
 // judge returns the gateway's own answer to a call, OK for one that goes on.
 func (l *Local) judge(call *invitation.Call) invitation.Answer {
 	if rate := l.g.config.LocalRate; rate > 0 {
-		l.mu.Lock()
-		over := l.frames.take(l.g.now(), rate, 2*rate)
-		l.mu.Unlock()
-		if over > 0 {
+		if over := l.take(rate); over > 0 {
 			l.g.stats.overRate.Add(1)
 			return invitation.Answer{Error: invitation.LimitExceeded, RetryAfter: over}
 		}
@@ -125,6 +122,18 @@ func (l *Local) judge(call *invitation.Call) invitation.Answer {
 		return l.g.mayInvite(l.user, call.Callee)
 	}
 	return invitation.Answer{}
+}
+
+// take counts a call, and returns by how long it is over the rate.
+func (l *Local) take(rate int) time.Duration {
+	for {
+		was := l.frames.Load()
+		b := bucket(was)
+		over := b.take(l.g.now(), rate, 2*rate)
+		if l.frames.CompareAndSwap(was, int64(b)) {
+			return over
+		}
+	}
 }
 
 func (l *Local) answer(call *invitation.Call, a invitation.Answer) {
@@ -143,7 +152,7 @@ func (l *Local) Close() {
 // deliver hands what the device is told to receive.
 func (l *Local) deliver(down invitation.Down) {
 	if down.Ending == nil {
-		if l.closed.Load() == nil {
+		if l.closed.Load() == nil && (down.Welcome == nil || l.greet(down.Welcome)) {
 			l.receive(down)
 		}
 		return

@@ -15,9 +15,9 @@ func (c *conn) look(now invitation.Time) invitation.Time {
 	case c.dead:
 		c.mu.Unlock()
 		return 0
-	case c.closing && now < c.closeDue:
+	case c.closing && now < c.due:
 		defer c.mu.Unlock()
-		return c.closeDue
+		return c.due
 	case c.closing:
 		c.mu.Unlock()
 		c.tearDown()
@@ -27,7 +27,7 @@ func (c *conn) look(now invitation.Time) invitation.Time {
 	heard := invitation.Time(c.heard.Load())
 	next := heard.Add(config.IdleTimeout)
 	switch {
-	case c.stalled && now >= c.stallDue:
+	case c.stalled && now >= c.due:
 		end = invitation.EndSlowReader
 	case c.pending:
 		if next = c.opened.Add(config.LoginTimeout); now >= next {
@@ -42,7 +42,7 @@ func (c *conn) look(now invitation.Time) invitation.Time {
 		next = invitation.Earliest(next, c.expires)
 	}
 	if c.stalled {
-		next = invitation.Earliest(next, c.stallDue)
+		next = invitation.Earliest(next, c.due)
 	}
 	c.mu.Unlock()
 	if end != 0 {

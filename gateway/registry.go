@@ -10,6 +10,8 @@ import (
 type receiver interface {
 	deliver(down invitation.Down)
 	cut()
+	// reattach tells the backend of the connection once more, if it is logged in and of accepts its user.
+	reattach(of func(invitation.User) bool) attaching
 }
 
 // registry finds connections by number. It is divided so that actors on several cores seldom meet.
@@ -49,12 +51,18 @@ func (r *registry) remove(id uint64) {
 func (r *registry) all() []receiver {
 	var list []receiver
 	for i := range r.parts {
-		p := &r.parts[i]
-		p.mu.RLock()
-		for _, c := range p.conns {
-			list = append(list, c)
-		}
-		p.mu.RUnlock()
+		list = r.part(i, list)
+	}
+	return list
+}
+
+// part appends the connections of one part.
+func (r *registry) part(i int, list []receiver) []receiver {
+	p := &r.parts[i]
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, c := range p.conns {
+		list = append(list, c)
 	}
 	return list
 }

@@ -26,6 +26,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	for _, c := range g.conns.all() { // none, unless ctx is done
 		c.cut()
 	}
+	g.reattacher.once.Do(func() { close(g.reattacher.stop) })
 	g.pollMu.Lock()
 	defer g.pollMu.Unlock()
 	for _, p := range g.pollers {

@@ -22,6 +22,7 @@ import (
 type backend struct {
 	g    *gateway.Gateway
 	echo bool
+	tell bool // those that are re-attached
 
 	mu        sync.Mutex
 	log       []string // "attach 1 alice/phone", "say 1 send", "say 1 word SEEN", "detach 1"
@@ -34,12 +35,16 @@ type backend struct {
 func (b *backend) Attach(conn uint64, login invitation.Login) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.log = append(b.log, fmt.Sprintf("attach %d %s/%s", conn, login.User, login.Device))
+	verb := "attach"
+	if login.Reattach {
+		verb = "reattach"
+	}
+	b.log = append(b.log, fmt.Sprintf("%s %d %s/%s", verb, conn, login.User, login.Device))
 	b.logins = append(b.logins, login)
 	if b.attachErr != nil {
 		return b.attachErr
 	}
-	go b.g.Deliver(conn, invitation.Down{Welcome: &invitation.Welcome{Stamp: conn}})
+	go b.g.Deliver(conn, invitation.Down{Welcome: &invitation.Welcome{Stamp: conn, Tell: b.tell && login.Reattach}})
 	return nil
 }
 

@@ -13,12 +13,25 @@ type Login struct {
 	Resume bool   // a re-attach of a login that Stamp names, not a new login
 	Stamp  uint64 // from the Welcome of that login
 	Words  []Word // the device's words about each invitation it has not been told to forget
+	// Reattach says that the gateway logs in for a device that is connected already, as its session was
+	// lost: Words are not known.
+	Reattach bool
 }
 
 // Welcome answers a [Login] that was taken. The states of the user's live invitations follow it as
 // notices.
 type Welcome struct {
 	Stamp uint64 // names the login, to be brought back on resume; a newer login has a higher one
+	// Tell says that the session is a new one that knows nothing: the device is to say its word about every
+	// invitation it keeps, as on a resume. Such a Welcome may come at any time after the first.
+	Tell bool
+}
+
+// Retell asks a device what it knows of one invitation, as the server may have forgotten it: the sending
+// device of a live one repeats its send with [Resumed], and every device says its word.
+type Retell struct {
+	ID   ID
+	Side Side
 }
 
 // Ending is the last thing a device is told on a connection.
@@ -39,5 +52,6 @@ type Down struct {
 	Welcome *Welcome
 	Answer  *Answer
 	Notice  *Notice
+	Retell  *Retell
 	Ending  *Ending
 }

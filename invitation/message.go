@@ -11,10 +11,14 @@ const (
 	WordSeen      WordKind = 1 // callee: the offer was shown (the ack)
 	WordConfirmed WordKind = 2 // caller: the accept of Word.Named is confirmed; no cancel can follow
 	WordDone      WordKind = 3 // both: the terminal event has fired with the state given
+	WordSent      WordKind = 4 // caller: it was sent and lives; said only to a server that may have forgotten it
+	WordAccepting WordKind = 5 // callee: this device asked to accept, with Word.Response; said only likewise
 )
 
 // String returns the word's name.
-func (k WordKind) String() string { return name([]string{"NONE", "SEEN", "CONFIRMED", "DONE"}, int(k)) }
+func (k WordKind) String() string {
+	return name([]string{"NONE", "SEEN", "CONFIRMED", "DONE", "SENT", "ACCEPTING"}, int(k))
+}
 
 // Word is a device's own word about an invitation, the register that agreement rests on.
 type Word struct {
@@ -24,6 +28,9 @@ type Word struct {
 	Named  Device      // confirmed: the callee's device whose accept is meant
 	Local  LocalState  // done, caller: the terminal state
 	Remote RemoteState // done, callee: the terminal state
+
+	Response  string        // accepting
+	Remaining time.Duration // sent, seen, accepting, on a resume or when asked: until that state ends by itself, as told last
 }
 
 // Request is one of the requests a device makes for its user.
@@ -60,7 +67,17 @@ type Call struct {
 	Callee    User
 	Content   string
 	ChannelID string
-	Timers    Timers // zero fields: the deployment's
+	Timers    Timers   // zero fields: the deployment's
+	Resumed   *Resumed // it was sent before; nil: this is the first time
+}
+
+// Resumed is what a device says of an invitation that it sent before, to a server that may have forgotten it:
+// when a [Retell] asks for it, and whenever it repeats a send that was not answered. A server that knows the
+// invitation pays no attention to it; one that does not makes it again, where it stood.
+type Resumed struct {
+	Local     LocalState    // IDLE: the send was not answered; else SENT_TO_REMOTE or RECEIVED_BY_REMOTE
+	Remaining time.Duration // until that state ends by itself; bounded by the timers; not used with IDLE
+	Confirmed Device        // the callee's device whose accept this device has confirmed; "": none
 }
 
 // Answer is the answer to a [Call].
@@ -91,16 +108,18 @@ const (
 	MsgAbort      MessageKind = 10 // host: the actor panicked; end as a failure
 	MsgTick       MessageKind = 11 // host: the deadline is due
 	MsgResend     MessageKind = 12 // host: repeat what is unanswered now
+	MsgRecover    MessageKind = 13 // either side: what its session knows of an invitation whose arbiter was lost
+	MsgCalleeLost MessageKind = 14 // host: the callee's session was lost; what it was told has to be told again
 )
 
 // MessageKinds is the number of kinds.
-const MessageKinds = 13
+const MessageKinds = 15
 
 // String returns the kind's name.
 func (k MessageKind) String() string {
 	return name([]string{
 		"START", "CANCEL", "CONFIRM", "CALLER_DONE", "CALLER", "SEEN", "ACCEPT", "REFUSE", "CALLEE_DONE", "CALLEE",
-		"ABORT", "TICK", "RESEND",
+		"ABORT", "TICK", "RESEND", "RECOVER", "CALLEE_LOST",
 	}, int(k))
 }
 
@@ -113,17 +132,21 @@ type Message struct {
 	Device    Device // whose word or request it is
 	RequestID uint64 // start, cancel, accept, refuse: 0 for one that wants no answer
 
-	Terms    *Terms      // start
-	Response string      // accept, refuse
-	Named    Device      // confirm
-	Local    LocalState  // caller done
-	Remote   RemoteState // callee done
-	Reason   Reason      // cancel
+	Terms     *Terms        // start
+	Resumed   *Resumed      // start: it was sent before, to an arbiter that was lost
+	View      *View         // recover: the newest that is known
+	Response  string        // accept, refuse
+	Remaining time.Duration // seen, accept: of the device's Word.Remaining; 0: not said
+	Named     Device        // confirm
+	Local     LocalState    // caller done
+	Remote    RemoteState   // callee done
+	Reason    Reason        // cancel
 
 	Online    bool   // start, caller, callee: some device of the user is connected
 	Connected bool   // start, caller: the sending device is; callee: the chosen device is
 	Chosen    Device // callee: the chosen device that Connected is about
 	Full      bool   // callee: the offer is over the callee's bound
+	Fresh     bool   // callee: the session is new and may not know yet what its devices were shown
 	Concluded bool   // callee, callee done: every device that was shown the invitation is done
 	Ask       bool   // caller, callee: wants the current view
 	Permit    uint64 // start, caller, callee: the number of the user's last change of presence; names the question that Ask puts

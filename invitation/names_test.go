@@ -45,7 +45,7 @@ func TestNumbersAndNames(t *testing.T) {
 				"8 ACCEPT_NOT_CONFIRMED, 9 CALLEE_LOST, 10 ANSWERED_ELSEWHERE, 11 REJECTED_ELSEWHERE, 12 OUTCOME_FORGOTTEN, 13 UNKNOWN",
 		},
 		{names[invitation.Request](invitation.Requests + 1), "0 none, 1 send, 2 cancel, 3 accept, 4 refuse, 5 query, 6 UNKNOWN"},
-		{names[invitation.WordKind](5), "0 NONE, 1 SEEN, 2 CONFIRMED, 3 DONE, 4 UNKNOWN"},
+		{names[invitation.WordKind](7), "0 NONE, 1 SEEN, 2 CONFIRMED, 3 DONE, 4 SENT, 5 ACCEPTING, 6 UNKNOWN"},
 		{names[invitation.Stage](invitation.Stages + 1), "0 OFFERING, 1 RINGING, 2 ACCEPTING, 3 CONFIRMED, 4 ENDED, 5 UNKNOWN"},
 		{names[invitation.Side](4), "0 none, 1 caller, 2 callee, 3 UNKNOWN"},
 		{
@@ -55,7 +55,7 @@ func TestNumbersAndNames(t *testing.T) {
 		{
 			names[invitation.MessageKind](invitation.MessageKinds + 1),
 			"0 START, 1 CANCEL, 2 CONFIRM, 3 CALLER_DONE, 4 CALLER, 5 SEEN, 6 ACCEPT, 7 REFUSE, 8 CALLEE_DONE, 9 CALLEE, 10 ABORT, " +
-				"11 TICK, 12 RESEND, 13 UNKNOWN",
+				"11 TICK, 12 RESEND, 13 RECOVER, 14 CALLEE_LOST, 15 UNKNOWN",
 		},
 	} {
 		if c.got != c.want {

@@ -64,6 +64,11 @@ type View struct {
 	Permit   uint64  // the callee's session's last question that this answers (see session)
 	Heard    uint64  // the caller's session's last change of presence that is known here
 	Deadline Time    // when the current stage ends by itself
+
+	HeardCallee uint64 // the callee's session's last change of presence that is known here
+	// Recovering says that this is a question: an arbiter was lost, and this new one has to learn how the
+	// invitation stands. Nothing else counts but Terms.
+	Recovering bool
 }
 
 // Local returns what the caller's side is told: state, code and reason.

@@ -23,6 +23,10 @@ func EncodeDown(buf []byte, codec Codec, f ServerFrame) ([]byte, error) {
 		s.setAnswer(f.Down.Answer, f.Time)
 	case f.Down.Welcome != nil:
 		s.frame.Frame = &clientpb.ServerFrame_Welcome{Welcome: welcomeMessage(f)}
+	case f.Down.Retell != nil:
+		s.frame.Frame = &clientpb.ServerFrame_Retell{Retell: &clientpb.Retell{
+			InvitationId: f.Down.Retell.ID.String(), Side: clientpb.Side(f.Down.Retell.Side),
+		}}
 	case f.Down.Ending != nil:
 		s.frame.Frame = &clientpb.ServerFrame_Ending{Ending: endingMessage(f)}
 	case f.Pong != nil:
@@ -38,7 +42,9 @@ func EncodeDown(buf []byte, codec Codec, f ServerFrame) ([]byte, error) {
 }
 
 func welcomeMessage(f ServerFrame) *clientpb.Welcome {
-	m := &clientpb.Welcome{Stamp: f.Down.Welcome.Stamp, ServerTimeMs: unixMilliseconds(f.Time)}
+	m := &clientpb.Welcome{
+		Stamp: f.Down.Welcome.Stamp, Tell: f.Down.Welcome.Tell, ServerTimeMs: unixMilliseconds(f.Time),
+	}
 	if f.Info == nil {
 		return m
 	}
@@ -91,6 +97,8 @@ func DecodeDown(codec Codec, data []byte) (ServerFrame, error) {
 			}},
 			Text: m.Ending.GetMessage(),
 		}, nil
+	case *clientpb.ServerFrame_Retell:
+		return retellFrame(m.Retell)
 	case *clientpb.ServerFrame_Pong:
 		number := m.Pong.GetNumber()
 		return ServerFrame{Pong: &number}, nil
@@ -100,7 +108,7 @@ func DecodeDown(codec Codec, data []byte) (ServerFrame, error) {
 
 func welcomeFrame(m *clientpb.Welcome) ServerFrame {
 	return ServerFrame{
-		Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: m.GetStamp()}},
+		Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: m.GetStamp(), Tell: m.GetTell()}},
 		Info: &Info{
 			Version:      m.GetVersion(),
 			User:         invitation.User(m.GetUser()),
@@ -112,6 +120,18 @@ func welcomeFrame(m *clientpb.Welcome) ServerFrame {
 		},
 		Time: wallClock(m.GetServerTimeMs()),
 	}
+}
+
+func retellFrame(m *clientpb.Retell) (ServerFrame, error) {
+	id, err := invitation.ParseID(m.GetInvitationId())
+	if err != nil {
+		return ServerFrame{}, badFrame("retell of a malformed invitation id")
+	}
+	side := m.GetSide()
+	if side != clientpb.Side_SIDE_CALLER && side != clientpb.Side_SIDE_CALLEE {
+		return ServerFrame{}, badFrame("retell of unknown side %d", side)
+	}
+	return ServerFrame{Down: invitation.Down{Retell: &invitation.Retell{ID: id, Side: invitation.Side(side)}}}, nil
 }
 
 func noticeFrame(n *invitation.Notice, serverTime uint64, err error) (ServerFrame, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -59,6 +60,10 @@ func TestBadFrames(t *testing.T) {
 		"remote done, no such":    word + `"remoteDone":{"state":7}}}`,
 		"remote done, 256 + 3":    word + `"remoteDone":{"state":259}}}`,
 		"remote done, negative":   word + `"remoteDone":{"state":-252}}}`,
+		"accepting, too long":     word + `"seen":{"accepting":{"response":"` + strings.Repeat("r", invitation.MaxResponse+1) + `"}}}}`,
+		"seen, too long left":     word + `"seen":{"remainingMs":600001}}}`,
+		"sent, too long left":     word + `"sent":{"remainingMs":600001}}}`,
+		"sent and seen":           word + `"sent":{},"seen":{}}}`,
 		"login with a bad word":   `{"login":{"words":[{"seen":{}}]}}`,
 		"login with many words":   `{"login":{"words":[{}` + strings.Repeat(",{}", wire.MaxLoginWords) + `]}}`,
 		"long nonsense":           `{"send":` + strings.Repeat("é", 5_000),
@@ -116,6 +121,30 @@ func TestGoodFramesOfBadValues(t *testing.T) {
 				t.Errorf("got %+v: %v", call, terms.Check())
 			}
 		})
+	}
+}
+
+// TestResumedInNoState keeps a state that is none from being taken for another: it becomes one that the
+// gateway refuses.
+func TestResumedInNoState(t *testing.T) {
+	for _, state := range []string{"7", "257", "-255"} {
+		data := `{"send":{"requestId":9,"callee":"bob","key":"k","resumed":{"state":` + state + `,"remainingMs":5}}}`
+		frame, err := wire.DecodeUp(wire.JSON, []byte(data))
+		if err != nil || *frame.Up.Call.Resumed != (invitation.Resumed{Local: invitation.LocalFailure, Remaining: 5 * time.Millisecond}) {
+			t.Errorf("%s: got %+v, %v", state, frame.Up.Call, err)
+		}
+	}
+}
+
+// TestAcceptingToAnOlderNode is a "seen": of a field that it does not know an older node knows the rest.
+func TestAcceptingToAnOlderNode(t *testing.T) {
+	data, err := wire.EncodeUp(nil, wire.Binary, wordSample(acceptingWord))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frame clientpb.ClientFrame
+	if err := proto.Unmarshal(data, &frame); err != nil || frame.GetWord().GetSeen() == nil {
+		t.Fatalf("got %v, %v", &frame, err)
 	}
 }
 
@@ -209,6 +238,9 @@ func TestBadServerFrames(t *testing.T) {
 		"answer of a bad view":  `{"answer":{"requestId":"1","local":{}}}`,
 		"answer of a bad view2": `{"answer":{"requestId":"1","remote":{}}}`,
 		"ending out of range":   `{"ending":{"code":65536}}`,
+		"retell of nothing":     `{"retell":{"side":1}}`,
+		"retell of no side":     `{"retell":{` + id + `}}`,
+		"retell of a new side":  `{"retell":{` + id + `,"side":3}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			frame, err := wire.DecodeDown(wire.JSON, []byte(data))

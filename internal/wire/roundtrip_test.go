@@ -20,8 +20,9 @@ var (
 	idGen    = rapid.Custom(func(t *rapid.T) invitation.ID {
 		return invitation.NewID(invitation.User(idTexts.Draw(t, "caller")), invitation.Device(idTexts.Draw(t, "device")), idTexts.Draw(t, "key"))
 	})
-	durations = rapid.Map(rapid.Uint32(), func(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond })
-	timersGen = rapid.Custom(func(t *rapid.T) invitation.Timers {
+	durations  = rapid.Map(rapid.Uint32(), func(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond })
+	timersLeft = rapid.Map(rapid.Uint32Range(0, 600_000), func(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond })
+	timersGen  = rapid.Custom(func(t *rapid.T) invitation.Timers {
 		return invitation.Timers{
 			NoResponse: durations.Draw(t, "no response"), Expire: durations.Draw(t, "expire"),
 			AcceptWindow: durations.Draw(t, "accept window"), Grace: durations.Draw(t, "grace"), Linger: durations.Draw(t, "linger"),
@@ -41,6 +42,12 @@ func callGen(t *rapid.T) invitation.Call {
 		c.Key, c.Callee = texts.Draw(t, "key"), invitation.User(texts.Draw(t, "callee"))
 		c.Content, c.ChannelID = texts.Draw(t, "content"), texts.Draw(t, "channel")
 		c.Timers = timersGen.Draw(t, "timers")
+		if rapid.Bool().Draw(t, "resumed") {
+			c.Resumed = &invitation.Resumed{
+				Local: invitation.LocalState(rapid.IntRange(0, 6).Draw(t, "state")), Remaining: durations.Draw(t, "remaining"),
+				Confirmed: invitation.Device(texts.Draw(t, "confirmed")),
+			}
+		}
 		return c
 	}
 	c.ID = idGen.Draw(t, "id")
@@ -52,13 +59,18 @@ func callGen(t *rapid.T) invitation.Call {
 
 func wordGen(t *rapid.T) invitation.Word {
 	w := invitation.Word{ID: idGen.Draw(t, "id")}
-	switch rapid.IntRange(0, 3).Draw(t, "word") {
+	switch rapid.IntRange(0, 5).Draw(t, "word") {
 	case 0:
-		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
+		w.Side, w.Kind, w.Remaining = invitation.Callee, invitation.WordSeen, timersLeft.Draw(t, "remaining")
 	case 1:
 		w.Side, w.Kind = invitation.Caller, invitation.WordConfirmed
 		w.Named = invitation.Device(idTexts.Draw(t, "named"))
 	case 2:
+		w.Side, w.Kind, w.Remaining = invitation.Caller, invitation.WordSent, timersLeft.Draw(t, "remaining")
+	case 3:
+		w.Side, w.Kind, w.Response = invitation.Callee, invitation.WordAccepting, texts.Draw(t, "response")
+		w.Remaining = timersLeft.Draw(t, "remaining")
+	case 4:
 		w.Side, w.Kind = invitation.Caller, invitation.WordDone
 		w.Local = invitation.LocalState(rapid.IntRange(3, 6).Draw(t, "state"))
 	default:
@@ -154,9 +166,11 @@ func infoGen(t *rapid.T) *wire.Info {
 func TestRoundTripDown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var want wire.ServerFrame
-		switch rapid.IntRange(0, 4).Draw(t, "frame") {
+		switch rapid.IntRange(0, 5).Draw(t, "frame") {
 		case 0:
-			want.Down.Welcome = &invitation.Welcome{Stamp: rapid.Uint64().Draw(t, "stamp")}
+			want.Down.Welcome = &invitation.Welcome{
+				Stamp: rapid.Uint64().Draw(t, "stamp"), Tell: rapid.Bool().Draw(t, "tell"),
+			}
 			want.Info, want.Time = infoGen(t), instants.Draw(t, "time")
 		case 1:
 			want.Down.Answer = answerGen(t)
@@ -171,6 +185,10 @@ func TestRoundTripDown(t *testing.T) {
 		case 3:
 			number := rapid.Uint64().Draw(t, "number")
 			want.Pong = &number
+		case 4:
+			want.Down.Retell = &invitation.Retell{
+				ID: idGen.Draw(t, "id"), Side: invitation.Side(rapid.IntRange(1, 2).Draw(t, "side")),
+			}
 		default:
 			want.Down.Notice, want.Time = noticeGen(t), instants.Draw(t, "time")
 		}

@@ -48,6 +48,10 @@ var (
 	callerOK = invitation.Word{
 		ID: otherID, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalAcceptedByRemote,
 	}
+	sentWord      = invitation.Word{ID: sampleID, Side: invitation.Caller, Kind: invitation.WordSent, Remaining: 12_345 * time.Millisecond}
+	acceptingWord = invitation.Word{
+		ID: otherID, Side: invitation.Callee, Kind: invitation.WordAccepting, Response: "好", Remaining: invitation.MaxTimer,
+	}
 	calleeOK = invitation.Word{
 		ID: sampleID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted,
 	}
@@ -68,6 +72,27 @@ var clientSamples = map[string]wire.ClientFrame{
 		Request: invitation.Send, RequestID: number, Key: "f0e1d2c3b4a5968778695a4b3c2d1e0f", Callee: "bob",
 		Content: "dinner?\n\"晚饭\"", ChannelID: "房间-7", Timers: someTimers,
 	}),
+	"client_login_words": {Login: &wire.Login{
+		Login: invitation.Login{
+			User: "alice", Device: "phone", Resume: true, Stamp: 1, Words: []invitation.Word{sentWord, acceptingWord},
+		},
+		MinVersion: 1, MaxVersion: 1,
+	}},
+	"client_send_resumed": callSample(invitation.Call{
+		Request: invitation.Send, RequestID: 9, Key: "k", Callee: "bob", Resumed: &invitation.Resumed{
+			Local: invitation.LocalReceivedByRemote, Remaining: 41_007 * time.Millisecond, Confirmed: "tablet",
+		},
+	}),
+	"client_send_resumed_late": callSample(invitation.Call{
+		Request: invitation.Send, RequestID: 9, Key: "k", Callee: "bob",
+		Resumed: &invitation.Resumed{Local: invitation.LocalSentToRemote},
+	}),
+	"client_send_repeated": callSample(invitation.Call{
+		Request: invitation.Send, RequestID: 9, Key: "k", Callee: "bob", Resumed: &invitation.Resumed{},
+	}),
+	"client_word_seen_again": wordSample(invitation.Word{
+		ID: sampleID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: time.Second,
+	}),
 	"client_send_plain": callSample(invitation.Call{Request: invitation.Send, RequestID: 1, Key: "k", Callee: "bob"}),
 	"client_cancel":     callSample(invitation.Call{Request: invitation.Cancel, RequestID: 2, ID: sampleID}),
 	"client_accept":     callSample(invitation.Call{Request: invitation.Accept, RequestID: 3, ID: sampleID, Response: "好"}),
@@ -75,6 +100,11 @@ var clientSamples = map[string]wire.ClientFrame{
 	"client_query":      callSample(invitation.Call{Request: invitation.Query, RequestID: 5, ID: sampleID}),
 
 	"client_word_seen":      wordSample(seenWord),
+	"client_word_sent":      wordSample(sentWord),
+	"client_word_accepting": wordSample(acceptingWord),
+	"client_word_accepting_plain": wordSample(invitation.Word{
+		ID: sampleID, Side: invitation.Callee, Kind: invitation.WordAccepting,
+	}),
 	"client_word_confirmed": wordSample(confWord),
 	"client_word_local_done": wordSample(invitation.Word{
 		ID: sampleID, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalCanceled,
@@ -95,6 +125,13 @@ var serverSamples = map[string]wire.ServerFrame{
 		},
 		Time: sampleTime,
 	},
+	"server_welcome_tell": {
+		Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: number, Tell: true}},
+		Info: &wire.Info{Version: 1, User: "alice"},
+		Time: sampleTime,
+	},
+	"server_retell_caller": {Down: invitation.Down{Retell: &invitation.Retell{ID: sampleID, Side: invitation.Caller}}},
+	"server_retell_callee": {Down: invitation.Down{Retell: &invitation.Retell{ID: otherID, Side: invitation.Callee}}},
 	"server_answer_ok": answerSample(invitation.Answer{
 		RequestID: number, ID: sampleID, Notice: &invitation.Notice{
 			ID: sampleID, Side: invitation.Caller, Peer: "bob", Local: invitation.LocalSentToRemote, Remaining: 30 * time.Second,

@@ -80,8 +80,26 @@ func sendCall(m *clientpb.Send) *invitation.Call {
 		Content:   m.GetContent(),
 		ChannelID: m.GetChannelId(),
 		Timers:    parseTimers(m.GetTimers()),
+		Resumed:   parseResumed(m.GetResumed()),
 	}
 }
+
+// parseResumed returns nil for nil.
+func parseResumed(m *clientpb.Resumed) *invitation.Resumed {
+	if m == nil {
+		return nil
+	}
+	r := &invitation.Resumed{
+		Local: noState, Remaining: duration(m.GetRemainingMs()), Confirmed: invitation.Device(m.GetConfirmedDevice()),
+	}
+	if state := m.GetState(); state >= 0 && state < invitation.LocalStates {
+		r.Local = invitation.LocalState(state)
+	}
+	return r
+}
+
+// noState stands for any state that a resumed send must not have.
+const noState = invitation.LocalFailure
 
 func parseTimers(m *clientpb.Timers) invitation.Timers {
 	if m == nil {
@@ -133,8 +151,17 @@ func parseWord(m *clientpb.Word, w *invitation.Word) error {
 	w.ID = id
 	switch word := m.GetWord().(type) {
 	case *clientpb.Word_Seen:
-		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
-		return nil
+		w.Side, w.Kind, w.Remaining = invitation.Callee, invitation.WordSeen, duration(word.Seen.GetRemainingMs())
+		if accepting := word.Seen.GetAccepting(); accepting != nil {
+			w.Kind, w.Response = invitation.WordAccepting, accepting.GetResponse()
+			if len(w.Response) > invitation.MaxResponse {
+				return badFrame("word accepting with a response of %d bytes", len(w.Response))
+			}
+		}
+		return checkRemaining(w)
+	case *clientpb.Word_Sent:
+		w.Side, w.Kind, w.Remaining = invitation.Caller, invitation.WordSent, duration(word.Sent.GetRemainingMs())
+		return checkRemaining(w)
 	case *clientpb.Word_Confirmed:
 		w.Side, w.Kind = invitation.Caller, invitation.WordConfirmed
 		w.Named = invitation.Device(word.Confirmed.GetCalleeDevice())
@@ -158,6 +185,14 @@ func parseWord(m *clientpb.Word, w *invitation.Word) error {
 		return nil
 	}
 	return badFrame("word of no kind of protocol version %d", ProtocolVersion)
+}
+
+// checkRemaining refuses a time that no timer can have left.
+func checkRemaining(w *invitation.Word) error {
+	if w.Remaining > invitation.MaxTimer {
+		return badFrame("word %s with %d ms that remain", w.Kind, w.Remaining.Milliseconds())
+	}
+	return nil
 }
 
 // EncodeUp appends one frame of a device to buf. A call with a text that is not UTF-8 gives an error
@@ -228,6 +263,7 @@ func setCall(m *clientpb.ClientFrame, c *invitation.Call) error {
 			Content:   c.Content,
 			ChannelId: c.ChannelID,
 			Timers:    requestTimers(c.Timers),
+			Resumed:   resumedMessage(c.Resumed),
 		}}
 	case invitation.Cancel:
 		m.Frame = &clientpb.ClientFrame_Cancel{Cancel: &clientpb.Cancel{
@@ -249,6 +285,16 @@ func setCall(m *clientpb.ClientFrame, c *invitation.Call) error {
 		return fmt.Errorf("wire: encode a call of unknown request %d", c.Request)
 	}
 	return nil
+}
+
+func resumedMessage(r *invitation.Resumed) *clientpb.Resumed {
+	if r == nil {
+		return nil
+	}
+	return &clientpb.Resumed{
+		State: clientpb.LocalInvitationState(r.Local), RemainingMs: milliseconds(r.Remaining),
+		ConfirmedDevice: string(r.Confirmed),
+	}
 }
 
 // requestTimers gives nil for the deployment's timers. A negative timer becomes 1 ms, which is as
@@ -276,7 +322,13 @@ func wordMessage(w invitation.Word) (*clientpb.Word, error) {
 	m := &clientpb.Word{InvitationId: w.ID.String()}
 	switch {
 	case w.Kind == invitation.WordSeen:
-		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{}}
+		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{RemainingMs: milliseconds(w.Remaining)}}
+	case w.Kind == invitation.WordAccepting:
+		m.Word = &clientpb.Word_Seen{Seen: &clientpb.Seen{
+			Accepting: &clientpb.Accepting{Response: w.Response}, RemainingMs: milliseconds(w.Remaining),
+		}}
+	case w.Kind == invitation.WordSent:
+		m.Word = &clientpb.Word_Sent{Sent: &clientpb.Sent{RemainingMs: milliseconds(w.Remaining)}}
 	case w.Kind == invitation.WordConfirmed:
 		m.Word = &clientpb.Word_Confirmed{Confirmed: &clientpb.Confirmed{CalleeDevice: string(w.Named)}}
 	case w.Kind == invitation.WordDone && w.Side == invitation.Caller:

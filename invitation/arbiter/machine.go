@@ -57,6 +57,12 @@ type Machine struct {
 
 	confirmed invitation.Device // the callee's device that the caller's device confirmed
 	said      invitation.Device // the callee's device that has said "accepted"
+	denied    invitation.Device // the callee's device that answered, and has said that it did not accept
+
+	asking   bool // it is recovering: an arbiter was lost, and this one asks both sides how the invitation stands
+	vouched  bool // asking: the caller's device has said so
+	informed bool // asking: the callee's side has, or was silent for too long
+	holdAt   Time // asking: when the callee's side will have been silent for too long; 0: no more
 
 	sendID   uint64 // the request ids of what was carried out, to repeat the answer
 	cancelID uint64
@@ -73,7 +79,8 @@ type Option struct{ noTimer bool }
 // as an event of its own.
 func WithoutRetry() Option { return Option{noTimer: true} }
 
-// New returns the machine for an invitation whose first MsgStart is to be its first input.
+// New returns the machine for an invitation whose first input is to be its first MsgStart. One that is resumed,
+// or a MsgRecover, makes a machine that recovers what another one, which was lost, knew.
 func New(terms *invitation.Terms, options ...Option) *Machine {
 	m := &Machine{view: &invitation.View{Terms: terms}}
 	for _, o := range options {
@@ -87,8 +94,11 @@ func (m *Machine) View() *invitation.View { return m.view }
 
 // Deadline returns when the host's timer is to be due; 0: no timer.
 func (m *Machine) Deadline() Time {
+	if m.holdAt != 0 {
+		return invitation.Earliest(m.holdAt, m.retryAt)
+	}
 	d := invitation.Earliest(m.deadline, m.retryAt)
-	if m.view.Stage < invitation.Confirmed {
+	if m.view.Stage < invitation.Confirmed || m.asking {
 		d = invitation.Earliest(d, m.goneAt)
 	}
 	return invitation.Earliest(d, m.patience)
@@ -96,11 +106,18 @@ func (m *Machine) Deadline() Time {
 
 // Step takes one message at now and appends what is to be done to out.
 func (m *Machine) Step(now Time, msg *invitation.Message, out []Effect) []Effect {
-	err := invitation.NotFound
-	if m.entitled(msg) {
+	err, held := invitation.NotFound, false
+	if m.begins(msg) {
+		m.begin(now)
+	}
+	switch {
+	case !m.entitled(msg):
+	case m.asking:
+		out, held = m.learn(now, msg, out), true
+	default:
 		out, err = rules[m.view.Stage][msg.Kind].do(m, now, msg, out)
 	}
-	if msg.RequestID != 0 && msg.Kind != invitation.MsgStart {
+	if msg.RequestID != 0 && msg.Kind != invitation.MsgStart && !held {
 		out = append(out, m.reply(msg, err))
 	}
 	if !m.noTimer && msg.Kind != invitation.MsgTick {
@@ -120,7 +137,9 @@ func (m *Machine) entitled(msg *invitation.Message) bool {
 		return msg.User == terms.Caller
 	case invitation.MsgSeen, invitation.MsgAccept, invitation.MsgRefuse, invitation.MsgCalleeDone, invitation.MsgCallee:
 		return msg.User == terms.Callee
-	case invitation.MsgAbort, invitation.MsgTick, invitation.MsgResend:
+	case invitation.MsgRecover:
+		return msg.View != nil && msg.View.Stage < invitation.Stages && (msg.User == terms.Caller || msg.User == terms.Callee)
+	case invitation.MsgAbort, invitation.MsgTick, invitation.MsgResend, invitation.MsgCalleeLost:
 	}
 	return true // the host's own
 }
@@ -194,15 +213,21 @@ func (m *Machine) tellBoth(out []Effect) []Effect { return m.tellCallee(m.tellCa
 // owed reports which side owes an answer to the current view. A side that is known to be away owes
 // none: its return is reported, and asks.
 func (m *Machine) owed() (caller, callee bool) {
+	if m.asking {
+		return !m.vouched && (m.connected || m.view.Heard == 0), !m.informed
+	}
+	if !m.taken && m.view.Stage != invitation.Ended {
+		return m.view.Stage == invitation.Accepting && m.connected, true
+	}
 	switch m.view.Stage {
 	case invitation.Offering:
-		return false, !m.taken || m.calleeOnline
+		return false, m.calleeOnline
 	case invitation.Accepting:
 		return m.connected, false
 	case invitation.Confirmed:
 		return false, m.lostAt == 0
 	case invitation.Ended:
-		awaited := m.committed && !m.view.Verdict // the confirmed device's own word
+		awaited := m.confirmed != "" && !m.view.Verdict // the confirmed device's own word
 		return m.connected && !m.callerDone, (!m.concluded || awaited) && (m.calleeOnline || !m.taken)
 	case invitation.Ringing:
 	}

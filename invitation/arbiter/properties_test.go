@@ -97,7 +97,7 @@ func (h *history) check(m *Machine, out []Effect) error {
 		}
 	case after.Outcome == invitation.Accepted && (m.confirmed == "" || m.said != m.confirmed || !after.Verdict):
 		return fmt.Errorf("accepted without both devices' words")
-	case before.Chosen != "" && after.Chosen != before.Chosen && after.Outcome != invitation.Accepted:
+	case before.Chosen != "" && after.Chosen != before.Chosen && after.Outcome != invitation.Accepted && after.Chosen != m.confirmed:
 		return fmt.Errorf("chosen %s after %s", after.Chosen, before.Chosen)
 	}
 	for _, e := range out {

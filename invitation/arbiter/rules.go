@@ -35,7 +35,7 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 	invitation.Offering: {
 		invitation.MsgStart:      stays(start),
 		invitation.MsgCancel:     moves(cancel, invitation.Ended),
-		invitation.MsgConfirm:    ignored, // nothing was accepted here
+		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed), // another arbiter asked for it
 		invitation.MsgCallerDone: moves(callerQuit, invitation.Ended),
 		invitation.MsgCaller:     stays(callerPresence),
 		invitation.MsgSeen:       moves(seen, invitation.Ringing),
@@ -46,11 +46,13 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    moves(told, invitation.Ringing, invitation.Accepting, invitation.Ended),
+		invitation.MsgCalleeLost: stays(calleeLost),
 	},
 	invitation.Ringing: {
 		invitation.MsgStart:      repeats(startAgain),
 		invitation.MsgCancel:     moves(cancel, invitation.Ended),
-		invitation.MsgConfirm:    ignored, // nothing was accepted here
+		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed), // another arbiter asked for it
 		invitation.MsgCallerDone: moves(callerQuit, invitation.Ended),
 		invitation.MsgCaller:     stays(callerPresence),
 		invitation.MsgSeen:       repeats(seenAgain),
@@ -61,6 +63,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    moves(told, invitation.Accepting, invitation.Ended),
+		invitation.MsgCalleeLost: stays(calleeLost),
 	},
 	invitation.Accepting: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -76,6 +80,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    moves(told, invitation.Ended),
+		invitation.MsgCalleeLost: stays(calleeLost),
 	},
 	invitation.Confirmed: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -91,6 +97,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      moves(abort, invitation.Ended),
 		invitation.MsgTick:       moves(tick, invitation.Ended),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    stays(told),
+		invitation.MsgCalleeLost: stays(calleeLost),
 	},
 	invitation.Ended: {
 		invitation.MsgStart:      repeats(startAgain),
@@ -106,6 +114,8 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 		invitation.MsgAbort:      ignored,
 		invitation.MsgTick:       stays(tick),
 		invitation.MsgResend:     stays(resend),
+		invitation.MsgRecover:    stays(told),
+		invitation.MsgCalleeLost: stays(calleeLost),
 	},
 }
 

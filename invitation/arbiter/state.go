@@ -32,6 +32,12 @@ type State struct {
 
 	Confirmed invitation.Device
 	Said      invitation.Device
+	Denied    invitation.Device
+
+	Asking   bool
+	Vouched  bool
+	Informed bool
+	HoldAt   Time // when the callee's side will have been silent for too long
 
 	SendID   uint64
 	CancelID uint64
@@ -44,7 +50,8 @@ func (m *Machine) State() State {
 		View: m.view, Deadline: m.deadline, GoneAt: m.goneAt, Patience: m.patience, LostAt: m.lostAt, RetryAt: m.retryAt,
 		Retries: m.retries, Placed: m.placed, Taken: m.taken, CalleeHeard: m.calleeHeard, CallerOnline: m.callerOnline,
 		Connected: m.connected, Absent: m.absent, CalleeOnline: m.calleeOnline, CallerDone: m.callerDone,
-		Committed: m.committed, Concluded: m.concluded, Confirmed: m.confirmed, Said: m.said,
+		Committed: m.committed, Concluded: m.concluded, Confirmed: m.confirmed, Said: m.said, Denied: m.denied,
+		Asking: m.asking, Vouched: m.vouched, Informed: m.informed, HoldAt: m.holdAt,
 		SendID: m.sendID, CancelID: m.cancelID, AnswerID: m.answerID,
 	}
 }
@@ -57,6 +64,7 @@ func Restore(s State, options ...Option) *Machine {
 	m.retries, m.placed, m.taken, m.calleeHeard, m.callerOnline = s.Retries, s.Placed, s.Taken, s.CalleeHeard, s.CallerOnline
 	m.connected, m.absent, m.calleeOnline, m.callerDone = s.Connected, s.Absent, s.CalleeOnline, s.CallerDone
 	m.committed, m.concluded, m.confirmed, m.said = s.Committed, s.Concluded, s.Confirmed, s.Said
+	m.denied, m.asking, m.vouched, m.informed, m.holdAt = s.Denied, s.Asking, s.Vouched, s.Informed, s.HoldAt
 	m.sendID, m.cancelID, m.answerID = s.SendID, s.CancelID, s.AnswerID
 	return m
 }
@@ -67,7 +75,8 @@ func Restore(s State, options ...Option) *Machine {
 // The reasoning: the devices decide, an arbiter only spreads what they said; so the merged machine must
 // know all that either of the two was told, and must not undo what either has said.
 //
-//   - The one that is further counts: ended with the verdict of a callee's device, ended, confirmed, and
+//   - One that recovers knows less than one that does not. Of two that recover each asks on.
+//   - Else the one that is further counts: ended with the verdict of a callee's device, ended, confirmed, and
 //     so on down to offering; of two verdicts, that the device accepted. A stage is never left for one
 //     before it, as a side may have been told of it.
 //   - Of the other one it takes what was heard: what the caller's device confirmed, what the callee's
@@ -89,6 +98,10 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	}
 	*m = *kept
 	m.hear(other)
+	if m.asking {
+		m.above(other.view.Version)
+		return m.conclusion(now, m.ask(out))
+	}
 	v := m.move(m.view.Stage, m.deadline)
 	v.Version = max(v.Version, other.view.Version+1)
 	v.Deadline = kept.view.Deadline
@@ -108,6 +121,9 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 func (m *Machine) further(other *Machine) bool {
 	rank := func(m *Machine) int {
 		n := 4 * int(m.view.Stage)
+		if !m.asking {
+			n += 4 * invitation.Stages
+		}
 		if m.view.Verdict {
 			n++
 			if m.view.Outcome == invitation.Accepted {
@@ -131,7 +147,8 @@ func (m *Machine) hear(other *Machine) {
 	if sameChosen {
 		m.answerID = cmp.Or(m.answerID, other.answerID)
 	}
-	m.confirmed, m.said = cmp.Or(m.confirmed, other.confirmed), cmp.Or(m.said, other.said)
+	m.confirmed, m.said, m.denied = cmp.Or(m.confirmed, other.confirmed), cmp.Or(m.said, other.said), cmp.Or(m.denied, other.denied)
+	m.vouched, m.informed, m.holdAt = m.vouched || other.vouched, m.informed || other.informed, invitation.Earliest(m.holdAt, other.holdAt)
 	m.committed = m.committed || other.committed
 	m.callerDone, m.concluded = m.callerDone || other.callerDone, m.concluded || other.concluded
 
@@ -141,6 +158,7 @@ func (m *Machine) hear(other *Machine) {
 	m.absent = m.absent && !m.callerOnline && (other.view.Stage < invitation.Accepting || other.absent)
 	if other.calleeHeard > m.calleeHeard {
 		m.calleeHeard, m.calleeOnline = other.calleeHeard, other.calleeOnline
+		m.view.HeardCallee = m.calleeHeard
 		if sameChosen {
 			m.lostAt = earlierOf(m.lostAt, other.lostAt)
 		}
@@ -149,6 +167,9 @@ func (m *Machine) hear(other *Machine) {
 		m.deadline = invitation.Earliest(m.deadline, other.deadline)
 	}
 	m.patience = invitation.Earliest(m.patience, other.patience)
+	if !m.asking {
+		m.vouched, m.informed, m.holdAt = false, false, 0
+	}
 	if m.view.Stage < invitation.Confirmed || m.view.Verdict || m.callerDone {
 		m.patience = 0
 	}
@@ -176,7 +197,7 @@ func (m *Machine) decide(out effects) effects {
 		switch {
 		case m.said == m.confirmed:
 			out = m.accepted(out)
-		case m.concluded && !m.committed:
+		case m.denied == m.confirmed:
 			out = m.verdict(out)
 		}
 	}

@@ -49,17 +49,11 @@ func callerQuit(m *Machine, now Time, _ *invitation.Message, out effects) (effec
 	return out, invitation.OK
 }
 
+// confirm takes the word of the caller's device. That it names a device whose accept is not the one that is
+// recorded here, if any, means that another arbiter of this invitation asked it (see Machine.Merge): it will
+// confirm no other, and the device that it names says what comes of it.
 func confirm(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
-	if msg.Named != m.view.Chosen {
-		return m.tellCaller(out), invitation.OK
-	}
-	m.confirmed = msg.Named
-	window := m.deadline
-	m.move(invitation.Confirmed, window)
-	m.committed = true
-	m.deadline = 0
-	m.await(max(now, window))
-	return m.tellCallee(out), invitation.OK
+	return m.commit(now, msg.Named, out), invitation.OK
 }
 
 // confirmLate takes a confirm that comes after the arbiter decided otherwise. Whether the
@@ -73,10 +67,13 @@ func confirmLate(m *Machine, now Time, msg *invitation.Message, out effects) (ef
 		return m.tellCaller(out), invitation.OK
 	case m.said == m.confirmed:
 		return m.accepted(out), invitation.OK
-	case m.concluded && !m.committed:
+	case m.denied == m.confirmed:
 		return m.verdict(out), invitation.OK
 	case m.patience == 0:
 		m.await(now)
+	}
+	if m.view.Chosen != m.confirmed {
+		m.move(invitation.Ended, m.deadline).Chosen = m.confirmed
 	}
 	return m.tellCallee(out), invitation.OK
 }
@@ -135,13 +132,7 @@ func offerTaken(m *Machine, now Time, msg *invitation.Message, out effects) (eff
 }
 
 func calleePresence(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
-	m.taken = true
-	if msg.Permit >= m.calleeHeard {
-		m.calleeHeard, m.calleeOnline = msg.Permit, msg.Online
-		if m.view.Chosen != "" && (!msg.Online || msg.Chosen == m.view.Chosen) {
-			m.chosenPresence(now, msg.Online && msg.Connected)
-		}
-	}
+	m.calleePresent(now, msg)
 	if msg.Concluded && m.view.Stage == invitation.Ended {
 		return m.conclude(out), invitation.OK
 	}
@@ -152,6 +143,21 @@ func calleePresence(m *Machine, now Time, msg *invitation.Message, out effects) 
 		out = m.tellCallee(out)
 	}
 	return out, invitation.OK
+}
+
+// calleePresent notes the presence that a message of the callee's session tells, unless a later change is known.
+func (m *Machine) calleePresent(now Time, msg *invitation.Message) {
+	m.taken = true
+	if msg.Permit < m.calleeHeard {
+		return
+	}
+	m.calleeHeard, m.calleeOnline = msg.Permit, msg.Online
+	if m.view.HeardCallee != msg.Permit {
+		m.hide().HeardCallee = msg.Permit
+	}
+	if m.view.Chosen != "" && (!msg.Online || msg.Chosen == m.view.Chosen) {
+		m.chosenPresence(now, msg.Online && msg.Connected)
+	}
 }
 
 // chosenPresence takes the presence of the callee's device whose word is awaited: the grace is
@@ -219,6 +225,9 @@ func refuse(m *Machine, now Time, msg *invitation.Message, out effects) (effects
 // ended.
 func answerAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	switch {
+	case msg.Device == m.view.Chosen && m.answerID == 0 && m.view.Outcome != invitation.Refused && msg.Kind == invitation.MsgAccept:
+		m.answerID = msg.RequestID // it was recorded by the device's word, or by an arbiter that was lost
+		return out, invitation.OK
 	case msg.Device == m.view.Chosen && msg.RequestID == m.answerID:
 		return out, invitation.OK
 	case msg.Device == m.view.Chosen && m.view.Stage != invitation.Ended:
@@ -250,15 +259,14 @@ func chosenQuit(m *Machine, now Time, msg *invitation.Message, out effects) (eff
 	if msg.Device != m.view.Chosen || msg.Remote == invitation.RemoteAccepted {
 		return out, invitation.OK
 	}
+	m.denied = msg.Device
 	out = m.end(now, invitation.Unconfirmed, m.unconfirmedReason(), out)
 	return m.calleeConcluded(msg, out), invitation.OK
 }
 
 // calleeDone takes a device's acknowledgement of the end.
 func calleeDone(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
-	if msg.Remote == invitation.RemoteAccepted {
-		m.said = msg.Device
-	}
+	m.hears(msg)
 	if msg.Device == m.confirmed && !m.view.Verdict {
 		if m.said == m.confirmed {
 			out = m.accepted(out)
@@ -267,6 +275,16 @@ func calleeDone(m *Machine, _ Time, msg *invitation.Message, out effects) (effec
 		}
 	}
 	return m.calleeConcluded(msg, out), invitation.OK
+}
+
+// hears notes a callee's device's last word.
+func (m *Machine) hears(msg *invitation.Message) {
+	switch {
+	case msg.Remote == invitation.RemoteAccepted:
+		m.said = msg.Device
+	case msg.Device != "" && (msg.Device == m.view.Chosen || msg.Device == m.confirmed):
+		m.denied = msg.Device
+	}
 }
 
 func (m *Machine) calleeConcluded(msg *invitation.Message, out effects) effects {
@@ -280,6 +298,7 @@ func (m *Machine) calleeConcluded(msg *invitation.Message, out effects) effects 
 
 // end decides the outcome, as far as the arbiter can: see the package documentation.
 func (m *Machine) end(now Time, outcome invitation.Outcome, reason invitation.Reason, out effects) effects {
+	m.asking, m.vouched, m.informed, m.holdAt = false, false, false, 0
 	out = m.place(invitation.OK, out)
 	v := m.move(invitation.Ended, now.Add(m.view.Terms.Timers.Linger))
 	v.Outcome, v.Reason = outcome, reason
@@ -303,13 +322,10 @@ func (m *Machine) verdict(out effects) effects {
 	return m.tellCaller(out)
 }
 
-// conclude takes that every device that was shown the invitation has ended it. Of one that was told the
-// commit only its own word tells how.
+// conclude takes that every device that was shown the invitation has ended it. How the one did that the caller's
+// device has confirmed only its own word tells: another arbiter may have told it the commit.
 func (m *Machine) conclude(out effects) effects {
 	m.concluded = true
-	if m.confirmed != "" && !m.view.Verdict && !m.committed {
-		out = m.verdict(out)
-	}
 	return m.settle(out)
 }
 
@@ -331,6 +347,8 @@ func abort(m *Machine, now Time, _ *invitation.Message, out effects) (effects, i
 
 func tick(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	switch {
+	case m.asking:
+		return m.tickAsking(now, out), invitation.OK
 	case m.patience != 0 && m.patience <= now:
 		out = m.lost(now, out)
 	case m.deadline != 0 && m.deadline <= now:

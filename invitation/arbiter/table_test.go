@@ -32,9 +32,12 @@ func message(kind invitation.MessageKind) invitation.Message {
 		msg.Named = "phone"
 	case invitation.MsgCallerDone:
 		msg.Local = invitation.LocalFailure
-	case invitation.MsgSeen, invitation.MsgAccept, invitation.MsgRefuse, invitation.MsgCalleeDone, invitation.MsgCallee:
+	case invitation.MsgSeen, invitation.MsgAccept, invitation.MsgRefuse, invitation.MsgCalleeDone, invitation.MsgCallee,
+		invitation.MsgRecover:
 		msg.User, msg.Device, msg.Chosen = bob, "phone", "phone"
 		switch kind {
+		case invitation.MsgRecover:
+			msg.View = &invitation.View{Terms: terms, Version: 9, Stage: invitation.Ringing, Deadline: began.Add(time.Second)}
 		case invitation.MsgAccept, invitation.MsgRefuse:
 			msg.RequestID, msg.Response = 3, "response"
 		case invitation.MsgCalleeDone:
@@ -150,16 +153,15 @@ func TestReject(t *testing.T) {
 	}
 }
 
-// TestConfirmOfAnother: a device may have confirmed what another activation of the arbiter asked it. Of
-// what this one asks nothing is decided by that; the device is told again how things stand.
+// TestConfirmOfAnother: a device that another activation of the arbiter asked has confirmed another accept than
+// the one recorded here. It will confirm no other, so the device that it names is asked for its word.
 func TestConfirmOfAnother(t *testing.T) {
 	m := at(invitation.Accepting)
-	before := *m.view
 	msg := message(invitation.MsgConfirm)
 	msg.Named = "tablet"
 	out := m.Step(began, &msg, nil)
-	if *m.view != before || len(out) != 1 || out[0].Kind != TellCaller {
-		t.Errorf("in %s, %d effects", m.view.Stage, len(out))
+	if m.view.Stage != invitation.Confirmed || m.view.Chosen != "tablet" || m.view.Response != "" || len(out) != 1 || out[0].Kind != TellCallee {
+		t.Errorf("in %s by %s, %d effects", m.view.Stage, m.view.Chosen, len(out))
 	}
 }
 

@@ -1,6 +1,8 @@
 package device
 
 import (
+	"time"
+
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/table"
 )
@@ -72,6 +74,28 @@ func (l *Local) Word() invitation.Word {
 		w.Kind, w.Named = invitation.WordConfirmed, l.confirmed
 	}
 	return w
+}
+
+// Report returns what the device says when it resumes, and when a [invitation.Retell] asks: its word, or that the
+// invitation was sent and lives. remaining is the time until its state ends by itself, as it was told last.
+func (l *Local) Report(remaining time.Duration) invitation.Word {
+	w := l.Word()
+	if w.Kind == invitation.NoWord && l.state != invitation.LocalIdle {
+		w.Kind, w.Remaining = invitation.WordSent, remaining
+	}
+	return w
+}
+
+// Resumed returns what a repeated send says, for a server that has forgotten the invitation; nil of one that has
+// ended. For remaining see [Local.Report].
+func (l *Local) Resumed(remaining time.Duration) *invitation.Resumed {
+	switch {
+	case l.state.Terminal():
+		return nil
+	case l.state == invitation.LocalIdle:
+		return &invitation.Resumed{}
+	}
+	return &invitation.Resumed{Local: l.state, Remaining: remaining, Confirmed: l.confirmed}
 }
 
 // Send is the application's send. AlreadySent and AlreadyEnd are the errors.

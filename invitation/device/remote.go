@@ -1,6 +1,8 @@
 package device
 
 import (
+	"time"
+
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/table"
 )
@@ -69,6 +71,20 @@ func (r *Remote) Word() invitation.Word {
 		w.Kind, w.Remote = invitation.WordDone, r.state
 	case r.state != invitation.RemoteIdle:
 		w.Kind = invitation.WordSeen
+	}
+	return w
+}
+
+// Report returns what the device says when it resumes, and when it is asked by a [invitation.Retell] or a Welcome:
+// its word, or that it has asked to accept, with the response. remaining is the time until its state ends by
+// itself, as it was told last, response what the application responded.
+func (r *Remote) Report(remaining time.Duration, response string) invitation.Word {
+	w := r.Word()
+	switch {
+	case r.state == invitation.RemoteAcceptSentToLocal:
+		w.Kind, w.Response, w.Remaining = invitation.WordAccepting, response, remaining
+	case w.Kind == invitation.WordSeen:
+		w.Remaining = remaining
 	}
 	return w
 }

@@ -47,9 +47,13 @@ func end(conn Conn, why invitation.End) Effect {
 // nodes, is answered twice.
 func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	login := in.Login
-	if d := m.device(login.Device); d != nil && d.connected && d.conn == in.Conn {
-		out = append(out, welcome(d))
-		return m.update(now, d, login.Words, out)
+	if d := m.device(login.Device); d != nil && d.connected {
+		switch {
+		case d.conn == in.Conn:
+			return m.update(now, d, login.Words, append(out, welcome(now, d)))
+		case login.Reattach: // which is the newer is not known
+			return append(out, end(in.Conn, invitation.EndInternal))
+		}
 	}
 	if why := m.refusal(login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
 		return m.hearOut(now, in, why, out)
@@ -72,7 +76,8 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 		if d.connected && d.conn != in.Conn {
 			out = append(out, end(d.conn, invitation.EndReplaced))
 		}
-		if login.Resume {
+		if login.Reattach {
+		} else if login.Resume {
 			out = m.recall(now, login, out)
 		} else {
 			out = m.restart(now, login.Device, out)
@@ -86,11 +91,16 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true,
 	}
 	d := m.device(login.Device)
-	return m.update(now, d, login.Words, append(out, welcome(d)))
+	if login.Reattach {
+		d.telling = now.Add(tellTime)
+	}
+	return m.update(now, d, login.Words, append(out, welcome(now, d)))
 }
 
-func welcome(d *device) Effect {
-	return Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: d.stamp}}}
+func welcome(now Time, d *device) Effect {
+	return Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
+		Welcome: &invitation.Welcome{Stamp: d.stamp, Tell: d.telling > now},
+	}}
 }
 
 // hearOut takes the connection of a device whose login ended while it was away, because it owes a word:
@@ -107,7 +117,7 @@ func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect)
 		why: why, until: now.Add(m.config.Timers.Grace),
 	})
 	d := m.device(login.Device)
-	out = m.update(now, d, login.Words, append(out, welcome(d)))
+	out = m.update(now, d, login.Words, append(out, welcome(now, d)))
 	return m.release(now, out)
 }
 
@@ -366,7 +376,7 @@ func (m *Machine) report(e *entry, ask bool) Effect {
 		msg.Kind = invitation.MsgCaller
 		msg.Connected = m.connected(e.view.Terms.Device)
 	default:
-		msg.Kind, msg.Terms, msg.RequestID = invitation.MsgStart, e.view.Terms, e.sendID
+		msg.Kind, msg.Terms, msg.RequestID, msg.Resumed = invitation.MsgStart, e.view.Terms, e.sendID, e.resumed
 		msg.Connected = m.connected(e.view.Terms.Device)
 	}
 	return m.message(msg)

@@ -76,7 +76,7 @@ func (m *Machine) see(e *entry, v *invitation.View) {
 	if e.view.Stage != invitation.Ended && v.Stage == invitation.Ended {
 		m.live[e.side]--
 	}
-	e.view = v
+	e.view, e.asked = v, false
 }
 
 // full reports whether one more live invitation of a side is over the user's bound. Over the bound of
@@ -183,19 +183,26 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	if err == invitation.OK && !invitation.ValidKey(call.Key) {
 		err = invitation.InvalidArgument
 	}
+	lives := call.Resumed != nil && call.Resumed.Local != invitation.LocalIdle
 	if err == invitation.OK && m.full(invitation.Caller) {
 		err = invitation.LimitExceeded
+		if lives {
+			err = invitation.NotFound // there is nothing to try again
+		}
 	}
 	if err != invitation.OK {
 		return m.answer(now, in, err, nil, out)
 	}
-	if wait, ok := m.takeToken(now); !ok {
+	if lives && m.resumes < m.config.MaxOutgoing {
+		m.resumes++ // its first send was counted
+	} else if wait, ok := m.takeToken(now); !ok {
 		out = m.answer(now, in, invitation.LimitExceeded, nil, out)
 		out[len(out)-1].Down.Answer.RetryAfter = wait
 		return out
 	}
 	terms.Timers = terms.Timers.Or(m.config.Timers)
-	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID}
+	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID, resumed: call.Resumed}
+	m.unclaim(in.ID)
 	m.add(e)
 	m.expect(e, now.Add(askAgain))
 	return append(out, m.report(e, false))
@@ -205,6 +212,10 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 // not answered, the answer to come is for the newest request.
 func sendAgain(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	e.sendID = in.Call.RequestID
+	if e.asked && in.Call.Resumed != nil {
+		msg := m.report(&entry{view: e.view, side: invitation.Caller, sendID: e.sendID, resumed: in.Call.Resumed}, false)
+		return append(out, msg)
+	}
 	if !e.answered {
 		return append(out, m.report(e, false))
 	}
@@ -231,7 +242,7 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 	}
 	a := &invitation.Answer{Request: invitation.Send, RequestID: e.sendID, Error: err, ID: e.view.Terms.ID}
 	switch {
-	case err == invitation.OK:
+	case err == invitation.OK, err == invitation.AlreadyEnd:
 		n := e.view.Notice(invitation.Caller, d.name, now)
 		a.Notice = &n
 	case err == invitation.Unavailable:
@@ -265,6 +276,7 @@ func callerView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 // adopt takes a view of an invitation that this user sent and this session does not know.
 func adopt(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	e := &entry{view: in.View, side: invitation.Caller, answered: true}
+	m.unclaim(in.ID)
 	m.add(e)
 	m.heard(now, e)
 	out = m.notify(now, e, m.device(in.View.Terms.Device), out)
@@ -284,6 +296,11 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	switch {
 	case v.Settled:
 		m.remember(v.Terms.ID)
+		return m.dismissClaims(now, v.Terms.ID, out)
+	case v.Stage == invitation.Ended && m.claimed(v.Terms.ID):
+	case v.Stage == invitation.Ended && m.fresh(now):
+		out = append(out, m.report(e, false))
+		out[len(out)-1].Message.Concluded = false
 		return out
 	case v.Stage == invitation.Ended:
 		m.remember(v.Terms.ID)
@@ -295,6 +312,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	}
 	m.add(e)
 	m.heard(now, e)
+	out = m.takeClaims(now, e, out)
 	if v.Stage <= invitation.Ringing {
 		for i := range m.devices {
 			out = m.show(now, e, &m.devices[i], out)
@@ -332,7 +350,7 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		}
 		// A view that is repeated after the commit, without a verdict, awaits the chosen device's word, which
 		// got lost if it was said.
-		awaited := s.done && s.told && s.device == v.Chosen && !v.Verdict && v.Version == before.Version
+		awaited := s.done && s.device == v.Chosen && !v.Verdict && v.Version == before.Version
 		if repeated && !s.done || awaited || differs(before, v, s.device) || v.Settled {
 			out = m.notify(now, e, m.device(s.device), out)
 		}
@@ -366,7 +384,7 @@ func claimSeen(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	if e.side == invitation.Caller {
 		return out
 	}
-	e.shown = append(e.shown, showing{device: in.Device})
+	e.shown = append(e.shown, showing{device: in.Device, told: m.freshAt != 0})
 	out = m.notify(now, e, m.device(in.Device), out)
 	return say(m, now, e, in, out)
 }
@@ -383,7 +401,8 @@ func claimDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 
 func calleeDone(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
 	e.showing(in.Device).done = true
-	if concluded := e.concluded(); concluded || in.Device == e.view.Chosen {
+	concluded := e.concluded()
+	if concluded || in.Device == e.view.Chosen || in.Word.Remote == invitation.RemoteAccepted {
 		out = append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCalleeDone, ID: in.ID, Device: in.Device, Remote: in.Word.Remote, Concluded: concluded,
 		}))
@@ -422,12 +441,11 @@ func forward(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 // say gives a word to the arbiter.
 func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	msg := &invitation.Message{ID: in.ID, Device: in.Device, Named: in.Word.Named, Local: in.Word.Local}
+	msg.Remaining = in.Word.Remaining
 	switch in.Word.Kind {
 	case invitation.WordSeen:
 		msg.Kind = invitation.MsgSeen
-		if e.seenAt == 0 {
-			e.seenAt = now
-		}
+		e.rang(now, in.Word.Remaining)
 	case invitation.WordConfirmed:
 		msg.Kind = invitation.MsgConfirm
 	default:
@@ -469,71 +487,8 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	}}})
 }
 
-// inquire asks the arbiter about an invitation that a device speaks of and this session does not
-// know.
-func inquire(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
-	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.changes}
-	if in.Word.Side == invitation.Caller {
-		msg.Kind, msg.Connected = invitation.MsgCaller, true
-	} else {
-		msg.Kind = invitation.MsgCallee
-	}
-	return append(out, m.message(msg))
-}
-
-// relayDone gives a last word about an invitation that this session does not know to the arbiter, who
-// may be waiting for it, and asks how it stands. If there is no arbiter, the device is told so.
-func relayDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
-	msg := &invitation.Message{ID: in.ID, Device: in.Device, Local: in.Word.Local, Remote: in.Word.Remote}
-	msg.Kind = invitation.MsgCalleeDone
-	if in.Word.Side == invitation.Caller {
-		msg.Kind = invitation.MsgCallerDone
-	}
-	return inquire(m, now, e, in, append(out, m.message(msg)))
-}
-
 // dismiss tells a device that it may forget an invitation that is over here.
 func dismiss(_ *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
 	n := invitation.ForgottenNotice(in.ID, in.Word.Side)
 	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Notice: &n}})
-}
-
-// forgotten tells the user's devices that the server no longer knows an invitation that one of them
-// spoke of. Which side it was on only that device knows.
-func forgotten(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
-	for i := range m.devices {
-		d := &m.devices[i]
-		if !d.connected {
-			continue
-		}
-		for _, side := range [...]invitation.Side{invitation.Caller, invitation.Callee} {
-			n := invitation.ForgottenNotice(in.ID, side)
-			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
-		}
-	}
-	return out
-}
-
-// lost takes that there is no arbiter of an invitation that is live here. A send that was not
-// answered is put again; anything else is over, and how it ended is forgotten.
-func lost(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
-	if e.side == invitation.Caller && !e.answered {
-		m.expect(e, now.Add(askAgain))
-		return append(out, m.report(e, false))
-	}
-	devices := []invitation.Device{e.view.Terms.Device}
-	if e.side == invitation.Callee {
-		devices = devices[:0]
-		for _, s := range e.shown {
-			devices = append(devices, s.device)
-		}
-	}
-	for _, name := range devices {
-		if d := m.device(name); d != nil && d.connected {
-			n := invitation.ForgottenNotice(in.ID, e.side)
-			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
-		}
-	}
-	m.drop(e)
-	return out
 }

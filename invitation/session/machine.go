@@ -73,13 +73,16 @@ const (
 	InWord    InputKind = 4 // a device's word: Device, Conn, Word
 	InView    InputKind = 5 // an arbiter says: View
 	InReply   InputKind = 6 // an arbiter answers: Reply
-	InUnknown InputKind = 7 // there is no arbiter of ID
+	InUnknown InputKind = 7 // there is no arbiter of ID: there never was, it was lost, or it has stopped (Over)
 	InTick    InputKind = 8 // the deadline is due
 	InResend  InputKind = 9 // repeat the questions that are unanswered now; with ID, ask about that one too
+
+	InLost     InputKind = 10 // what lived in Shards was lost with the node that had it
+	InNodeGone InputKind = 11 // the connections that the gateway of Node had are lost
 )
 
 // InputKinds is the number of kinds of input.
-const InputKinds = 10
+const InputKinds = 12
 
 // Input is one thing that a session is told.
 type Input struct {
@@ -92,6 +95,9 @@ type Input struct {
 	Word   *invitation.Word
 	View   *invitation.View
 	Reply  *invitation.Reply
+	Over   bool
+	Shards *invitation.ShardSet
+	Node   string
 }
 
 // EffectKind is what a host has to do.
@@ -124,6 +130,8 @@ type device struct {
 
 	why   invitation.End // its login is over, so it ends once it owes no word (see owes); 0: it is not
 	until Time           // and then at the latest
+
+	telling Time // until when it has not said yet what it knows, which this session does not; 0: it has
 }
 
 // showing is a device that was shown an incoming invitation.
@@ -146,6 +154,16 @@ type entry struct {
 	shown     []showing // callee
 	seenAt    Time      // callee: when the first of its devices said "seen"
 	askAt     Time      // when to ask the arbiter, if nothing is heard before
+
+	resumed *invitation.Resumed // caller: the send was a repeated one, which says so
+	asked   bool                // caller: its arbiter recovers, and waits for the sending device to send again
+}
+
+// claim is a device's word about an invitation that this session does not know.
+type claim struct {
+	word   invitation.Word
+	device invitation.Device
+	until  Time // when it is given up
 }
 
 // Machine is the session of one user. Make it with [New].
@@ -163,11 +181,21 @@ type Machine struct {
 	filled  Time            // when tokens was right
 	sweepAt Time            // no entry's askAt is earlier
 	leaveAt Time            // when an idle session leaves; 0: not idle
+	claims  []claim         // the oldest first
+	resumes int             // sends that were made again, beside the rate
+	freshAt Time            // until when devices may have more to say that a lost session knew; 0: none was lost
 	noTimer bool
 }
 
 // Option changes how a [Machine] is made.
-type Option struct{ noTimer bool }
+type Option struct {
+	noTimer bool
+	lostAt  Time
+}
+
+// Fresh makes the machine one that takes the place of a session that was lost, at now or not long ago: its
+// devices may know what it does not.
+func Fresh(now Time) Option { return Option{lostAt: now} }
 
 // WithoutRetry makes a machine that repeats its questions only on InResend: for explorers that
 // treat repetition as an event of its own.
@@ -179,6 +207,9 @@ func New(user invitation.User, config *Config, options ...Option) *Machine {
 	m := &Machine{user: user, config: config, tokens: float64(config.SendBurst)}
 	for _, o := range options {
 		m.noTimer = m.noTimer || o.noTimer
+		if o.lostAt != 0 {
+			m.freshAt = o.lostAt.Add(config.Timers.Grace)
+		}
 	}
 	return m
 }
@@ -209,6 +240,9 @@ func (m *Machine) Deadline() Time {
 	at := invitation.Earliest(m.sweepAt, m.leaveAt)
 	for i := range m.devices {
 		at = invitation.Earliest(at, m.devices[i].until)
+	}
+	for i := range m.claims {
+		at = invitation.Earliest(at, m.claims[i].until)
 	}
 	return at
 }
@@ -248,6 +282,10 @@ func (m *Machine) Step(now Time, in *Input, out []Effect) []Effect {
 		out = m.detach(now, in, out)
 	case InLogout:
 		out = m.logout(now, in.Device, in.Conn, out)
+	case InNodeGone:
+		out = m.nodeGone(now, in, out)
+	case InLost:
+		out = m.lostShards(now, in, out)
 	case InTick:
 		return m.tick(now, out)
 	case InResend:
@@ -262,7 +300,7 @@ func (m *Machine) Step(now Time, in *Input, out []Effect) []Effect {
 // idle notes since when there has been nothing to do here.
 func (m *Machine) idle(now Time) {
 	switch {
-	case len(m.entries) != 0 || m.Devices() != 0:
+	case len(m.entries) != 0 || len(m.claims) != 0 || m.Devices() != 0:
 		m.leaveAt = 0
 	case m.leaveAt == 0:
 		m.leaveAt = now.Add(m.config.Timers.Grace)
@@ -270,7 +308,7 @@ func (m *Machine) idle(now Time) {
 }
 
 func (m *Machine) tick(now Time, out []Effect) []Effect {
-	out = m.release(now, out)
+	out = m.giveUp(now, m.release(now, out))
 	m.idle(now)
 	if m.sweepAt != 0 && m.sweepAt <= now {
 		out = m.ask(now, false, invitation.ID{}, out)

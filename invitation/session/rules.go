@@ -34,16 +34,21 @@ const (
 	onSeen
 	onConfirmed
 	onDone
-	onCallerView // an arbiter's view, to its caller's session
-	onCalleeView // an arbiter's view, to its callee's session
+	onSent
+	onAccepting
+	onCallerView  // an arbiter's view, to its caller's session
+	onCalleeView  // an arbiter's view, to its callee's session
+	onCallerAsked // a recovering arbiter's question, to its caller's session
+	onCalleeAsked // a recovering arbiter's question, to its callee's session
 	onReply
 	onUnknown
 )
 
-const topics = 12
+const topics = 16
 
 var topicNames = [topics]string{
-	"SEND", "CANCEL", "ACCEPT", "REFUSE", "QUERY", "SEEN", "CONFIRMED", "DONE", "CALLER_VIEW", "CALLEE_VIEW", "REPLY", "UNKNOWN",
+	"SEND", "CANCEL", "ACCEPT", "REFUSE", "QUERY", "SEEN", "CONFIRMED", "DONE", "SENT", "ACCEPTING", "CALLER_VIEW", "CALLEE_VIEW",
+	"CALLER_ASKED", "CALLEE_ASKED", "REPLY", "UNKNOWN",
 }
 
 // do carries out a cell; e is nil for strangers and past invitations.
@@ -68,88 +73,112 @@ func rejects(err invitation.CallError) rule {
 // rules is what the session does about one invitation.
 var rules = [standings][topics]rule{
 	stranger: {
-		onSend:       moves(send),
-		onCancel:     rejects(invitation.NotFound),
-		onAccept:     rejects(invitation.NotFound),
-		onRefuse:     rejects(invitation.NotFound),
-		onQuery:      rejects(invitation.NotFound),
-		onSeen:       moves(inquire),
-		onConfirmed:  moves(inquire),
-		onDone:       moves(relayDone),
-		onCallerView: moves(adopt),
-		onCalleeView: moves(offer),
-		onReply:      ignored,
-		onUnknown:    moves(forgotten),
+		onSend:        moves(send),
+		onCancel:      moves(notFound),
+		onAccept:      moves(notFound),
+		onRefuse:      moves(notFound),
+		onQuery:       moves(notFound),
+		onSeen:        moves(inquire),
+		onConfirmed:   moves(inquire),
+		onDone:        moves(relayDone),
+		onSent:        moves(inquire),
+		onAccepting:   moves(inquire),
+		onCallerView:  moves(adopt),
+		onCalleeView:  moves(offer),
+		onCallerAsked: moves(adoptAsked),
+		onCalleeAsked: repeats(testify),
+		onReply:       ignored,
+		onUnknown:     moves(forgotten),
 	},
 	past: {
-		onSend:       rejects(invitation.AlreadyEnd),
-		onCancel:     rejects(invitation.AlreadyEnd),
-		onAccept:     rejects(invitation.AlreadyEnd),
-		onRefuse:     rejects(invitation.AlreadyEnd),
-		onQuery:      rejects(invitation.AlreadyEnd),
-		onSeen:       repeats(dismiss),
-		onConfirmed:  repeats(dismiss),
-		onDone:       repeats(dismiss),
-		onCallerView: ignored,
-		onCalleeView: repeats(concludedBefore),
-		onReply:      ignored,
-		onUnknown:    ignored,
+		onSend:        rejects(invitation.AlreadyEnd),
+		onCancel:      rejects(invitation.AlreadyEnd),
+		onAccept:      rejects(invitation.AlreadyEnd),
+		onRefuse:      rejects(invitation.AlreadyEnd),
+		onQuery:       rejects(invitation.AlreadyEnd),
+		onSeen:        repeats(dismiss),
+		onConfirmed:   repeats(dismiss),
+		onDone:        repeats(dismiss),
+		onSent:        repeats(dismiss),
+		onAccepting:   repeats(dismiss),
+		onCallerView:  ignored,
+		onCalleeView:  repeats(concludedBefore),
+		onCallerAsked: repeats(disown),
+		onCalleeAsked: repeats(concludedBefore),
+		onReply:       ignored,
+		onUnknown:     ignored,
 	},
 	outgoing: {
-		onSend:       repeats(sendAgain),
-		onCancel:     moves(forward),
-		onAccept:     rejects(invitation.NotFound),
-		onRefuse:     rejects(invitation.NotFound),
-		onQuery:      moves(query),
-		onSeen:       ignored,
-		onConfirmed:  moves(say),
-		onDone:       moves(say),
-		onCallerView: moves(callerView),
-		onCalleeView: ignored,
-		onReply:      moves(reply),
-		onUnknown:    moves(lost),
+		onSend:        repeats(sendAgain),
+		onCancel:      moves(forward),
+		onAccept:      rejects(invitation.NotFound),
+		onRefuse:      rejects(invitation.NotFound),
+		onQuery:       moves(query),
+		onSeen:        ignored,
+		onConfirmed:   moves(say),
+		onDone:        moves(say),
+		onSent:        ignored,
+		onAccepting:   ignored,
+		onCallerView:  moves(callerView),
+		onCalleeView:  ignored,
+		onCallerAsked: moves(retell),
+		onCalleeAsked: ignored,
+		onReply:       moves(reply),
+		onUnknown:     moves(lost),
 	},
 	parked: {
-		onSend:       rejects(invitation.InvalidArgument), // another device's invitation has this id
-		onCancel:     rejects(invitation.NotFound),
-		onAccept:     rejects(invitation.NotFound),
-		onRefuse:     rejects(invitation.NotFound),
-		onQuery:      moves(query),
-		onSeen:       moves(claimSeen),
-		onConfirmed:  ignored,
-		onDone:       moves(claimDone),
-		onCallerView: ignored,
-		onCalleeView: moves(calleeView),
-		onReply:      moves(reply),
-		onUnknown:    moves(lost),
+		onSend:        rejects(invitation.InvalidArgument), // another device's invitation has this id
+		onCancel:      rejects(invitation.NotFound),
+		onAccept:      rejects(invitation.NotFound),
+		onRefuse:      rejects(invitation.NotFound),
+		onQuery:       moves(query),
+		onSeen:        moves(claimSeen),
+		onConfirmed:   ignored,
+		onDone:        moves(claimDone),
+		onSent:        ignored,
+		onAccepting:   moves(claimAccept),
+		onCallerView:  ignored,
+		onCalleeView:  moves(calleeView),
+		onCallerAsked: ignored,
+		onCalleeAsked: repeats(vouch),
+		onReply:       moves(reply),
+		onUnknown:     moves(lost),
 	},
 	shown: {
-		onSend:       rejects(invitation.InvalidArgument), // no user invites itself
-		onCancel:     rejects(invitation.NotFound),
-		onAccept:     moves(forward),
-		onRefuse:     moves(forward),
-		onQuery:      moves(query),
-		onSeen:       moves(say),
-		onConfirmed:  ignored,
-		onDone:       moves(calleeDone),
-		onCallerView: ignored,
-		onCalleeView: moves(calleeView),
-		onReply:      moves(reply),
-		onUnknown:    moves(lost),
+		onSend:        rejects(invitation.InvalidArgument), // no user invites itself
+		onCancel:      rejects(invitation.NotFound),
+		onAccept:      moves(forward),
+		onRefuse:      moves(forward),
+		onQuery:       moves(query),
+		onSeen:        moves(say),
+		onConfirmed:   ignored,
+		onDone:        moves(calleeDone),
+		onSent:        ignored,
+		onAccepting:   moves(sayAccept),
+		onCallerView:  ignored,
+		onCalleeView:  moves(calleeView),
+		onCallerAsked: ignored,
+		onCalleeAsked: repeats(vouch),
+		onReply:       moves(reply),
+		onUnknown:     moves(lost),
 	},
 	finished: {
-		onSend:       rejects(invitation.InvalidArgument), // no user invites itself
-		onCancel:     rejects(invitation.NotFound),
-		onAccept:     moves(forward), // the arbiter repeats the answer of a repeated request
-		onRefuse:     moves(forward),
-		onQuery:      moves(query),
-		onSeen:       ignored,
-		onConfirmed:  ignored,
-		onDone:       repeats(calleeDone),
-		onCallerView: ignored,
-		onCalleeView: moves(calleeView),
-		onReply:      moves(reply),
-		onUnknown:    moves(lost),
+		onSend:        rejects(invitation.InvalidArgument), // no user invites itself
+		onCancel:      rejects(invitation.NotFound),
+		onAccept:      moves(forward), // the arbiter repeats the answer of a repeated request
+		onRefuse:      moves(forward),
+		onQuery:       moves(query),
+		onSeen:        ignored,
+		onConfirmed:   ignored,
+		onDone:        repeats(calleeDone),
+		onSent:        ignored,
+		onAccepting:   ignored,
+		onCallerView:  ignored,
+		onCalleeView:  moves(calleeView),
+		onCallerAsked: ignored,
+		onCalleeAsked: ignored,
+		onReply:       moves(reply),
+		onUnknown:     moves(lost),
 	},
 }
 
@@ -173,6 +202,7 @@ var callTopics = [invitation.Requests]topic{
 
 var wordTopics = [...]topic{
 	invitation.WordSeen: onSeen, invitation.WordConfirmed: onConfirmed, invitation.WordDone: onDone,
+	invitation.WordSent: onSent, invitation.WordAccepting: onAccepting,
 }
 
 // about takes an input that concerns one invitation.
@@ -202,10 +232,8 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 		}
 		on, in.ID = wordTopics[in.Word.Kind], in.Word.ID
 	case InView:
-		on, in.ID = onCalleeView, in.View.Terms.ID
-		if in.View.Terms.Caller == m.user {
-			on = onCallerView
-		}
+		on, in.ID = viewTopic(in.View, m.user), in.View.Terms.ID
+		out = m.witness(now, in.View, out)
 	case InReply:
 		on, in.ID = onReply, in.Reply.ID
 	default:
@@ -213,6 +241,18 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 	}
 	e := m.entry(in.ID)
 	return rules[m.standing(e, in)][on].do(m, now, e, in, out)
+}
+
+func viewTopic(v *invitation.View, user invitation.User) topic {
+	switch caller := v.Terms.Caller == user; {
+	case v.Recovering && caller:
+		return onCallerAsked
+	case v.Recovering:
+		return onCalleeAsked
+	case caller:
+		return onCallerView
+	}
+	return onCalleeView
 }
 
 // silenced returns why a device's input does not count, 0 if it does: it comes over a connection

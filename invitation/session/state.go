@@ -20,6 +20,16 @@ type State struct {
 	Filled  Time            // when Tokens was right; 0: they were never used
 	SweepAt Time            // no entry's AskAt is earlier
 	LeaveAt Time            // when an idle session leaves; 0: it is not idle
+	Claims  []ClaimState    // the oldest first
+	Resumes int             // sends that were made again, beside the rate
+	FreshAt Time            // until when devices may know what a lost session knew; 0: none was lost
+}
+
+// ClaimState is a device's word about an invitation that the session does not know.
+type ClaimState struct {
+	Word   invitation.Word
+	Device invitation.Device
+	Until  Time // when it is given up
 }
 
 // DeviceState is a device of the user, connected or lost.
@@ -32,6 +42,7 @@ type DeviceState struct {
 	LostAt    Time
 	Why       invitation.End // why its login is over, while its last word is awaited; else 0
 	Until     Time           // until when that is
+	Telling   Time           // until when it has not said yet what it knows; 0: it has
 }
 
 // EntryState is an invitation that the session knows. On which side of it the user is, its terms say.
@@ -46,6 +57,8 @@ type EntryState struct {
 	Shown     []ShownState
 	SeenAt    Time
 	AskAt     Time
+	Resumed   *invitation.Resumed // caller: the send was a repeated one
+	Asked     bool                // caller: its arbiter recovers, and waits for the sending device
 }
 
 // ShownState is a device that was shown an incoming invitation.
@@ -59,13 +72,17 @@ type ShownState struct {
 func (m *Machine) State() State {
 	s := State{
 		User: m.user, Changes: m.changes, Tokens: m.tokens, Filled: m.filled, SweepAt: m.sweepAt, LeaveAt: m.leaveAt,
+		Resumes: m.resumes, FreshAt: m.freshAt,
 		Past: slices.Concat(m.past[m.next:], m.past[:m.next]),
 	}
 	for _, d := range m.devices {
 		s.Devices = append(s.Devices, DeviceState{
 			Name: d.name, Conn: d.conn, Stamp: d.stamp, Attached: d.attached, Connected: d.connected, LostAt: d.lostAt,
-			Why: d.why, Until: d.until,
+			Why: d.why, Until: d.until, Telling: d.telling,
 		})
+	}
+	for _, c := range m.claims {
+		s.Claims = append(s.Claims, ClaimState{Word: c.word, Device: c.device, Until: c.until})
 	}
 	for _, e := range m.entries {
 		s.Entries = append(s.Entries, e.state())
@@ -76,7 +93,7 @@ func (m *Machine) State() State {
 func (e *entry) state() EntryState {
 	s := EntryState{
 		View: e.view, Answered: e.answered, Withdrawn: e.withdrawn, SendID: e.sendID, Ended: e.ended, Asking: e.asking,
-		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt,
+		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, Asked: e.asked,
 	}
 	for _, shown := range e.shown {
 		s.Shown = append(s.Shown, ShownState{Device: shown.device, Done: shown.done, Told: shown.told})
@@ -90,6 +107,10 @@ func (e *entry) state() EntryState {
 func Restore(s State, config *Config, options ...Option) *Machine {
 	m := New(s.User, config, options...)
 	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
+	m.resumes, m.freshAt = s.Resumes, s.FreshAt
+	for _, c := range s.Claims {
+		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until})
+	}
 	if n := len(s.Past); n > 0 {
 		m.past = slices.Clone(s.Past[max(0, n-config.Remember):])
 	}
@@ -107,7 +128,7 @@ func Restore(s State, config *Config, options ...Option) *Machine {
 func (d *DeviceState) device() device {
 	return device{
 		name: d.Name, conn: d.Conn, stamp: d.Stamp, attached: d.Attached, connected: d.Connected, lostAt: d.LostAt,
-		why: d.Why, until: d.Until,
+		why: d.Why, until: d.Until, telling: d.Telling,
 	}
 }
 
@@ -118,7 +139,7 @@ func (s *EntryState) entry(user invitation.User) *entry {
 	}
 	e := &entry{
 		view: s.View, answered: s.Answered, withdrawn: s.Withdrawn, sendID: s.SendID, ended: s.Ended, asking: s.Asking,
-		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt,
+		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, asked: s.Asked,
 	}
 	switch user {
 	case s.View.Terms.Caller:
@@ -160,9 +181,11 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	other := Restore(s, m.config, Option{noTimer: m.noTimer})
 	m.changes = max(m.changes, other.changes) + 1
 	m.mergeTokens(now, other)
+	m.resumes, m.freshAt = max(m.resumes, other.resumes), max(m.freshAt, other.freshAt)
 	out = m.mergeDevices(now, other, out)
 	known := m.mergeEntries(other)
 	m.mergePast(other)
+	out = m.mergeClaims(now, other, out)
 	for _, e := range known {
 		for i := range m.devices {
 			if d := &m.devices[i]; e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered ||
@@ -244,6 +267,25 @@ func (m *Machine) mergeEntries(other *Machine) []*entry {
 	return both
 }
 
+// mergeClaims takes what devices said to other about invitations that it does not know. What this one knows it
+// hears now.
+func (m *Machine) mergeClaims(now Time, other *Machine, out []Effect) []Effect {
+	for _, c := range slices.Concat(m.claims, other.claims) {
+		m.claims = slices.DeleteFunc(m.claims, func(o claim) bool {
+			return o.word.ID == c.word.ID && o.word.Side == c.word.Side && o.device == c.device
+		})
+		if e := m.entry(c.word.ID); e == nil && !m.remembers(c.word.ID) {
+			m.claims = append(m.claims, c)
+		} else if d := m.device(c.device); d != nil && d.connected {
+			out = m.about(now, &Input{Kind: InWord, Device: c.device, Conn: d.conn, Word: &c.word}, out)
+		}
+	}
+	if most := m.config.MaxOutgoing + m.config.MaxIncoming; len(m.claims) > most {
+		m.claims = m.claims[len(m.claims)-most:]
+	}
+	return out
+}
+
 func (m *Machine) mergeEntry(ours, theirs *entry) {
 	if theirs.view.Version > ours.view.Version {
 		ours.renamed = ours.renamed || theirs.view.Chosen != ours.view.Chosen
@@ -255,6 +297,7 @@ func (m *Machine) mergeEntry(ours, theirs *entry) {
 	ours.ended = ours.ended || theirs.ended
 	ours.asking = ours.asking || theirs.asking
 	ours.renamed = ours.renamed || theirs.renamed
+	ours.resumed, ours.asked = cmp.Or(ours.resumed, theirs.resumed), ours.asked || theirs.asked
 	ours.seenAt = invitation.Earliest(ours.seenAt, theirs.seenAt)
 	ours.askAt = invitation.Earliest(ours.askAt, theirs.askAt)
 	for _, their := range theirs.shown {

@@ -119,6 +119,10 @@ func about(p place, on topic) []*Input {
 		return []*Input{word(p.device, invitation.Word{ID: id, Side: side, Kind: invitation.WordSeen})}
 	case onConfirmed:
 		return []*Input{word(p.device, invitation.Word{ID: id, Side: side, Kind: invitation.WordConfirmed, Named: "x"})}
+	case onSent:
+		return []*Input{word(p.device, invitation.Word{ID: id, Side: side, Kind: invitation.WordSent})}
+	case onAccepting:
+		return []*Input{word(p.device, invitation.Word{ID: id, Side: side, Kind: invitation.WordAccepting, Response: "yes"})}
 	case onDone:
 		return []*Input{word(p.device, invitation.Word{
 			ID: id, Side: side, Kind: invitation.WordDone, Local: invitation.LocalCanceled, Remote: invitation.RemoteCanceled,
@@ -332,7 +336,7 @@ func TestNonsense(t *testing.T) {
 			call(p.device, invitation.Call{ID: p.terms.ID, Request: invitation.Requests}),
 			call(p.device, invitation.Call{ID: p.terms.ID, Request: 255}),
 			word(p.device, invitation.Word{ID: p.terms.ID, Side: invitation.Caller}),
-			word(p.device, invitation.Word{ID: p.terms.ID, Side: invitation.Callee, Kind: 4}),
+			word(p.device, invitation.Word{ID: p.terms.ID, Side: invitation.Callee, Kind: 6}),
 			word(p.device, invitation.Word{ID: p.terms.ID, Kind: 255}),
 		} {
 			m := p.machine()

@@ -412,6 +412,56 @@ func (Reason) EnumDescriptor() ([]byte, []int) {
 	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{5}
 }
 
+// Side tells the two views of an invitation apart.
+type Side int32
+
+const (
+	Side_SIDE_UNSPECIFIED Side = 0
+	Side_SIDE_CALLER      Side = 1
+	Side_SIDE_CALLEE      Side = 2
+)
+
+// Enum value maps for Side.
+var (
+	Side_name = map[int32]string{
+		0: "SIDE_UNSPECIFIED",
+		1: "SIDE_CALLER",
+		2: "SIDE_CALLEE",
+	}
+	Side_value = map[string]int32{
+		"SIDE_UNSPECIFIED": 0,
+		"SIDE_CALLER":      1,
+		"SIDE_CALLEE":      2,
+	}
+)
+
+func (x Side) Enum() *Side {
+	p := new(Side)
+	*p = x
+	return p
+}
+
+func (x Side) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Side) Descriptor() protoreflect.EnumDescriptor {
+	return file_ringfleet_client_v1_client_proto_enumTypes[6].Descriptor()
+}
+
+func (Side) Type() protoreflect.EnumType {
+	return &file_ringfleet_client_v1_client_proto_enumTypes[6]
+}
+
+func (x Side) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Side.Descriptor instead.
+func (Side) EnumDescriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{6}
+}
+
 // ClientFrame is what a device says. The first is a Login; it is said once per connection.
 type ClientFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -622,6 +672,7 @@ type ServerFrame struct {
 	//	*ServerFrame_Remote
 	//	*ServerFrame_Ending
 	//	*ServerFrame_Pong
+	//	*ServerFrame_Retell
 	Frame         isServerFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -718,6 +769,15 @@ func (x *ServerFrame) GetPong() *Pong {
 	return nil
 }
 
+func (x *ServerFrame) GetRetell() *Retell {
+	if x != nil {
+		if x, ok := x.Frame.(*ServerFrame_Retell); ok {
+			return x.Retell
+		}
+	}
+	return nil
+}
+
 type isServerFrame_Frame interface {
 	isServerFrame_Frame()
 }
@@ -746,6 +806,10 @@ type ServerFrame_Pong struct {
 	Pong *Pong `protobuf:"bytes,6,opt,name=pong,proto3,oneof"`
 }
 
+type ServerFrame_Retell struct {
+	Retell *Retell `protobuf:"bytes,7,opt,name=retell,proto3,oneof"`
+}
+
 func (*ServerFrame_Welcome) isServerFrame_Frame() {}
 
 func (*ServerFrame_Answer) isServerFrame_Frame() {}
@@ -757,6 +821,8 @@ func (*ServerFrame_Remote) isServerFrame_Frame() {}
 func (*ServerFrame_Ending) isServerFrame_Frame() {}
 
 func (*ServerFrame_Pong) isServerFrame_Frame() {}
+
+func (*ServerFrame_Retell) isServerFrame_Frame() {}
 
 // Login opens the conversation.
 type Login struct {
@@ -887,7 +953,12 @@ type Welcome struct {
 	// The deployment's timers, for invitations that set none.
 	Timers *Timers `protobuf:"bytes,8,opt,name=timers,proto3" json:"timers,omitempty"`
 	// The name of the node, for support.
-	Node          string `protobuf:"bytes,9,opt,name=node,proto3" json:"node,omitempty"`
+	Node string `protobuf:"bytes,9,opt,name=node,proto3" json:"node,omitempty"`
+	// The node has forgotten what it knew of this user: the device says its word about every invitation
+	// that it keeps, and repeats its unanswered requests. A Welcome that says so may come at any time,
+	// also when there was one on this connection before. On an answer to a Login the words that the Login
+	// brought need not be said again.
+	Tell          bool `protobuf:"varint,10,opt,name=tell,proto3" json:"tell,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -985,6 +1056,68 @@ func (x *Welcome) GetNode() string {
 	return ""
 }
 
+func (x *Welcome) GetTell() bool {
+	if x != nil {
+		return x.Tell
+	}
+	return false
+}
+
+// Retell asks for one invitation that the node may have forgotten. The sending device of a live one
+// repeats its Send, with a new request id and with resumed; every device that keeps it says its word.
+type Retell struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	InvitationId string                 `protobuf:"bytes,1,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	// The side that the device is asked for.
+	Side          Side `protobuf:"varint,2,opt,name=side,proto3,enum=ringfleet.client.v1.Side" json:"side,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retell) Reset() {
+	*x = Retell{}
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retell) ProtoMessage() {}
+
+func (x *Retell) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retell.ProtoReflect.Descriptor instead.
+func (*Retell) Descriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Retell) GetInvitationId() string {
+	if x != nil {
+		return x.InvitationId
+	}
+	return ""
+}
+
+func (x *Retell) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_UNSPECIFIED
+}
+
 // Timers of one invitation, each 0 (the deployment's value) or 1,000 to 600,000.
 type Timers struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -999,7 +1132,7 @@ type Timers struct {
 
 func (x *Timers) Reset() {
 	*x = Timers{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1144,7 @@ func (x *Timers) String() string {
 func (*Timers) ProtoMessage() {}
 
 func (x *Timers) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1157,7 @@ func (x *Timers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timers.ProtoReflect.Descriptor instead.
 func (*Timers) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{4}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Timers) GetNoResponseMs() uint32 {
@@ -1077,14 +1210,18 @@ type Send struct {
 	// At most 64 bytes.
 	ChannelId string `protobuf:"bytes,5,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Absent: the deployment's.
-	Timers        *Timers `protobuf:"bytes,6,opt,name=timers,proto3" json:"timers,omitempty"`
+	Timers *Timers `protobuf:"bytes,6,opt,name=timers,proto3" json:"timers,omitempty"`
+	// Set when this Send was said before: in a repetition of one that is not answered, and in answer to a
+	// Retell. All else is as it was in the first Send, but that the answer to a Retell has a new request id.
+	// A node that knows the invitation pays no attention to it.
+	Resumed       *Resumed `protobuf:"bytes,7,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1233,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1246,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{5}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Send) GetRequestId() uint64 {
@@ -1154,6 +1291,78 @@ func (x *Send) GetTimers() *Timers {
 	return nil
 }
 
+func (x *Send) GetResumed() *Resumed {
+	if x != nil {
+		return x.Resumed
+	}
+	return nil
+}
+
+// Resumed is how an invitation stands, as its sending device knows it.
+type Resumed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// IDLE: the Send was not answered. Else SENT_TO_REMOTE or RECEIVED_BY_REMOTE.
+	State LocalInvitationState `protobuf:"varint,1,opt,name=state,proto3,enum=ringfleet.client.v1.LocalInvitationState" json:"state,omitempty"`
+	// Until that state ends by itself, counted down by the device since a node told it last; at most
+	// 600,000. 0: the time is over. Not used with IDLE.
+	RemainingMs uint32 `protobuf:"varint,2,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
+	// The device of the callee whose accept this device has confirmed; empty: none.
+	ConfirmedDevice string `protobuf:"bytes,3,opt,name=confirmed_device,json=confirmedDevice,proto3" json:"confirmed_device,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Resumed) Reset() {
+	*x = Resumed{}
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resumed) ProtoMessage() {}
+
+func (x *Resumed) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
+func (*Resumed) Descriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Resumed) GetState() LocalInvitationState {
+	if x != nil {
+		return x.State
+	}
+	return LocalInvitationState_LOCAL_INVITATION_STATE_IDLE_UNSPECIFIED
+}
+
+func (x *Resumed) GetRemainingMs() uint32 {
+	if x != nil {
+		return x.RemainingMs
+	}
+	return 0
+}
+
+func (x *Resumed) GetConfirmedDevice() string {
+	if x != nil {
+		return x.ConfirmedDevice
+	}
+	return ""
+}
+
 // Cancel withdraws an invitation of this device.
 type Cancel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1165,7 +1374,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1386,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1399,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{6}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Cancel) GetRequestId() uint64 {
@@ -1220,7 +1429,7 @@ type Accept struct {
 
 func (x *Accept) Reset() {
 	*x = Accept{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1441,7 @@ func (x *Accept) String() string {
 func (*Accept) ProtoMessage() {}
 
 func (x *Accept) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1454,7 @@ func (x *Accept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accept.ProtoReflect.Descriptor instead.
 func (*Accept) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{7}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Accept) GetRequestId() uint64 {
@@ -1282,7 +1491,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1503,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1516,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{8}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Refuse) GetRequestId() uint64 {
@@ -1342,7 +1551,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1563,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1576,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{9}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Query) GetRequestId() uint64 {
@@ -1396,6 +1605,7 @@ type Word struct {
 	//	*Word_Confirmed
 	//	*Word_LocalDone
 	//	*Word_RemoteDone
+	//	*Word_Sent
 	Word          isWord_Word `protobuf_oneof:"word"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1403,7 +1613,7 @@ type Word struct {
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1625,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1638,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{10}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Word) GetInvitationId() string {
@@ -1481,6 +1691,15 @@ func (x *Word) GetRemoteDone() *RemoteDone {
 	return nil
 }
 
+func (x *Word) GetSent() *Sent {
+	if x != nil {
+		if x, ok := x.Word.(*Word_Sent); ok {
+			return x.Sent
+		}
+	}
+	return nil
+}
+
 type isWord_Word interface {
 	isWord_Word()
 }
@@ -1504,6 +1723,12 @@ type Word_RemoteDone struct {
 	RemoteDone *RemoteDone `protobuf:"bytes,5,opt,name=remote_done,json=remoteDone,proto3,oneof"`
 }
 
+type Word_Sent struct {
+	// Caller: it was sent, and lives. Said only in a Login that resumes, and after a Welcome with tell: a
+	// node that does not ask does not know it.
+	Sent *Sent `protobuf:"bytes,6,opt,name=sent,proto3,oneof"`
+}
+
 func (*Word_Seen) isWord_Word() {}
 
 func (*Word_Confirmed) isWord_Word() {}
@@ -1512,16 +1737,69 @@ func (*Word_LocalDone) isWord_Word() {}
 
 func (*Word_RemoteDone) isWord_Word() {}
 
-// Seen is the ack of an offer.
+func (*Word_Sent) isWord_Word() {}
+
+// Sent is the word of the sending device of an invitation that it has neither confirmed nor seen end.
+type Sent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Resumed.
+	RemainingMs   uint32 `protobuf:"varint,1,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sent) Reset() {
+	*x = Sent{}
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sent) ProtoMessage() {}
+
+func (x *Sent) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sent.ProtoReflect.Descriptor instead.
+func (*Sent) Descriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Sent) GetRemainingMs() uint32 {
+	if x != nil {
+		return x.RemainingMs
+	}
+	return 0
+}
+
+// Seen is the ack of an offer. Its fields are set only in a Login that resumes, after a Welcome with tell,
+// and in answer to a Retell.
 type Seen struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// This device has asked to accept.
+	Accepting *Accepting `protobuf:"bytes,1,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	// Until the state ends by itself, as in Resumed.
+	RemainingMs   uint32 `protobuf:"varint,2,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1811,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1824,67 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{11}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Seen) GetAccepting() *Accepting {
+	if x != nil {
+		return x.Accepting
+	}
+	return nil
+}
+
+func (x *Seen) GetRemainingMs() uint32 {
+	if x != nil {
+		return x.RemainingMs
+	}
+	return 0
+}
+
+// Accepting is what a device said when it asked to accept.
+type Accepting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 8,192 bytes.
+	Response      string `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Accepting) Reset() {
+	*x = Accepting{}
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Accepting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Accepting) ProtoMessage() {}
+
+func (x *Accepting) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Accepting.ProtoReflect.Descriptor instead.
+func (*Accepting) Descriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Accepting) GetResponse() string {
+	if x != nil {
+		return x.Response
+	}
+	return ""
 }
 
 // Confirmed is the caller's device's word that the accept of the named device counts.
@@ -1559,7 +1897,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1909,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1922,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{12}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Confirmed) GetCalleeDevice() string {
@@ -1604,7 +1942,7 @@ type LocalDone struct {
 
 func (x *LocalDone) Reset() {
 	*x = LocalDone{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1954,7 @@ func (x *LocalDone) String() string {
 func (*LocalDone) ProtoMessage() {}
 
 func (x *LocalDone) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1967,7 @@ func (x *LocalDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalDone.ProtoReflect.Descriptor instead.
 func (*LocalDone) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{13}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LocalDone) GetState() LocalInvitationState {
@@ -1650,7 +1988,7 @@ type RemoteDone struct {
 
 func (x *RemoteDone) Reset() {
 	*x = RemoteDone{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +2000,7 @@ func (x *RemoteDone) String() string {
 func (*RemoteDone) ProtoMessage() {}
 
 func (x *RemoteDone) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +2013,7 @@ func (x *RemoteDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoteDone.ProtoReflect.Descriptor instead.
 func (*RemoteDone) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{14}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RemoteDone) GetState() RemoteInvitationState {
@@ -1694,7 +2032,7 @@ type Logout struct {
 
 func (x *Logout) Reset() {
 	*x = Logout{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +2044,7 @@ func (x *Logout) String() string {
 func (*Logout) ProtoMessage() {}
 
 func (x *Logout) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +2057,7 @@ func (x *Logout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Logout.ProtoReflect.Descriptor instead.
 func (*Logout) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{15}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{19}
 }
 
 // Ping is for clients that cannot send WebSocket pings (browsers). It is answered by a Pong with
@@ -1733,7 +2071,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +2083,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +2096,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{16}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ping) GetNumber() uint64 {
@@ -1778,7 +2116,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2128,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2141,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{17}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Pong) GetNumber() uint64 {
@@ -1832,7 +2170,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +2182,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +2195,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{18}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Answer) GetRequestId() uint64 {
@@ -1932,7 +2270,7 @@ type LocalView struct {
 
 func (x *LocalView) Reset() {
 	*x = LocalView{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2282,7 @@ func (x *LocalView) String() string {
 func (*LocalView) ProtoMessage() {}
 
 func (x *LocalView) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2295,7 @@ func (x *LocalView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalView.ProtoReflect.Descriptor instead.
 func (*LocalView) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{19}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LocalView) GetInvitationId() string {
@@ -2063,7 +2401,7 @@ type RemoteView struct {
 
 func (x *RemoteView) Reset() {
 	*x = RemoteView{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2413,7 @@ func (x *RemoteView) String() string {
 func (*RemoteView) ProtoMessage() {}
 
 func (x *RemoteView) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2426,7 @@ func (x *RemoteView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoteView.ProtoReflect.Descriptor instead.
 func (*RemoteView) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{20}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RemoteView) GetInvitationId() string {
@@ -2183,7 +2521,7 @@ type Ending struct {
 
 func (x *Ending) Reset() {
 	*x = Ending{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2533,7 @@ func (x *Ending) String() string {
 func (*Ending) ProtoMessage() {}
 
 func (x *Ending) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2546,7 @@ func (x *Ending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ending.ProtoReflect.Descriptor instead.
 func (*Ending) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{21}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Ending) GetCode() uint32 {
@@ -2247,14 +2585,15 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x04word\x18\a \x01(\v2\x19.ringfleet.client.v1.WordH\x00R\x04word\x125\n" +
 	"\x06logout\x18\b \x01(\v2\x1b.ringfleet.client.v1.LogoutH\x00R\x06logout\x12/\n" +
 	"\x04ping\x18\t \x01(\v2\x19.ringfleet.client.v1.PingH\x00R\x04pingB\a\n" +
-	"\x05frame\"\xe2\x02\n" +
+	"\x05frame\"\x99\x03\n" +
 	"\vServerFrame\x128\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1c.ringfleet.client.v1.WelcomeH\x00R\awelcome\x125\n" +
 	"\x06answer\x18\x02 \x01(\v2\x1b.ringfleet.client.v1.AnswerH\x00R\x06answer\x126\n" +
 	"\x05local\x18\x03 \x01(\v2\x1e.ringfleet.client.v1.LocalViewH\x00R\x05local\x129\n" +
 	"\x06remote\x18\x04 \x01(\v2\x1f.ringfleet.client.v1.RemoteViewH\x00R\x06remote\x125\n" +
 	"\x06ending\x18\x05 \x01(\v2\x1b.ringfleet.client.v1.EndingH\x00R\x06ending\x12/\n" +
-	"\x04pong\x18\x06 \x01(\v2\x19.ringfleet.client.v1.PongH\x00R\x04pongB\a\n" +
+	"\x04pong\x18\x06 \x01(\v2\x19.ringfleet.client.v1.PongH\x00R\x04pong\x125\n" +
+	"\x06retell\x18\a \x01(\v2\x1b.ringfleet.client.v1.RetellH\x00R\x06retellB\a\n" +
 	"\x05frame\"\xea\x01\n" +
 	"\x05Login\x12\x1f\n" +
 	"\vmin_version\x18\x01 \x01(\rR\n" +
@@ -2266,7 +2605,7 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x05token\x18\x05 \x01(\tR\x05token\x12\x16\n" +
 	"\x06resume\x18\x06 \x01(\bR\x06resume\x12\x14\n" +
 	"\x05stamp\x18\a \x01(\x04R\x05stamp\x12/\n" +
-	"\x05words\x18\b \x03(\v2\x19.ringfleet.client.v1.WordR\x05words\"\xb6\x02\n" +
+	"\x05words\x18\b \x03(\v2\x19.ringfleet.client.v1.WordR\x05words\"\xca\x02\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
@@ -2276,13 +2615,18 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x0fidle_timeout_ms\x18\x06 \x01(\rR\ridleTimeoutMs\x12&\n" +
 	"\x0fmax_frame_bytes\x18\a \x01(\rR\rmaxFrameBytes\x123\n" +
 	"\x06timers\x18\b \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timers\x12\x12\n" +
-	"\x04node\x18\t \x01(\tR\x04node\"\xad\x01\n" +
+	"\x04node\x18\t \x01(\tR\x04node\x12\x12\n" +
+	"\x04tell\x18\n" +
+	" \x01(\bR\x04tell\"\\\n" +
+	"\x06Retell\x12#\n" +
+	"\rinvitation_id\x18\x01 \x01(\tR\finvitationId\x12-\n" +
+	"\x04side\x18\x02 \x01(\x0e2\x19.ringfleet.client.v1.SideR\x04side\"\xad\x01\n" +
 	"\x06Timers\x12$\n" +
 	"\x0eno_response_ms\x18\x01 \x01(\rR\fnoResponseMs\x12\x1b\n" +
 	"\texpire_ms\x18\x02 \x01(\rR\bexpireMs\x12(\n" +
 	"\x10accept_window_ms\x18\x03 \x01(\rR\x0eacceptWindowMs\x12\x19\n" +
 	"\bgrace_ms\x18\x04 \x01(\rR\agraceMs\x12\x1b\n" +
-	"\tlinger_ms\x18\x05 \x01(\rR\blingerMs\"\xbd\x01\n" +
+	"\tlinger_ms\x18\x05 \x01(\rR\blingerMs\"\xf5\x01\n" +
 	"\x04Send\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12\x10\n" +
@@ -2291,7 +2635,12 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\acontent\x18\x04 \x01(\tR\acontent\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x05 \x01(\tR\tchannelId\x123\n" +
-	"\x06timers\x18\x06 \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timers\"L\n" +
+	"\x06timers\x18\x06 \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timers\x126\n" +
+	"\aresumed\x18\a \x01(\v2\x1c.ringfleet.client.v1.ResumedR\aresumed\"\x98\x01\n" +
+	"\aResumed\x12?\n" +
+	"\x05state\x18\x01 \x01(\x0e2).ringfleet.client.v1.LocalInvitationStateR\x05state\x12!\n" +
+	"\fremaining_ms\x18\x02 \x01(\rR\vremainingMs\x12)\n" +
+	"\x10confirmed_device\x18\x03 \x01(\tR\x0fconfirmedDevice\"L\n" +
 	"\x06Cancel\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12#\n" +
@@ -2309,7 +2658,7 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x05Query\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12#\n" +
-	"\rinvitation_id\x18\x02 \x01(\tR\finvitationId\"\xa9\x02\n" +
+	"\rinvitation_id\x18\x02 \x01(\tR\finvitationId\"\xda\x02\n" +
 	"\x04Word\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\tR\finvitationId\x12/\n" +
 	"\x04seen\x18\x02 \x01(\v2\x19.ringfleet.client.v1.SeenH\x00R\x04seen\x12>\n" +
@@ -2317,9 +2666,16 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\n" +
 	"local_done\x18\x04 \x01(\v2\x1e.ringfleet.client.v1.LocalDoneH\x00R\tlocalDone\x12B\n" +
 	"\vremote_done\x18\x05 \x01(\v2\x1f.ringfleet.client.v1.RemoteDoneH\x00R\n" +
-	"remoteDoneB\x06\n" +
-	"\x04word\"\x06\n" +
-	"\x04Seen\"0\n" +
+	"remoteDone\x12/\n" +
+	"\x04sent\x18\x06 \x01(\v2\x19.ringfleet.client.v1.SentH\x00R\x04sentB\x06\n" +
+	"\x04word\")\n" +
+	"\x04Sent\x12!\n" +
+	"\fremaining_ms\x18\x01 \x01(\rR\vremainingMs\"g\n" +
+	"\x04Seen\x12<\n" +
+	"\taccepting\x18\x01 \x01(\v2\x1e.ringfleet.client.v1.AcceptingR\taccepting\x12!\n" +
+	"\fremaining_ms\x18\x02 \x01(\rR\vremainingMs\"'\n" +
+	"\tAccepting\x12\x1a\n" +
+	"\bresponse\x18\x01 \x01(\tR\bresponse\"0\n" +
 	"\tConfirmed\x12#\n" +
 	"\rcallee_device\x18\x01 \x01(\tR\fcalleeDevice\"L\n" +
 	"\tLocalDone\x12?\n" +
@@ -2424,7 +2780,11 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x19REASON_ANSWERED_ELSEWHERE\x10\n" +
 	"\x12\x1d\n" +
 	"\x19REASON_REJECTED_ELSEWHERE\x10\v\x12\x1c\n" +
-	"\x18REASON_OUTCOME_FORGOTTEN\x10\fB;Z9github.com/ringfleet/ringfleet/messages/clientpb;clientpbb\x06proto3"
+	"\x18REASON_OUTCOME_FORGOTTEN\x10\f*>\n" +
+	"\x04Side\x12\x14\n" +
+	"\x10SIDE_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSIDE_CALLER\x10\x01\x12\x0f\n" +
+	"\vSIDE_CALLEE\x10\x02B;Z9github.com/ringfleet/ringfleet/messages/clientpb;clientpbb\x06proto3"
 
 var (
 	file_ringfleet_client_v1_client_proto_rawDescOnce sync.Once
@@ -2438,8 +2798,8 @@ func file_ringfleet_client_v1_client_proto_rawDescGZIP() []byte {
 	return file_ringfleet_client_v1_client_proto_rawDescData
 }
 
-var file_ringfleet_client_v1_client_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_ringfleet_client_v1_client_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_ringfleet_client_v1_client_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_ringfleet_client_v1_client_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_ringfleet_client_v1_client_proto_goTypes = []any{
 	(LocalInvitationState)(0),   // 0: ringfleet.client.v1.LocalInvitationState
 	(RemoteInvitationState)(0),  // 1: ringfleet.client.v1.RemoteInvitationState
@@ -2447,68 +2807,79 @@ var file_ringfleet_client_v1_client_proto_goTypes = []any{
 	(RemoteInvitationError)(0),  // 3: ringfleet.client.v1.RemoteInvitationError
 	(InvitationApiCallError)(0), // 4: ringfleet.client.v1.InvitationApiCallError
 	(Reason)(0),                 // 5: ringfleet.client.v1.Reason
-	(*ClientFrame)(nil),         // 6: ringfleet.client.v1.ClientFrame
-	(*ServerFrame)(nil),         // 7: ringfleet.client.v1.ServerFrame
-	(*Login)(nil),               // 8: ringfleet.client.v1.Login
-	(*Welcome)(nil),             // 9: ringfleet.client.v1.Welcome
-	(*Timers)(nil),              // 10: ringfleet.client.v1.Timers
-	(*Send)(nil),                // 11: ringfleet.client.v1.Send
-	(*Cancel)(nil),              // 12: ringfleet.client.v1.Cancel
-	(*Accept)(nil),              // 13: ringfleet.client.v1.Accept
-	(*Refuse)(nil),              // 14: ringfleet.client.v1.Refuse
-	(*Query)(nil),               // 15: ringfleet.client.v1.Query
-	(*Word)(nil),                // 16: ringfleet.client.v1.Word
-	(*Seen)(nil),                // 17: ringfleet.client.v1.Seen
-	(*Confirmed)(nil),           // 18: ringfleet.client.v1.Confirmed
-	(*LocalDone)(nil),           // 19: ringfleet.client.v1.LocalDone
-	(*RemoteDone)(nil),          // 20: ringfleet.client.v1.RemoteDone
-	(*Logout)(nil),              // 21: ringfleet.client.v1.Logout
-	(*Ping)(nil),                // 22: ringfleet.client.v1.Ping
-	(*Pong)(nil),                // 23: ringfleet.client.v1.Pong
-	(*Answer)(nil),              // 24: ringfleet.client.v1.Answer
-	(*LocalView)(nil),           // 25: ringfleet.client.v1.LocalView
-	(*RemoteView)(nil),          // 26: ringfleet.client.v1.RemoteView
-	(*Ending)(nil),              // 27: ringfleet.client.v1.Ending
+	(Side)(0),                   // 6: ringfleet.client.v1.Side
+	(*ClientFrame)(nil),         // 7: ringfleet.client.v1.ClientFrame
+	(*ServerFrame)(nil),         // 8: ringfleet.client.v1.ServerFrame
+	(*Login)(nil),               // 9: ringfleet.client.v1.Login
+	(*Welcome)(nil),             // 10: ringfleet.client.v1.Welcome
+	(*Retell)(nil),              // 11: ringfleet.client.v1.Retell
+	(*Timers)(nil),              // 12: ringfleet.client.v1.Timers
+	(*Send)(nil),                // 13: ringfleet.client.v1.Send
+	(*Resumed)(nil),             // 14: ringfleet.client.v1.Resumed
+	(*Cancel)(nil),              // 15: ringfleet.client.v1.Cancel
+	(*Accept)(nil),              // 16: ringfleet.client.v1.Accept
+	(*Refuse)(nil),              // 17: ringfleet.client.v1.Refuse
+	(*Query)(nil),               // 18: ringfleet.client.v1.Query
+	(*Word)(nil),                // 19: ringfleet.client.v1.Word
+	(*Sent)(nil),                // 20: ringfleet.client.v1.Sent
+	(*Seen)(nil),                // 21: ringfleet.client.v1.Seen
+	(*Accepting)(nil),           // 22: ringfleet.client.v1.Accepting
+	(*Confirmed)(nil),           // 23: ringfleet.client.v1.Confirmed
+	(*LocalDone)(nil),           // 24: ringfleet.client.v1.LocalDone
+	(*RemoteDone)(nil),          // 25: ringfleet.client.v1.RemoteDone
+	(*Logout)(nil),              // 26: ringfleet.client.v1.Logout
+	(*Ping)(nil),                // 27: ringfleet.client.v1.Ping
+	(*Pong)(nil),                // 28: ringfleet.client.v1.Pong
+	(*Answer)(nil),              // 29: ringfleet.client.v1.Answer
+	(*LocalView)(nil),           // 30: ringfleet.client.v1.LocalView
+	(*RemoteView)(nil),          // 31: ringfleet.client.v1.RemoteView
+	(*Ending)(nil),              // 32: ringfleet.client.v1.Ending
 }
 var file_ringfleet_client_v1_client_proto_depIdxs = []int32{
-	8,  // 0: ringfleet.client.v1.ClientFrame.login:type_name -> ringfleet.client.v1.Login
-	11, // 1: ringfleet.client.v1.ClientFrame.send:type_name -> ringfleet.client.v1.Send
-	12, // 2: ringfleet.client.v1.ClientFrame.cancel:type_name -> ringfleet.client.v1.Cancel
-	13, // 3: ringfleet.client.v1.ClientFrame.accept:type_name -> ringfleet.client.v1.Accept
-	14, // 4: ringfleet.client.v1.ClientFrame.refuse:type_name -> ringfleet.client.v1.Refuse
-	15, // 5: ringfleet.client.v1.ClientFrame.query:type_name -> ringfleet.client.v1.Query
-	16, // 6: ringfleet.client.v1.ClientFrame.word:type_name -> ringfleet.client.v1.Word
-	21, // 7: ringfleet.client.v1.ClientFrame.logout:type_name -> ringfleet.client.v1.Logout
-	22, // 8: ringfleet.client.v1.ClientFrame.ping:type_name -> ringfleet.client.v1.Ping
-	9,  // 9: ringfleet.client.v1.ServerFrame.welcome:type_name -> ringfleet.client.v1.Welcome
-	24, // 10: ringfleet.client.v1.ServerFrame.answer:type_name -> ringfleet.client.v1.Answer
-	25, // 11: ringfleet.client.v1.ServerFrame.local:type_name -> ringfleet.client.v1.LocalView
-	26, // 12: ringfleet.client.v1.ServerFrame.remote:type_name -> ringfleet.client.v1.RemoteView
-	27, // 13: ringfleet.client.v1.ServerFrame.ending:type_name -> ringfleet.client.v1.Ending
-	23, // 14: ringfleet.client.v1.ServerFrame.pong:type_name -> ringfleet.client.v1.Pong
-	16, // 15: ringfleet.client.v1.Login.words:type_name -> ringfleet.client.v1.Word
-	10, // 16: ringfleet.client.v1.Welcome.timers:type_name -> ringfleet.client.v1.Timers
-	10, // 17: ringfleet.client.v1.Send.timers:type_name -> ringfleet.client.v1.Timers
-	17, // 18: ringfleet.client.v1.Word.seen:type_name -> ringfleet.client.v1.Seen
-	18, // 19: ringfleet.client.v1.Word.confirmed:type_name -> ringfleet.client.v1.Confirmed
-	19, // 20: ringfleet.client.v1.Word.local_done:type_name -> ringfleet.client.v1.LocalDone
-	20, // 21: ringfleet.client.v1.Word.remote_done:type_name -> ringfleet.client.v1.RemoteDone
-	0,  // 22: ringfleet.client.v1.LocalDone.state:type_name -> ringfleet.client.v1.LocalInvitationState
-	1,  // 23: ringfleet.client.v1.RemoteDone.state:type_name -> ringfleet.client.v1.RemoteInvitationState
-	4,  // 24: ringfleet.client.v1.Answer.error:type_name -> ringfleet.client.v1.InvitationApiCallError
-	25, // 25: ringfleet.client.v1.Answer.local:type_name -> ringfleet.client.v1.LocalView
-	26, // 26: ringfleet.client.v1.Answer.remote:type_name -> ringfleet.client.v1.RemoteView
-	0,  // 27: ringfleet.client.v1.LocalView.state:type_name -> ringfleet.client.v1.LocalInvitationState
-	2,  // 28: ringfleet.client.v1.LocalView.code:type_name -> ringfleet.client.v1.LocalInvitationError
-	5,  // 29: ringfleet.client.v1.LocalView.reason:type_name -> ringfleet.client.v1.Reason
-	1,  // 30: ringfleet.client.v1.RemoteView.state:type_name -> ringfleet.client.v1.RemoteInvitationState
-	3,  // 31: ringfleet.client.v1.RemoteView.code:type_name -> ringfleet.client.v1.RemoteInvitationError
-	5,  // 32: ringfleet.client.v1.RemoteView.reason:type_name -> ringfleet.client.v1.Reason
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	9,  // 0: ringfleet.client.v1.ClientFrame.login:type_name -> ringfleet.client.v1.Login
+	13, // 1: ringfleet.client.v1.ClientFrame.send:type_name -> ringfleet.client.v1.Send
+	15, // 2: ringfleet.client.v1.ClientFrame.cancel:type_name -> ringfleet.client.v1.Cancel
+	16, // 3: ringfleet.client.v1.ClientFrame.accept:type_name -> ringfleet.client.v1.Accept
+	17, // 4: ringfleet.client.v1.ClientFrame.refuse:type_name -> ringfleet.client.v1.Refuse
+	18, // 5: ringfleet.client.v1.ClientFrame.query:type_name -> ringfleet.client.v1.Query
+	19, // 6: ringfleet.client.v1.ClientFrame.word:type_name -> ringfleet.client.v1.Word
+	26, // 7: ringfleet.client.v1.ClientFrame.logout:type_name -> ringfleet.client.v1.Logout
+	27, // 8: ringfleet.client.v1.ClientFrame.ping:type_name -> ringfleet.client.v1.Ping
+	10, // 9: ringfleet.client.v1.ServerFrame.welcome:type_name -> ringfleet.client.v1.Welcome
+	29, // 10: ringfleet.client.v1.ServerFrame.answer:type_name -> ringfleet.client.v1.Answer
+	30, // 11: ringfleet.client.v1.ServerFrame.local:type_name -> ringfleet.client.v1.LocalView
+	31, // 12: ringfleet.client.v1.ServerFrame.remote:type_name -> ringfleet.client.v1.RemoteView
+	32, // 13: ringfleet.client.v1.ServerFrame.ending:type_name -> ringfleet.client.v1.Ending
+	28, // 14: ringfleet.client.v1.ServerFrame.pong:type_name -> ringfleet.client.v1.Pong
+	11, // 15: ringfleet.client.v1.ServerFrame.retell:type_name -> ringfleet.client.v1.Retell
+	19, // 16: ringfleet.client.v1.Login.words:type_name -> ringfleet.client.v1.Word
+	12, // 17: ringfleet.client.v1.Welcome.timers:type_name -> ringfleet.client.v1.Timers
+	6,  // 18: ringfleet.client.v1.Retell.side:type_name -> ringfleet.client.v1.Side
+	12, // 19: ringfleet.client.v1.Send.timers:type_name -> ringfleet.client.v1.Timers
+	14, // 20: ringfleet.client.v1.Send.resumed:type_name -> ringfleet.client.v1.Resumed
+	0,  // 21: ringfleet.client.v1.Resumed.state:type_name -> ringfleet.client.v1.LocalInvitationState
+	21, // 22: ringfleet.client.v1.Word.seen:type_name -> ringfleet.client.v1.Seen
+	23, // 23: ringfleet.client.v1.Word.confirmed:type_name -> ringfleet.client.v1.Confirmed
+	24, // 24: ringfleet.client.v1.Word.local_done:type_name -> ringfleet.client.v1.LocalDone
+	25, // 25: ringfleet.client.v1.Word.remote_done:type_name -> ringfleet.client.v1.RemoteDone
+	20, // 26: ringfleet.client.v1.Word.sent:type_name -> ringfleet.client.v1.Sent
+	22, // 27: ringfleet.client.v1.Seen.accepting:type_name -> ringfleet.client.v1.Accepting
+	0,  // 28: ringfleet.client.v1.LocalDone.state:type_name -> ringfleet.client.v1.LocalInvitationState
+	1,  // 29: ringfleet.client.v1.RemoteDone.state:type_name -> ringfleet.client.v1.RemoteInvitationState
+	4,  // 30: ringfleet.client.v1.Answer.error:type_name -> ringfleet.client.v1.InvitationApiCallError
+	30, // 31: ringfleet.client.v1.Answer.local:type_name -> ringfleet.client.v1.LocalView
+	31, // 32: ringfleet.client.v1.Answer.remote:type_name -> ringfleet.client.v1.RemoteView
+	0,  // 33: ringfleet.client.v1.LocalView.state:type_name -> ringfleet.client.v1.LocalInvitationState
+	2,  // 34: ringfleet.client.v1.LocalView.code:type_name -> ringfleet.client.v1.LocalInvitationError
+	5,  // 35: ringfleet.client.v1.LocalView.reason:type_name -> ringfleet.client.v1.Reason
+	1,  // 36: ringfleet.client.v1.RemoteView.state:type_name -> ringfleet.client.v1.RemoteInvitationState
+	3,  // 37: ringfleet.client.v1.RemoteView.code:type_name -> ringfleet.client.v1.RemoteInvitationError
+	5,  // 38: ringfleet.client.v1.RemoteView.reason:type_name -> ringfleet.client.v1.Reason
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_client_v1_client_proto_init() }
@@ -2534,20 +2905,22 @@ func file_ringfleet_client_v1_client_proto_init() {
 		(*ServerFrame_Remote)(nil),
 		(*ServerFrame_Ending)(nil),
 		(*ServerFrame_Pong)(nil),
+		(*ServerFrame_Retell)(nil),
 	}
-	file_ringfleet_client_v1_client_proto_msgTypes[10].OneofWrappers = []any{
+	file_ringfleet_client_v1_client_proto_msgTypes[12].OneofWrappers = []any{
 		(*Word_Seen)(nil),
 		(*Word_Confirmed)(nil),
 		(*Word_LocalDone)(nil),
 		(*Word_RemoteDone)(nil),
+		(*Word_Sent)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_client_v1_client_proto_rawDesc), len(file_ringfleet_client_v1_client_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   22,
+			NumEnums:      7,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

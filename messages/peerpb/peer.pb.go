@@ -411,6 +411,8 @@ const (
 	MessageKind_MESSAGE_KIND_REFUSE      MessageKind = 8
 	MessageKind_MESSAGE_KIND_CALLEE_DONE MessageKind = 9
 	MessageKind_MESSAGE_KIND_CALLEE      MessageKind = 10
+	// 11 to 13 are said between an arbiter and its host only.
+	MessageKind_MESSAGE_KIND_RECOVER MessageKind = 14
 )
 
 // Enum value maps for MessageKind.
@@ -427,6 +429,7 @@ var (
 		8:  "MESSAGE_KIND_REFUSE",
 		9:  "MESSAGE_KIND_CALLEE_DONE",
 		10: "MESSAGE_KIND_CALLEE",
+		14: "MESSAGE_KIND_RECOVER",
 	}
 	MessageKind_value = map[string]int32{
 		"MESSAGE_KIND_UNSPECIFIED": 0,
@@ -440,6 +443,7 @@ var (
 		"MESSAGE_KIND_REFUSE":      8,
 		"MESSAGE_KIND_CALLEE_DONE": 9,
 		"MESSAGE_KIND_CALLEE":      10,
+		"MESSAGE_KIND_RECOVER":     14,
 	}
 )
 
@@ -1308,9 +1312,14 @@ type Login struct {
 	User   string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	Device string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
 	// A re-attach of the login that stamp names.
-	Resume        bool    `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`
-	Stamp         uint64  `protobuf:"varint,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
-	Words         []*Word `protobuf:"bytes,5,rep,name=words,proto3" json:"words,omitempty"`
+	Resume bool    `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`
+	Stamp  uint64  `protobuf:"varint,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Words  []*Word `protobuf:"bytes,5,rep,name=words,proto3" json:"words,omitempty"`
+	// More words: those of kinds that a node may not know, which would refuse a login with such a one among
+	// words.
+	MoreWords []*Word `protobuf:"bytes,6,rep,name=more_words,json=moreWords,proto3" json:"more_words,omitempty"`
+	// The gateway logs in for a device that is connected already: its words are not known.
+	Reattach      bool `protobuf:"varint,7,opt,name=reattach,proto3" json:"reattach,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1380,6 +1389,20 @@ func (x *Login) GetWords() []*Word {
 	return nil
 }
 
+func (x *Login) GetMoreWords() []*Word {
+	if x != nil {
+		return x.MoreWords
+	}
+	return nil
+}
+
+func (x *Login) GetReattach() bool {
+	if x != nil {
+		return x.Reattach
+	}
+	return false
+}
+
 // Word is what a device says about an invitation by itself.
 type Word struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1393,6 +1416,7 @@ type Word struct {
 	//	*Word_Confirmed
 	//	*Word_LocalDone
 	//	*Word_RemoteDone
+	//	*Word_Sent
 	Word          isWord_Word `protobuf_oneof:"word"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1478,6 +1502,15 @@ func (x *Word) GetRemoteDone() RemoteState {
 	return RemoteState_REMOTE_STATE_IDLE_UNSPECIFIED
 }
 
+func (x *Word) GetSent() *Sent {
+	if x != nil {
+		if x, ok := x.Word.(*Word_Sent); ok {
+			return x.Sent
+		}
+	}
+	return nil
+}
+
 type isWord_Word interface {
 	isWord_Word()
 }
@@ -1501,6 +1534,11 @@ type Word_RemoteDone struct {
 	RemoteDone RemoteState `protobuf:"varint,5,opt,name=remote_done,json=remoteDone,proto3,enum=ringfleet.peer.v1.RemoteState,oneof"`
 }
 
+type Word_Sent struct {
+	// Caller: it was sent, and lives.
+	Sent *Sent `protobuf:"bytes,6,opt,name=sent,proto3,oneof"`
+}
+
 func (*Word_Seen) isWord_Word() {}
 
 func (*Word_Confirmed) isWord_Word() {}
@@ -1509,16 +1547,68 @@ func (*Word_LocalDone) isWord_Word() {}
 
 func (*Word_RemoteDone) isWord_Word() {}
 
-// Seen is the ack of an offer.
+func (*Word_Sent) isWord_Word() {}
+
+// Sent is the word of the sending device of an invitation that it has neither confirmed nor seen end.
+type Sent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Resumed.
+	RemainingUs   int64 `protobuf:"varint,1,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sent) Reset() {
+	*x = Sent{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sent) ProtoMessage() {}
+
+func (x *Sent) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sent.ProtoReflect.Descriptor instead.
+func (*Sent) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Sent) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+// Seen is the ack of an offer. Its fields are set only for a session that may know nothing.
 type Seen struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device has asked to accept.
+	Accepting *Accepting `protobuf:"bytes,1,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	// As in Resumed.
+	RemainingUs   int64 `protobuf:"varint,2,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1620,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1633,67 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Seen) GetAccepting() *Accepting {
+	if x != nil {
+		return x.Accepting
+	}
+	return nil
+}
+
+func (x *Seen) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+// Accepting is what a device said when it asked to accept.
+type Accepting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes, as it comes from a device and no session has checked it.
+	Response      []byte `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Accepting) Reset() {
+	*x = Accepting{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Accepting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Accepting) ProtoMessage() {}
+
+func (x *Accepting) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Accepting.ProtoReflect.Descriptor instead.
+func (*Accepting) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Accepting) GetResponse() []byte {
+	if x != nil {
+		return x.Response
+	}
+	return nil
 }
 
 // Confirmed is the caller's device's word that the accept of the named device counts.
@@ -1556,7 +1706,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1718,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1731,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Confirmed) GetCalleeDevice() string {
@@ -1609,14 +1759,16 @@ type Call struct {
 	// Send.
 	ChannelId []byte `protobuf:"bytes,8,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Send. Absent: the deployment's.
-	Timers        *Timers `protobuf:"bytes,9,opt,name=timers,proto3" json:"timers,omitempty"`
+	Timers *Timers `protobuf:"bytes,9,opt,name=timers,proto3" json:"timers,omitempty"`
+	// Send: it was sent before.
+	Resumed       *Resumed `protobuf:"bytes,10,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1780,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1793,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Call) GetRequest() Request {
@@ -1707,6 +1859,77 @@ func (x *Call) GetTimers() *Timers {
 	return nil
 }
 
+func (x *Call) GetResumed() *Resumed {
+	if x != nil {
+		return x.Resumed
+	}
+	return nil
+}
+
+// Resumed is how an invitation that was sent before stands, as its sending device knows it.
+type Resumed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// IDLE: the send was not answered. Else SENT_TO_REMOTE or RECEIVED_BY_REMOTE.
+	Local LocalState `protobuf:"varint,1,opt,name=local,proto3,enum=ringfleet.peer.v1.LocalState" json:"local,omitempty"`
+	// Until that state ends by itself, from 0 to 600 s.
+	RemainingUs int64 `protobuf:"varint,2,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	// The callee's device whose accept is confirmed; empty: none.
+	Confirmed     string `protobuf:"bytes,3,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resumed) Reset() {
+	*x = Resumed{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resumed) ProtoMessage() {}
+
+func (x *Resumed) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
+func (*Resumed) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Resumed) GetLocal() LocalState {
+	if x != nil {
+		return x.Local
+	}
+	return LocalState_LOCAL_STATE_IDLE_UNSPECIFIED
+}
+
+func (x *Resumed) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+func (x *Resumed) GetConfirmed() string {
+	if x != nil {
+		return x.Confirmed
+	}
+	return ""
+}
+
 // Timers are the time limits of an invitation; 0: the deployment's value.
 type Timers struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1721,7 +1944,7 @@ type Timers struct {
 
 func (x *Timers) Reset() {
 	*x = Timers{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1956,7 @@ func (x *Timers) String() string {
 func (*Timers) ProtoMessage() {}
 
 func (x *Timers) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1969,7 @@ func (x *Timers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timers.ProtoReflect.Descriptor instead.
 func (*Timers) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Timers) GetNoResponseUs() int64 {
@@ -1801,7 +2024,7 @@ type Terms struct {
 
 func (x *Terms) Reset() {
 	*x = Terms{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +2036,7 @@ func (x *Terms) String() string {
 func (*Terms) ProtoMessage() {}
 
 func (x *Terms) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +2049,7 @@ func (x *Terms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terms.ProtoReflect.Descriptor instead.
 func (*Terms) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Terms) GetInvitationId() []byte {
@@ -1905,7 +2128,7 @@ type View struct {
 
 func (x *View) Reset() {
 	*x = View{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +2140,7 @@ func (x *View) String() string {
 func (*View) ProtoMessage() {}
 
 func (x *View) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +2153,7 @@ func (x *View) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use View.ProtoReflect.Descriptor instead.
 func (*View) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *View) GetTerms() *Terms {
@@ -2034,7 +2257,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2269,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2282,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Reply) GetInvitationId() []byte {
@@ -2119,25 +2342,31 @@ type ArbiterMessage struct {
 	RequestId uint64 `protobuf:"varint,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Terms     *Terms `protobuf:"bytes,6,opt,name=terms,proto3" json:"terms,omitempty"`
 	// Bytes, as it comes from a device and the arbiter has not checked it.
-	Response      []byte      `protobuf:"bytes,7,opt,name=response,proto3" json:"response,omitempty"`
-	Named         string      `protobuf:"bytes,8,opt,name=named,proto3" json:"named,omitempty"`
-	Local         LocalState  `protobuf:"varint,9,opt,name=local,proto3,enum=ringfleet.peer.v1.LocalState" json:"local,omitempty"`
-	Remote        RemoteState `protobuf:"varint,10,opt,name=remote,proto3,enum=ringfleet.peer.v1.RemoteState" json:"remote,omitempty"`
-	Reason        uint32      `protobuf:"varint,11,opt,name=reason,proto3" json:"reason,omitempty"`
-	Online        bool        `protobuf:"varint,12,opt,name=online,proto3" json:"online,omitempty"`
-	Connected     bool        `protobuf:"varint,13,opt,name=connected,proto3" json:"connected,omitempty"`
-	Chosen        string      `protobuf:"bytes,14,opt,name=chosen,proto3" json:"chosen,omitempty"`
-	Full          bool        `protobuf:"varint,15,opt,name=full,proto3" json:"full,omitempty"`
-	Concluded     bool        `protobuf:"varint,16,opt,name=concluded,proto3" json:"concluded,omitempty"`
-	Ask           bool        `protobuf:"varint,17,opt,name=ask,proto3" json:"ask,omitempty"`
-	Permit        uint64      `protobuf:"varint,18,opt,name=permit,proto3" json:"permit,omitempty"`
+	Response  []byte      `protobuf:"bytes,7,opt,name=response,proto3" json:"response,omitempty"`
+	Named     string      `protobuf:"bytes,8,opt,name=named,proto3" json:"named,omitempty"`
+	Local     LocalState  `protobuf:"varint,9,opt,name=local,proto3,enum=ringfleet.peer.v1.LocalState" json:"local,omitempty"`
+	Remote    RemoteState `protobuf:"varint,10,opt,name=remote,proto3,enum=ringfleet.peer.v1.RemoteState" json:"remote,omitempty"`
+	Reason    uint32      `protobuf:"varint,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	Online    bool        `protobuf:"varint,12,opt,name=online,proto3" json:"online,omitempty"`
+	Connected bool        `protobuf:"varint,13,opt,name=connected,proto3" json:"connected,omitempty"`
+	Chosen    string      `protobuf:"bytes,14,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	Full      bool        `protobuf:"varint,15,opt,name=full,proto3" json:"full,omitempty"`
+	Concluded bool        `protobuf:"varint,16,opt,name=concluded,proto3" json:"concluded,omitempty"`
+	Ask       bool        `protobuf:"varint,17,opt,name=ask,proto3" json:"ask,omitempty"`
+	Permit    uint64      `protobuf:"varint,18,opt,name=permit,proto3" json:"permit,omitempty"`
+	// Start: the invitation was sent before.
+	Resumed *Resumed `protobuf:"bytes,19,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// Recover: the newest that the session knows.
+	View *View `protobuf:"bytes,20,opt,name=view,proto3" json:"view,omitempty"`
+	// Callee: the session is new, and may not know yet what its devices were shown.
+	Fresh         bool `protobuf:"varint,21,opt,name=fresh,proto3" json:"fresh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ArbiterMessage) Reset() {
 	*x = ArbiterMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2378,7 @@ func (x *ArbiterMessage) String() string {
 func (*ArbiterMessage) ProtoMessage() {}
 
 func (x *ArbiterMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2391,7 @@ func (x *ArbiterMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterMessage.ProtoReflect.Descriptor instead.
 func (*ArbiterMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ArbiterMessage) GetKind() MessageKind {
@@ -2291,6 +2520,27 @@ func (x *ArbiterMessage) GetPermit() uint64 {
 	return 0
 }
 
+func (x *ArbiterMessage) GetResumed() *Resumed {
+	if x != nil {
+		return x.Resumed
+	}
+	return nil
+}
+
+func (x *ArbiterMessage) GetView() *View {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+func (x *ArbiterMessage) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
+}
+
 // DeviceMessage is what a session tells one of its devices, over the node that holds its connection.
 type DeviceMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2304,14 +2554,19 @@ type DeviceMessage struct {
 	//	*DeviceMessage_Answer
 	//	*DeviceMessage_Notice
 	//	*DeviceMessage_Ending
-	Down          isDeviceMessage_Down `protobuf_oneof:"down"`
+	//	*DeviceMessage_Retell
+	Down isDeviceMessage_Down `protobuf_oneof:"down"`
+	// Whose connection it is, so that a node that does not have it can tell the session that it is lost.
+	// Absent where the sender does not say.
+	User          string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
+	Device        string `protobuf:"bytes,8,opt,name=device,proto3" json:"device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeviceMessage) Reset() {
 	*x = DeviceMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2578,7 @@ func (x *DeviceMessage) String() string {
 func (*DeviceMessage) ProtoMessage() {}
 
 func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2591,7 @@ func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceMessage.ProtoReflect.Descriptor instead.
 func (*DeviceMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeviceMessage) GetConn() uint64 {
@@ -2389,6 +2644,29 @@ func (x *DeviceMessage) GetEnding() *Ending {
 	return nil
 }
 
+func (x *DeviceMessage) GetRetell() *Retell {
+	if x != nil {
+		if x, ok := x.Down.(*DeviceMessage_Retell); ok {
+			return x.Retell
+		}
+	}
+	return nil
+}
+
+func (x *DeviceMessage) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *DeviceMessage) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
 type isDeviceMessage_Down interface {
 	isDeviceMessage_Down()
 }
@@ -2409,6 +2687,10 @@ type DeviceMessage_Ending struct {
 	Ending *Ending `protobuf:"bytes,5,opt,name=ending,proto3,oneof"`
 }
 
+type DeviceMessage_Retell struct {
+	Retell *Retell `protobuf:"bytes,6,opt,name=retell,proto3,oneof"`
+}
+
 func (*DeviceMessage_Welcome) isDeviceMessage_Down() {}
 
 func (*DeviceMessage_Answer) isDeviceMessage_Down() {}
@@ -2417,17 +2699,21 @@ func (*DeviceMessage_Notice) isDeviceMessage_Down() {}
 
 func (*DeviceMessage_Ending) isDeviceMessage_Down() {}
 
+func (*DeviceMessage_Retell) isDeviceMessage_Down() {}
+
 // Welcome answers a login that was taken.
 type Welcome struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Stamp         uint64                 `protobuf:"varint,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Stamp uint64                 `protobuf:"varint,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// The session is new: the device is to say its words.
+	Tell          bool `protobuf:"varint,2,opt,name=tell,proto3" json:"tell,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2725,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2738,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Welcome) GetStamp() uint64 {
@@ -2460,6 +2746,67 @@ func (x *Welcome) GetStamp() uint64 {
 		return x.Stamp
 	}
 	return 0
+}
+
+func (x *Welcome) GetTell() bool {
+	if x != nil {
+		return x.Tell
+	}
+	return false
+}
+
+// Retell asks a device what it knows of an invitation.
+type Retell struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes.
+	InvitationId  []byte `protobuf:"bytes,1,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	Side          Side   `protobuf:"varint,2,opt,name=side,proto3,enum=ringfleet.peer.v1.Side" json:"side,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retell) Reset() {
+	*x = Retell{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retell) ProtoMessage() {}
+
+func (x *Retell) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retell.ProtoReflect.Descriptor instead.
+func (*Retell) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Retell) GetInvitationId() []byte {
+	if x != nil {
+		return x.InvitationId
+	}
+	return nil
+}
+
+func (x *Retell) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_UNSPECIFIED
 }
 
 // Answer answers a call.
@@ -2478,7 +2825,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2837,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2850,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Answer) GetRequest() Request {
@@ -2574,7 +2921,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2933,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2946,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{22}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Notice) GetInvitationId() []byte {
@@ -2712,7 +3059,7 @@ type Ending struct {
 
 func (x *Ending) Reset() {
 	*x = Ending{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +3071,7 @@ func (x *Ending) String() string {
 func (*Ending) ProtoMessage() {}
 
 func (x *Ending) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +3084,7 @@ func (x *Ending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ending.ProtoReflect.Descriptor instead.
 func (*Ending) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{23}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Ending) GetEnd() uint32 {
@@ -2776,7 +3123,7 @@ type Handoff struct {
 
 func (x *Handoff) Reset() {
 	*x = Handoff{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +3135,7 @@ func (x *Handoff) String() string {
 func (*Handoff) ProtoMessage() {}
 
 func (x *Handoff) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +3148,7 @@ func (x *Handoff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handoff.ProtoReflect.Descriptor instead.
 func (*Handoff) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Handoff) GetMessage() isHandoff_Message {
@@ -2948,7 +3295,7 @@ type HandoffClaim struct {
 
 func (x *HandoffClaim) Reset() {
 	*x = HandoffClaim{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3307,7 @@ func (x *HandoffClaim) String() string {
 func (*HandoffClaim) ProtoMessage() {}
 
 func (x *HandoffClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3320,7 @@ func (x *HandoffClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffClaim.ProtoReflect.Descriptor instead.
 func (*HandoffClaim) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HandoffClaim) GetId() uint64 {
@@ -3007,7 +3354,7 @@ type HandoffGrant struct {
 
 func (x *HandoffGrant) Reset() {
 	*x = HandoffGrant{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3366,7 @@ func (x *HandoffGrant) String() string {
 func (*HandoffGrant) ProtoMessage() {}
 
 func (x *HandoffGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3379,7 @@ func (x *HandoffGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffGrant.ProtoReflect.Descriptor instead.
 func (*HandoffGrant) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HandoffGrant) GetId() uint64 {
@@ -3075,7 +3422,7 @@ type HandoffPull struct {
 
 func (x *HandoffPull) Reset() {
 	*x = HandoffPull{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +3434,7 @@ func (x *HandoffPull) String() string {
 func (*HandoffPull) ProtoMessage() {}
 
 func (x *HandoffPull) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +3447,7 @@ func (x *HandoffPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffPull.ProtoReflect.Descriptor instead.
 func (*HandoffPull) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HandoffPull) GetId() uint64 {
@@ -3129,7 +3476,7 @@ type HandoffChunk struct {
 
 func (x *HandoffChunk) Reset() {
 	*x = HandoffChunk{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3141,7 +3488,7 @@ func (x *HandoffChunk) String() string {
 func (*HandoffChunk) ProtoMessage() {}
 
 func (x *HandoffChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3154,7 +3501,7 @@ func (x *HandoffChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffChunk.ProtoReflect.Descriptor instead.
 func (*HandoffChunk) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HandoffChunk) GetId() uint64 {
@@ -3188,7 +3535,7 @@ type HandoffDone struct {
 
 func (x *HandoffDone) Reset() {
 	*x = HandoffDone{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3200,7 +3547,7 @@ func (x *HandoffDone) String() string {
 func (*HandoffDone) ProtoMessage() {}
 
 func (x *HandoffDone) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3560,7 @@ func (x *HandoffDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffDone.ProtoReflect.Descriptor instead.
 func (*HandoffDone) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HandoffDone) GetId() uint64 {
@@ -3234,7 +3581,7 @@ type HandoffOffer struct {
 
 func (x *HandoffOffer) Reset() {
 	*x = HandoffOffer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3246,7 +3593,7 @@ func (x *HandoffOffer) String() string {
 func (*HandoffOffer) ProtoMessage() {}
 
 func (x *HandoffOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3259,7 +3606,7 @@ func (x *HandoffOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffOffer.ProtoReflect.Descriptor instead.
 func (*HandoffOffer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{30}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HandoffOffer) GetShards() []byte {
@@ -3283,7 +3630,7 @@ type HandoffLost struct {
 
 func (x *HandoffLost) Reset() {
 	*x = HandoffLost{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3642,7 @@ func (x *HandoffLost) String() string {
 func (*HandoffLost) ProtoMessage() {}
 
 func (x *HandoffLost) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3655,7 @@ func (x *HandoffLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffLost.ProtoReflect.Descriptor instead.
 func (*HandoffLost) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HandoffLost) GetId() uint64 {
@@ -3335,7 +3682,7 @@ type HandoffHeard struct {
 
 func (x *HandoffHeard) Reset() {
 	*x = HandoffHeard{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3694,7 @@ func (x *HandoffHeard) String() string {
 func (*HandoffHeard) ProtoMessage() {}
 
 func (x *HandoffHeard) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3360,7 +3707,7 @@ func (x *HandoffHeard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffHeard.ProtoReflect.Descriptor instead.
 func (*HandoffHeard) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HandoffHeard) GetId() uint64 {
@@ -3389,7 +3736,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3401,7 +3748,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3414,7 +3761,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Record) GetRecord() isRecord_Record {
@@ -3497,7 +3844,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3509,7 +3856,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3522,7 +3869,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SessionState) GetUser() string {
@@ -3609,7 +3956,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3621,7 +3968,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3634,7 +3981,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeviceState) GetName() string {
@@ -3721,7 +4068,7 @@ type EntryState struct {
 
 func (x *EntryState) Reset() {
 	*x = EntryState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3733,7 +4080,7 @@ func (x *EntryState) String() string {
 func (*EntryState) ProtoMessage() {}
 
 func (x *EntryState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3746,7 +4093,7 @@ func (x *EntryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
 func (*EntryState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EntryState) GetView() *View {
@@ -3833,7 +4180,7 @@ type ShownState struct {
 
 func (x *ShownState) Reset() {
 	*x = ShownState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3845,7 +4192,7 @@ func (x *ShownState) String() string {
 func (*ShownState) ProtoMessage() {}
 
 func (x *ShownState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3858,7 +4205,7 @@ func (x *ShownState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
 func (*ShownState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ShownState) GetDevice() string {
@@ -3934,7 +4281,7 @@ type ArbiterState struct {
 
 func (x *ArbiterState) Reset() {
 	*x = ArbiterState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3946,7 +4293,7 @@ func (x *ArbiterState) String() string {
 func (*ArbiterState) ProtoMessage() {}
 
 func (x *ArbiterState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3959,7 +4306,7 @@ func (x *ArbiterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
 func (*ArbiterState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ArbiterState) GetView() *View {
@@ -4163,7 +4510,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4175,7 +4522,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4188,7 +4535,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -4277,7 +4624,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4289,7 +4636,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4302,7 +4649,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -4363,7 +4710,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4375,7 +4722,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4388,7 +4735,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -4437,7 +4784,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4449,7 +4796,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4462,7 +4809,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -4498,7 +4845,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4510,7 +4857,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4523,7 +4870,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Hello) GetCluster() string {
@@ -4599,7 +4946,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4611,7 +4958,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4624,7 +4971,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -4706,13 +5053,16 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12+\n" +
 	"\x04word\x18\x03 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\".\n" +
 	"\aUnknown\x12#\n" +
-	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\"\x90\x01\n" +
+	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\"\xe4\x01\n" +
 	"\x05Login\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x16\n" +
 	"\x06resume\x18\x03 \x01(\bR\x06resume\x12\x14\n" +
 	"\x05stamp\x18\x04 \x01(\x04R\x05stamp\x12-\n" +
-	"\x05words\x18\x05 \x03(\v2\x17.ringfleet.peer.v1.WordR\x05words\"\xa3\x02\n" +
+	"\x05words\x18\x05 \x03(\v2\x17.ringfleet.peer.v1.WordR\x05words\x126\n" +
+	"\n" +
+	"more_words\x18\x06 \x03(\v2\x17.ringfleet.peer.v1.WordR\tmoreWords\x12\x1a\n" +
+	"\breattach\x18\a \x01(\bR\breattach\"\xd2\x02\n" +
 	"\x04Word\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12-\n" +
 	"\x04seen\x18\x02 \x01(\v2\x17.ringfleet.peer.v1.SeenH\x00R\x04seen\x12<\n" +
@@ -4720,11 +5070,18 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"local_done\x18\x04 \x01(\x0e2\x1d.ringfleet.peer.v1.LocalStateH\x00R\tlocalDone\x12A\n" +
 	"\vremote_done\x18\x05 \x01(\x0e2\x1e.ringfleet.peer.v1.RemoteStateH\x00R\n" +
-	"remoteDoneB\x06\n" +
-	"\x04word\"\x06\n" +
-	"\x04Seen\"0\n" +
+	"remoteDone\x12-\n" +
+	"\x04sent\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.SentH\x00R\x04sentB\x06\n" +
+	"\x04word\")\n" +
+	"\x04Sent\x12!\n" +
+	"\fremaining_us\x18\x01 \x01(\x03R\vremainingUs\"e\n" +
+	"\x04Seen\x12:\n" +
+	"\taccepting\x18\x01 \x01(\v2\x1c.ringfleet.peer.v1.AcceptingR\taccepting\x12!\n" +
+	"\fremaining_us\x18\x02 \x01(\x03R\vremainingUs\"'\n" +
+	"\tAccepting\x12\x1a\n" +
+	"\bresponse\x18\x01 \x01(\fR\bresponse\"0\n" +
 	"\tConfirmed\x12#\n" +
-	"\rcallee_device\x18\x01 \x01(\tR\fcalleeDevice\"\xb2\x02\n" +
+	"\rcallee_device\x18\x01 \x01(\tR\fcalleeDevice\"\xe8\x02\n" +
 	"\x04Call\x124\n" +
 	"\arequest\x18\x01 \x01(\x0e2\x1a.ringfleet.peer.v1.RequestR\arequest\x12\x1d\n" +
 	"\n" +
@@ -4736,7 +5093,13 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\acontent\x18\a \x01(\fR\acontent\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\b \x01(\fR\tchannelId\x121\n" +
-	"\x06timers\x18\t \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\"\xad\x01\n" +
+	"\x06timers\x18\t \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\x124\n" +
+	"\aresumed\x18\n" +
+	" \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\"\x7f\n" +
+	"\aResumed\x123\n" +
+	"\x05local\x18\x01 \x01(\x0e2\x1d.ringfleet.peer.v1.LocalStateR\x05local\x12!\n" +
+	"\fremaining_us\x18\x02 \x01(\x03R\vremainingUs\x12\x1c\n" +
+	"\tconfirmed\x18\x03 \x01(\tR\tconfirmed\"\xad\x01\n" +
 	"\x06Timers\x12$\n" +
 	"\x0eno_response_us\x18\x01 \x01(\x03R\fnoResponseUs\x12\x1b\n" +
 	"\texpire_us\x18\x02 \x01(\x03R\bexpireUs\x12(\n" +
@@ -4774,7 +5137,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\x04R\trequestId\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\rR\x05error\x12+\n" +
-	"\x04view\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xc5\x04\n" +
+	"\x04view\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xbe\x05\n" +
 	"\x0eArbiterMessage\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.ringfleet.peer.v1.MessageKindR\x04kind\x12#\n" +
 	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\x12\x12\n" +
@@ -4795,16 +5158,26 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x04full\x18\x0f \x01(\bR\x04full\x12\x1c\n" +
 	"\tconcluded\x18\x10 \x01(\bR\tconcluded\x12\x10\n" +
 	"\x03ask\x18\x11 \x01(\bR\x03ask\x12\x16\n" +
-	"\x06permit\x18\x12 \x01(\x04R\x06permit\"\x82\x02\n" +
+	"\x06permit\x18\x12 \x01(\x04R\x06permit\x124\n" +
+	"\aresumed\x18\x13 \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12+\n" +
+	"\x04view\x18\x14 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x14\n" +
+	"\x05fresh\x18\x15 \x01(\bR\x05fresh\"\xe3\x02\n" +
 	"\rDeviceMessage\x12\x12\n" +
 	"\x04conn\x18\x01 \x01(\x04R\x04conn\x126\n" +
 	"\awelcome\x18\x02 \x01(\v2\x1a.ringfleet.peer.v1.WelcomeH\x00R\awelcome\x123\n" +
 	"\x06answer\x18\x03 \x01(\v2\x19.ringfleet.peer.v1.AnswerH\x00R\x06answer\x123\n" +
 	"\x06notice\x18\x04 \x01(\v2\x19.ringfleet.peer.v1.NoticeH\x00R\x06notice\x123\n" +
-	"\x06ending\x18\x05 \x01(\v2\x19.ringfleet.peer.v1.EndingH\x00R\x06endingB\x06\n" +
-	"\x04down\"\x1f\n" +
+	"\x06ending\x18\x05 \x01(\v2\x19.ringfleet.peer.v1.EndingH\x00R\x06ending\x123\n" +
+	"\x06retell\x18\x06 \x01(\v2\x19.ringfleet.peer.v1.RetellH\x00R\x06retell\x12\x12\n" +
+	"\x04user\x18\a \x01(\tR\x04user\x12\x16\n" +
+	"\x06device\x18\b \x01(\tR\x06deviceB\x06\n" +
+	"\x04down\"3\n" +
 	"\aWelcome\x12\x14\n" +
-	"\x05stamp\x18\x01 \x01(\x04R\x05stamp\"\xf1\x01\n" +
+	"\x05stamp\x18\x01 \x01(\x04R\x05stamp\x12\x12\n" +
+	"\x04tell\x18\x02 \x01(\bR\x04tell\"Z\n" +
+	"\x06Retell\x12#\n" +
+	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12+\n" +
+	"\x04side\x18\x02 \x01(\x0e2\x17.ringfleet.peer.v1.SideR\x04side\"\xf1\x01\n" +
 	"\x06Answer\x124\n" +
 	"\arequest\x18\x01 \x01(\x0e2\x1a.ringfleet.peer.v1.RequestR\arequest\x12\x1d\n" +
 	"\n" +
@@ -5050,7 +5423,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x12OUTCOME_UNANSWERED\x10\x05\x12\x17\n" +
 	"\x13OUTCOME_UNCONFIRMED\x10\x06\x12\x10\n" +
 	"\fOUTCOME_LOST\x10\a\x12\x15\n" +
-	"\x11OUTCOME_FORGOTTEN\x10\b*\xad\x02\n" +
+	"\x11OUTCOME_FORGOTTEN\x10\b*\xc7\x02\n" +
 	"\vMessageKind\x12\x1c\n" +
 	"\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12MESSAGE_KIND_START\x10\x01\x12\x17\n" +
@@ -5063,7 +5436,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x13MESSAGE_KIND_REFUSE\x10\b\x12\x1c\n" +
 	"\x18MESSAGE_KIND_CALLEE_DONE\x10\t\x12\x17\n" +
 	"\x13MESSAGE_KIND_CALLEE\x10\n" +
-	"*>\n" +
+	"\x12\x18\n" +
+	"\x14MESSAGE_KIND_RECOVER\x10\x0e*>\n" +
 	"\x04Side\x12\x14\n" +
 	"\x10SIDE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSIDE_CALLER\x10\x01\x12\x0f\n" +
@@ -5095,7 +5469,7 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
@@ -5118,40 +5492,44 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(*Unknown)(nil),        // 18: ringfleet.peer.v1.Unknown
 	(*Login)(nil),          // 19: ringfleet.peer.v1.Login
 	(*Word)(nil),           // 20: ringfleet.peer.v1.Word
-	(*Seen)(nil),           // 21: ringfleet.peer.v1.Seen
-	(*Confirmed)(nil),      // 22: ringfleet.peer.v1.Confirmed
-	(*Call)(nil),           // 23: ringfleet.peer.v1.Call
-	(*Timers)(nil),         // 24: ringfleet.peer.v1.Timers
-	(*Terms)(nil),          // 25: ringfleet.peer.v1.Terms
-	(*View)(nil),           // 26: ringfleet.peer.v1.View
-	(*Reply)(nil),          // 27: ringfleet.peer.v1.Reply
-	(*ArbiterMessage)(nil), // 28: ringfleet.peer.v1.ArbiterMessage
-	(*DeviceMessage)(nil),  // 29: ringfleet.peer.v1.DeviceMessage
-	(*Welcome)(nil),        // 30: ringfleet.peer.v1.Welcome
-	(*Answer)(nil),         // 31: ringfleet.peer.v1.Answer
-	(*Notice)(nil),         // 32: ringfleet.peer.v1.Notice
-	(*Ending)(nil),         // 33: ringfleet.peer.v1.Ending
-	(*Handoff)(nil),        // 34: ringfleet.peer.v1.Handoff
-	(*HandoffClaim)(nil),   // 35: ringfleet.peer.v1.HandoffClaim
-	(*HandoffGrant)(nil),   // 36: ringfleet.peer.v1.HandoffGrant
-	(*HandoffPull)(nil),    // 37: ringfleet.peer.v1.HandoffPull
-	(*HandoffChunk)(nil),   // 38: ringfleet.peer.v1.HandoffChunk
-	(*HandoffDone)(nil),    // 39: ringfleet.peer.v1.HandoffDone
-	(*HandoffOffer)(nil),   // 40: ringfleet.peer.v1.HandoffOffer
-	(*HandoffLost)(nil),    // 41: ringfleet.peer.v1.HandoffLost
-	(*HandoffHeard)(nil),   // 42: ringfleet.peer.v1.HandoffHeard
-	(*Record)(nil),         // 43: ringfleet.peer.v1.Record
-	(*SessionState)(nil),   // 44: ringfleet.peer.v1.SessionState
-	(*DeviceState)(nil),    // 45: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),     // 46: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),     // 47: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),   // 48: ringfleet.peer.v1.ArbiterState
-	(*NodeMeta)(nil),       // 49: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),  // 50: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),          // 51: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),    // 52: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),          // 53: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),    // 54: ringfleet.peer.v1.HelloAnswer
+	(*Sent)(nil),           // 21: ringfleet.peer.v1.Sent
+	(*Seen)(nil),           // 22: ringfleet.peer.v1.Seen
+	(*Accepting)(nil),      // 23: ringfleet.peer.v1.Accepting
+	(*Confirmed)(nil),      // 24: ringfleet.peer.v1.Confirmed
+	(*Call)(nil),           // 25: ringfleet.peer.v1.Call
+	(*Resumed)(nil),        // 26: ringfleet.peer.v1.Resumed
+	(*Timers)(nil),         // 27: ringfleet.peer.v1.Timers
+	(*Terms)(nil),          // 28: ringfleet.peer.v1.Terms
+	(*View)(nil),           // 29: ringfleet.peer.v1.View
+	(*Reply)(nil),          // 30: ringfleet.peer.v1.Reply
+	(*ArbiterMessage)(nil), // 31: ringfleet.peer.v1.ArbiterMessage
+	(*DeviceMessage)(nil),  // 32: ringfleet.peer.v1.DeviceMessage
+	(*Welcome)(nil),        // 33: ringfleet.peer.v1.Welcome
+	(*Retell)(nil),         // 34: ringfleet.peer.v1.Retell
+	(*Answer)(nil),         // 35: ringfleet.peer.v1.Answer
+	(*Notice)(nil),         // 36: ringfleet.peer.v1.Notice
+	(*Ending)(nil),         // 37: ringfleet.peer.v1.Ending
+	(*Handoff)(nil),        // 38: ringfleet.peer.v1.Handoff
+	(*HandoffClaim)(nil),   // 39: ringfleet.peer.v1.HandoffClaim
+	(*HandoffGrant)(nil),   // 40: ringfleet.peer.v1.HandoffGrant
+	(*HandoffPull)(nil),    // 41: ringfleet.peer.v1.HandoffPull
+	(*HandoffChunk)(nil),   // 42: ringfleet.peer.v1.HandoffChunk
+	(*HandoffDone)(nil),    // 43: ringfleet.peer.v1.HandoffDone
+	(*HandoffOffer)(nil),   // 44: ringfleet.peer.v1.HandoffOffer
+	(*HandoffLost)(nil),    // 45: ringfleet.peer.v1.HandoffLost
+	(*HandoffHeard)(nil),   // 46: ringfleet.peer.v1.HandoffHeard
+	(*Record)(nil),         // 47: ringfleet.peer.v1.Record
+	(*SessionState)(nil),   // 48: ringfleet.peer.v1.SessionState
+	(*DeviceState)(nil),    // 49: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),     // 50: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),     // 51: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),   // 52: ringfleet.peer.v1.ArbiterState
+	(*NodeMeta)(nil),       // 53: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),  // 54: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),          // 55: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),    // 56: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),          // 57: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),    // 58: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -5160,69 +5538,78 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	15, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
 	16, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
 	17, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
-	26, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
-	27, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
+	29, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
+	30, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
 	18, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
 	11, // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
 	19, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
 	11, // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
 	11, // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
 	11, // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
-	23, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
+	25, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
 	11, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
 	20, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
 	20, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
-	21, // 18: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
-	22, // 19: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
-	1,  // 20: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
-	2,  // 21: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
-	3,  // 22: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
-	24, // 23: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
-	24, // 24: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
-	25, // 25: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
-	4,  // 26: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
-	5,  // 27: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
-	3,  // 28: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
-	26, // 29: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
-	6,  // 30: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
-	25, // 31: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
-	1,  // 32: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
-	2,  // 33: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
-	30, // 34: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
-	31, // 35: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
-	32, // 36: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
-	33, // 37: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
-	3,  // 38: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
-	32, // 39: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
-	7,  // 40: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
-	1,  // 41: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
-	2,  // 42: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
-	35, // 43: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
-	36, // 44: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
-	37, // 45: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
-	38, // 46: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
-	39, // 47: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
-	40, // 48: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
-	41, // 49: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
-	42, // 50: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
-	44, // 51: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	48, // 52: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	45, // 53: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	46, // 54: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	11, // 55: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	26, // 56: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	47, // 57: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	26, // 58: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 59: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	8,  // 60: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	51, // 61: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	52, // 62: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	9,  // 63: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	20, // 18: ringfleet.peer.v1.Login.more_words:type_name -> ringfleet.peer.v1.Word
+	22, // 19: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
+	24, // 20: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
+	1,  // 21: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
+	2,  // 22: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
+	21, // 23: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
+	23, // 24: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
+	3,  // 25: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
+	27, // 26: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
+	26, // 27: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
+	1,  // 28: ringfleet.peer.v1.Resumed.local:type_name -> ringfleet.peer.v1.LocalState
+	27, // 29: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
+	28, // 30: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
+	4,  // 31: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
+	5,  // 32: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
+	3,  // 33: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
+	29, // 34: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
+	6,  // 35: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
+	28, // 36: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
+	1,  // 37: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
+	2,  // 38: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
+	26, // 39: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
+	29, // 40: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
+	33, // 41: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
+	35, // 42: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
+	36, // 43: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
+	37, // 44: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
+	34, // 45: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
+	7,  // 46: ringfleet.peer.v1.Retell.side:type_name -> ringfleet.peer.v1.Side
+	3,  // 47: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
+	36, // 48: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
+	7,  // 49: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
+	1,  // 50: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
+	2,  // 51: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
+	39, // 52: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
+	40, // 53: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
+	41, // 54: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
+	42, // 55: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
+	43, // 56: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
+	44, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
+	45, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
+	46, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
+	48, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	52, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	49, // 62: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	50, // 63: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	11, // 64: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	29, // 65: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	51, // 66: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	29, // 67: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 68: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	8,  // 69: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	55, // 70: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	56, // 71: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	9,  // 72: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	73, // [73:73] is the sub-list for method output_type
+	73, // [73:73] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -5245,15 +5632,17 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Word_Confirmed)(nil),
 		(*Word_LocalDone)(nil),
 		(*Word_RemoteDone)(nil),
+		(*Word_Sent)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[16].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[19].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[19].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[22].OneofWrappers = []any{
 		(*DeviceMessage_Welcome)(nil),
 		(*DeviceMessage_Answer)(nil),
 		(*DeviceMessage_Notice)(nil),
 		(*DeviceMessage_Ending)(nil),
+		(*DeviceMessage_Retell)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[24].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[28].OneofWrappers = []any{
 		(*Handoff_Claim)(nil),
 		(*Handoff_Grant)(nil),
 		(*Handoff_Pull)(nil),
@@ -5263,16 +5652,16 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Handoff_Lost)(nil),
 		(*Handoff_Heard)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[33].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[37].OneofWrappers = []any{
 		(*Record_Session)(nil),
 		(*Record_Arbiter)(nil),
 		(*Record_Past)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[34].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[35].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[36].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[39].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[42].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -5282,7 +5671,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   45,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,347 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// Recovery. What is lost with a node is known elsewhere: a session tells the new arbiter of an invitation what it
+// knows, and a new session asks its devices. Their words about invitations that it does not know it keeps as
+// claims, until an arbiter speaks of the invitation, or for the grace.
+
+// tellTime is how long a device that was re-attached has to say what it knows. Until then its calls about
+// invitations that are not known here are not answered: it repeats them.
+const tellTime = 3 * time.Second
+
+// fresh reports whether devices may have more to say that a lost session knew.
+func (m *Machine) fresh(now Time) bool { return m.freshAt > now }
+
+// witness takes that this user's changes of presence were numbered higher by a session that was lost. The
+// numbers go on from there: what answers a question of that session permits nothing here.
+func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
+	seen := max(v.Permit, v.HeardCallee)
+	if v.Terms.Caller == m.user {
+		seen = v.Heard
+	}
+	if seen <= m.changes {
+		return out
+	}
+	m.changes = seen + 1
+	for i := range m.devices {
+		m.devices[i].attached = m.changes
+	}
+	return m.reportAll(now, out)
+}
+
+// nodeGone takes that a gateway was lost, with its connections.
+func (m *Machine) nodeGone(now Time, in *Input, out []Effect) []Effect {
+	for _, d := range slices.Clone(m.devices) {
+		if d.connected && d.conn.Node == in.Node {
+			out = m.detach(now, &Input{Device: d.name, Conn: d.conn}, out)
+		}
+	}
+	return out
+}
+
+// lostShards makes the arbiters anew that were lost.
+func (m *Machine) lostShards(now Time, in *Input, out []Effect) []Effect {
+	for _, e := range m.entries {
+		if e.side == invitation.Callee && in.Shards.Has(e.view.Terms.ID.Shard()) {
+			out = vouch(m, now, e, in, out)
+		}
+	}
+	return out
+}
+
+// vouch tells an arbiter what is known here: one that recovers and asks, or that is to be made anew.
+func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
+	effect := m.report(&entry{view: e.view, side: e.side, answered: true, shown: e.shown, renamed: e.renamed}, false)
+	v := *e.view
+	if e.side == invitation.Callee && v.Stage == invitation.Offering && e.seenAt != 0 {
+		v.Stage, v.Deadline = invitation.Ringing, e.seenAt.Add(v.Terms.Timers.Expire)
+	}
+	effect.Message.Kind, effect.Message.View = invitation.MsgRecover, &v
+	m.expect(e, now.Add(overdue))
+	return append(out, effect)
+}
+
+// rang notes when an invitation began to ring, so far as is known here.
+func (e *entry) rang(now Time, remaining time.Duration) {
+	at := now
+	if remaining != 0 {
+		at = now.Add(remaining - e.view.Terms.Timers.Expire)
+	}
+	e.seenAt = invitation.Earliest(e.seenAt, min(at, now))
+}
+
+// lost takes that there is no arbiter of an invitation that is known here. A send that was not answered is put
+// again. If the arbiter was lost, one is made that learns from here how things stand; if it has stopped, the
+// invitation is over, and how it ended is forgotten.
+func lost(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Caller && !e.answered {
+		m.expect(e, now.Add(askAgain))
+		return append(out, m.report(e, false))
+	}
+	if !in.Over {
+		return vouch(m, now, e, in, out)
+	}
+	devices := []invitation.Device{e.view.Terms.Device}
+	if e.side == invitation.Callee {
+		devices = devices[:0]
+		for _, s := range e.shown {
+			devices = append(devices, s.device)
+		}
+	}
+	for _, name := range devices {
+		if d := m.device(name); d != nil && d.connected {
+			n := invitation.ForgottenNotice(in.ID, e.side)
+			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+		}
+	}
+	m.drop(e)
+	return out
+}
+
+// What a recovering arbiter asks.
+
+// retell answers the question of how a sent invitation stands: only the sending device can.
+func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
+	d := m.device(e.view.Terms.Device)
+	e.asked = true
+	switch {
+	case !e.answered:
+		return append(out, m.report(e, false))
+	case e.ended:
+		return append(out, m.message(&invitation.Message{
+			Kind: invitation.MsgCallerDone, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Local: invitation.LocalFailure,
+		}))
+	case d != nil && d.connected:
+		out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
+			Retell: &invitation.Retell{ID: e.view.Terms.ID, Side: invitation.Caller},
+		}})
+	}
+	m.expect(e, now.Add(overdue))
+	return append(out, m.report(e, false))
+}
+
+// adoptAsked answers it where the session does not know the invitation.
+func adoptAsked(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	e := &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Caller, answered: true}
+	for i := range m.claims {
+		if c := &m.claims[i]; c.word.ID == in.ID && c.device == in.View.Terms.Device {
+			e.ended = c.word.Kind == invitation.WordDone
+		}
+	}
+	m.unclaim(in.ID)
+	m.add(e)
+	return retell(m, now, e, in, out)
+}
+
+// disown answers it where the invitation is over.
+func disown(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+	return append(out, m.message(&invitation.Message{
+		Kind: invitation.MsgCallerDone, ID: in.ID, Device: in.View.Terms.Device, Local: invitation.LocalFailure,
+	}))
+}
+
+// testify tells a recovering arbiter what devices said about an invitation that this session does not know.
+func testify(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	for i := range m.claims {
+		if c := &m.claims[i]; c.word.ID == in.ID && c.word.Side == invitation.Callee {
+			out = append(out, m.relay(c.device, &c.word))
+		}
+	}
+	effect := m.report(&entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
+	effect.Message.Fresh = m.fresh(now)
+	return append(out, effect)
+}
+
+// relay makes the message by which an arbiter hears a callee's device's word.
+func (m *Machine) relay(name invitation.Device, w *invitation.Word) Effect {
+	msg := &invitation.Message{ID: w.ID, Device: name, Remaining: w.Remaining}
+	switch w.Kind {
+	case invitation.WordSeen:
+		msg.Kind = invitation.MsgSeen
+	case invitation.WordAccepting:
+		msg.Kind, msg.Response = invitation.MsgAccept, w.Response
+	default:
+		msg.Kind, msg.Remote = invitation.MsgCalleeDone, w.Remote
+	}
+	return m.message(msg)
+}
+
+// Claims.
+
+// inquire asks the arbiter about an invitation that a device speaks of and this session does not know. It
+// keeps the word.
+func inquire(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	m.claim(now, in)
+	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.changes}
+	if in.Word.Side == invitation.Caller {
+		msg.Kind, msg.Connected = invitation.MsgCaller, true
+	} else {
+		msg.Kind = invitation.MsgCallee
+	}
+	return append(out, m.message(msg))
+}
+
+// relayDone gives a last word about an invitation that this session does not know to the arbiter, who
+// may be waiting for it, and asks how it stands.
+func relayDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if in.Word.Side == invitation.Caller {
+		out = append(out, m.message(&invitation.Message{
+			Kind: invitation.MsgCallerDone, ID: in.ID, Device: in.Device, Local: in.Word.Local,
+		}))
+	} else {
+		out = append(out, m.relay(in.Device, in.Word))
+	}
+	return inquire(m, now, e, in, out)
+}
+
+// claim keeps a word, the newest of each device.
+func (m *Machine) claim(now Time, in *Input) {
+	w := in.Word
+	c := claim{word: *w, device: in.Device, until: now.Add(m.config.Timers.Grace)}
+	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
+		c.until = min(c.until, now.Add(w.Remaining+tellTime))
+	}
+	for i := range m.claims {
+		if old := &m.claims[i]; old.word.ID == w.ID && old.word.Side == w.Side && old.device == in.Device {
+			c.until = min(c.until, old.until)
+			*old = c
+			return
+		}
+	}
+	if len(m.claims) < m.config.MaxOutgoing+m.config.MaxIncoming {
+		m.claims = append(m.claims, c)
+	}
+}
+
+func (m *Machine) claimed(id invitation.ID) bool {
+	return slices.ContainsFunc(m.claims, func(c claim) bool { return c.word.ID == id })
+}
+
+// unclaim forgets what was said about an invitation.
+func (m *Machine) unclaim(id invitation.ID) {
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.word.ID == id })
+}
+
+// takeClaims makes what devices said part of an invitation that has just become known, and gives it to the
+// arbiter. Whether any of them was told a commit is not known, so it counts as told.
+func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
+	id := e.view.Terms.ID
+	for i := range m.claims {
+		c := &m.claims[i]
+		if c.word.ID != id || c.word.Side != invitation.Callee {
+			continue
+		}
+		e.shown = append(e.shown, showing{device: c.device, done: c.word.Kind == invitation.WordDone, told: true})
+		if c.word.Kind == invitation.WordDone {
+			continue
+		}
+		e.rang(now, 0)
+		if c.word.Kind == invitation.WordSeen {
+			e.rang(now, c.word.Remaining)
+		}
+	}
+	for i := range m.claims {
+		c := &m.claims[i]
+		if c.word.ID != id || c.word.Side != invitation.Callee {
+			continue
+		}
+		effect := m.relay(c.device, &c.word)
+		effect.Message.Concluded = c.word.Kind == invitation.WordDone && e.concluded()
+		out = append(out, effect)
+		if c.word.Kind != invitation.WordDone && e.view.Stage > invitation.Ringing {
+			out = m.notify(now, e, m.device(c.device), out)
+		}
+	}
+	m.unclaim(id)
+	return out
+}
+
+// dismissClaims tells devices that they may forget an invitation that is over.
+func (m *Machine) dismissClaims(_ Time, id invitation.ID, out []Effect) []Effect {
+	for i := range m.claims {
+		if c := &m.claims[i]; c.word.ID == id {
+			out = m.tellForgotten(c.device, invitation.ForgottenNotice(id, c.word.Side), out)
+		}
+	}
+	m.unclaim(id)
+	return out
+}
+
+func (m *Machine) tellForgotten(name invitation.Device, n invitation.Notice, out []Effect) []Effect {
+	if d := m.device(name); d != nil && d.connected {
+		out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+	}
+	return out
+}
+
+// forgotten takes that there is no arbiter of an invitation that is not known here. If it has stopped, the
+// devices that spoke of the invitation may forget it. If it was lost, the sending device can make it again,
+// and the others wait for that.
+func forgotten(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	if in.Over {
+		return m.dismissClaims(now, in.ID, out)
+	}
+	for i := range m.claims {
+		c := &m.claims[i]
+		d := m.device(c.device)
+		if c.word.ID == in.ID && c.word.Side == invitation.Caller && c.word.Kind != invitation.WordDone && d != nil && d.connected {
+			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
+				Retell: &invitation.Retell{ID: in.ID, Side: invitation.Caller},
+			}})
+		}
+	}
+	return out
+}
+
+// giveUp ends what devices spoke of and nobody else: the caller's device has not come back inside the grace.
+func (m *Machine) giveUp(now Time, out []Effect) []Effect {
+	for i := 0; i < len(m.claims); {
+		c := m.claims[i]
+		if c.until > now {
+			i++
+			continue
+		}
+		m.claims = slices.Delete(m.claims, i, i+1)
+		n := invitation.ForgottenNotice(c.word.ID, c.word.Side)
+		if c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
+			n.Remote, n.Code, n.Reason = invitation.RemoteCanceled, 0, invitation.CallerGone
+		}
+		out = m.tellForgotten(c.device, n, out)
+	}
+	return out
+}
+
+// claimAccept takes that a device asks to accept which this session does not remember to have shown the
+// invitation to.
+func claimAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Caller {
+		return out
+	}
+	e.shown = append(e.shown, showing{device: in.Device, told: true})
+	out = m.notify(now, e, m.device(in.Device), out)
+	return sayAccept(m, now, e, in, out)
+}
+
+// sayAccept takes that a device asks to accept: its request may have been answered by an arbiter that was lost.
+func sayAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	e.rang(now, 0)
+	if e.view.Stage >= invitation.Accepting {
+		return out
+	}
+	return append(out, m.relay(in.Device, in.Word))
+}
+
+// notFound answers a call about an invitation that is not known here, unless a device has spoken of it, or has
+// not said yet what it speaks of.
+func notFound(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	if d := m.device(in.Device); d.telling > now || m.claimed(in.ID) {
+		return out
+	}
+	return m.answer(now, in, invitation.NotFound, nil, out)
+}
