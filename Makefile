@@ -16,6 +16,7 @@ USERS ?= 200
 LOADFLAGS ?=
 NODES ?= 3
 EXPLOREFLAGS ?=
+FULL ?=
 
 .PHONY: help
 help: ## Show this list
@@ -66,6 +67,14 @@ explore: ## Explore the small worlds within the large bounds, to closure (many m
 .PHONY: sim
 sim: ## Simulate many large random worlds, some minutes
 	go test ./internal/sim -run 'Calm|Random' -v -timeout 30m -sim.seeds 300 -sim.calls 2000
+
+.PHONY: cluster-test
+cluster-test: ## Test real node processes: moves, disagreement, bad peers, upgrades (FULL=1: the long form)
+	go test ./internal/fleet -count=1 -v -timeout 30m -fleet.size $(if $(FULL),full,short)
+
+.PHONY: cluster-cost
+cluster-cost: ## What calls cost on 1, 3 and 5 nodes
+	go test ./internal/fleet -count=1 -v -timeout 15m -run TestCost -fleet.size cost
 
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each

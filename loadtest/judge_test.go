@@ -40,8 +40,15 @@ func told(at time.Duration, kind client.EventKind) client.Observation {
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// play judges a history of events; those of a kind of the callee are the callee's.
+// play judges a history of events.
 func play(s *scenario, events ...client.Observation) *history {
+	h := watch(s, events...)
+	h.finish(epoch.Add(time.Hour), circumstances{})
+	return h
+}
+
+// watch notes a history of events; those of a kind of the callee are the callee's.
+func watch(s *scenario, events ...client.Observation) *history {
 	h := &history{scenario: s, timers: s.timers.Or(invitation.DefaultTimers)}
 	h.begin(epoch)
 	for _, o := range events {
@@ -51,7 +58,6 @@ func play(s *scenario, events ...client.Observation) *history {
 		}
 		h.take(side, o)
 	}
-	h.finish(epoch.Add(time.Hour), circumstances{})
 	return h
 }
 
@@ -101,6 +107,77 @@ func TestJudgeBites(t *testing.T) {
 		broken := strings.Join(h.broken, "; ")
 		if test.want == "" && broken != "" || !strings.Contains(broken, test.want) {
 			t.Errorf("%s: broken is %q, want %q\n%v", test.name, broken, test.want, h)
+		}
+	}
+}
+
+// TestExcuses shows what an absence excuses, and that a shorter one excuses nothing.
+func TestExcuses(t *testing.T) {
+	end := func(local, remote invitation.Reason, code invitation.LocalError) []client.Observation {
+		l, r := told(0, client.LocalInvitationFailure), told(0, client.RemoteInvitationFailure)
+		l.Reason, l.LocalCode, r.Reason = local, code, remote
+		return append(epochEvent(client.RemoteInvitationReceived, client.LocalInvitationReceivedByPeer), l, r)
+	}
+	gone := epochEvent(client.RemoteInvitationReceived, client.LocalInvitationReceivedByPeer, client.LocalInvitationCanceled,
+		client.RemoteInvitationCanceled)
+	gone[2].Reason, gone[3].Reason = invitation.CallerGone, invitation.CallerGone
+	forgotten := epochEvent(client.RemoteInvitationReceived, client.LocalInvitationReceivedByPeer, client.LocalInvitationRefused)
+	forgotten = append(forgotten, end(invitation.Expired, invitation.OutcomeForgotten, invitation.LocalExpire)[3])
+	timers := invitation.DefaultTimers
+	for _, test := range []struct {
+		name   string
+		s      *scenario
+		events []client.Observation
+		side   invitation.Side // who was away
+		limit  time.Duration
+	}{
+		{"the caller gone", scenarioNamed("accept"), gone, invitation.Caller, timers.Grace},
+		{"the callee lost", scenarioNamed("accept"), end(invitation.CalleeLost, invitation.CalleeLost, invitation.LocalExpire), invitation.Callee, timers.Grace},
+		{"forgotten", scenarioNamed("accept"), end(invitation.OutcomeForgotten, invitation.OutcomeForgotten, invitation.LocalExpire), invitation.Caller, timers.Linger},
+		{"forgotten by the callee", scenarioNamed("refuse"), forgotten, invitation.Callee, timers.Linger},
+	} {
+		for _, c := range []struct {
+			away time.Duration
+			ok   bool
+		}{{0, false}, {test.limit / 2, false}, {test.limit, true}} {
+			met := circumstances{}
+			one := away{times: 1, total: c.away, longest: c.away}
+			if test.side == invitation.Caller {
+				met.caller = one
+			} else {
+				met.callee = one
+			}
+			h := watch(test.s, test.events...)
+			h.finish(epoch.Add(time.Hour), met)
+			if ok := len(h.broken) == 0 && h.failed == ""; ok != c.ok {
+				t.Errorf("%s, away for %v: broken is %q, failed %q, excused %q", test.name, c.away, h.broken, h.failed, h.excused)
+			}
+		}
+	}
+}
+
+// TestDue shows which deadline holds at each stage of a call.
+func TestDue(t *testing.T) {
+	timers := invitation.DefaultTimers
+	h := &history{timers: timers, sent: epoch}
+	for _, stage := range []struct {
+		name string
+		at   *time.Time
+		want time.Duration
+	}{
+		{"sent", &h.sent, timers.NoResponse},
+		{"taken", &h.taken, timers.NoResponse},
+		{"shown", &h.shown, timers.Expire},
+		{"rung", &h.rung, timers.Expire},
+		{"accepted", &h.accepted, timers.Expire - time.Second}, // since it rang: the accept may not be recorded
+		{"recorded", &h.recorded, timers.AcceptWindow + timers.Grace},
+	} {
+		*stage.at = h.sent.Add(time.Second)
+		if stage.name == "accepted" || stage.name == "recorded" {
+			*stage.at = h.rung.Add(time.Second)
+		}
+		if got, want := h.due(), stage.at.Add(stage.want+slack); !got.Equal(want) {
+			t.Errorf("%s: due at %v, want %v", stage.name, got.Sub(epoch), want.Sub(epoch))
 		}
 	}
 }

@@ -18,7 +18,10 @@ type user struct {
 	place    *place
 	client   *client.Client
 	absences absences
-	on       *node // that it has a session with now; the observer's
+
+	// The observer's.
+	on     *node // that the user has a session with now
+	moving bool  // it has lost its connection, and is coming back
 
 	mu     sync.Mutex
 	placed map[*client.LocalInvitation]*call // calls this user makes
@@ -43,18 +46,30 @@ func (r *run) newUser(name invitation.User, number uint64) *user {
 func (u *user) login(ctx context.Context) error {
 	var err error
 	for range u.place.order {
-		if err = u.client.Login(ctx); err == nil || ctx.Err() != nil {
+		if err = u.client.Login(ctx); err == nil {
+			u.client.Connected() // it answers when the observer has been told
+			return nil
+		}
+		if ctx.Err() != nil {
 			return err
 		}
 	}
 	return err
 }
 
-// loginUntil logs the user in, trying again until ctx is done.
+// loginUntil logs the user in, trying again until ctx is done. From a first attempt that failed on, the
+// user counts as away.
 func (u *user) loginUntil(ctx context.Context) error {
-	for {
+	for first := true; ; first = false {
+		begin := time.Now()
 		err := u.login(ctx)
-		if err == nil || errors.Is(err, client.ErrClosed) || !pause(ctx, reloginAfter) {
+		if err == nil || errors.Is(err, client.ErrClosed) {
+			return err
+		}
+		if first {
+			u.absences.begin(begin)
+		}
+		if !pause(ctx, reloginAfter) {
 			return err
 		}
 	}
@@ -92,11 +107,15 @@ func (u *user) session(o client.Observation) {
 		u.on = u.place.node()
 		u.on.sessions.Add(1)
 		if away, was := u.absences.end(o.At); was {
-			u.on.gained.Add(1)
 			u.judgeAbsence(away)
+		}
+		if u.moving {
+			u.on.gained.Add(1)
+			u.moving = false
 		}
 	case client.SessionReconnecting:
 		u.leave()
+		u.moving = true
 		u.absences.begin(o.At)
 		u.run.lost(u, o.Err)
 	case client.SessionEnded:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,20 +21,21 @@ type giftKey struct {
 
 // gift is what was claimed and frozen, until the claimant has it.
 type gift struct {
-	to     cluster.Member
-	shards Shards
-	later  Shards
-	ready  bool
-	stream []byte // the records, each with its length before it
-	count  int
-	heard  time.Time
-	began  time.Time
+	to      cluster.Member
+	shards  Shards
+	later   Shards
+	holders []string
+	ready   bool
+	stream  []byte // the records, each with its length before it
+	count   int
+	heard   time.Time
+	began   time.Time
 }
 
 func (g *gift) chunks() uint32 { return uint32((len(g.stream) + chunkBytes - 1) / chunkBytes) }
 
 func (g *gift) grant(id uint64) *Message {
-	return &Message{Kind: Grant, ID: id, Chunks: g.chunks(), Shards: g.later, Given: g.shards}
+	return &Message{Kind: Grant, ID: id, Chunks: g.chunks(), Shards: g.later, Given: g.shards, Holders: g.holders}
 }
 
 // claimed takes a claim: what is here is given away. Of two members that both await a shard, the one with
@@ -50,6 +53,7 @@ func (m *Mover) claimed(from string, msg *Message) {
 		return // it is asked again until this node knows who asks
 	}
 	g := &gift{to: member, began: time.Now(), heard: time.Now()}
+	holders := map[string]bool{}
 	for shard := range msg.Shards.All() {
 		switch m.Place(shard) {
 		case Held:
@@ -60,11 +64,18 @@ func (m *Mover) claimed(from string, msg *Message) {
 				g.later.Add(shard)
 			}
 		case Gone:
-			if owner, _ := m.table.Owner(shard); owner == from {
+			holder, _ := m.table.Owner(shard)
+			if holder == from {
 				m.moved[shard].Store(nil)
+			} else if to := m.Moved(shard); to != "" {
+				holder = to
+			}
+			if holder != from && holder != m.config.Self && holder != "" {
+				holders[holder] = true
 			}
 		}
 	}
+	g.holders = slices.Sorted(maps.Keys(holders))
 	if g.shards.Empty() {
 		m.config.Send(from, g.grant(msg.ID))
 		return

@@ -90,6 +90,8 @@ type Message struct {
 	Shards Shards // claim, grant, offer, lost
 	Given  Shards // grant: of these everything is in the chunks, or there was nothing
 	Chunks uint32 // grant
-	Chunk  uint32 // pull, chunk: from 0
-	Data   []byte // chunk: a piece of the records of what lives on the shards, each with its length before it
+	// Holders are, in a grant, the members that have others of the claimed shards, as far as the granter knows.
+	Holders []string
+	Chunk   uint32 // pull, chunk: from 0
+	Data    []byte // chunk: a piece of the records of what lives on the shards, each with its length before it
 }

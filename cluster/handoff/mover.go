@@ -168,10 +168,12 @@ func (m *Mover) Take(view cluster.View, route func(cluster.View) error) error {
 	if err := route(view); err != nil {
 		return err
 	}
+	before := m.view
 	m.view, m.table = view, table
 	m.forgetPulls()
 	m.forgetLosses()
 	m.want(&wanted)
+	m.wantFromNew(before)
 	m.settle()
 	m.takeBack()
 	m.hint()

@@ -369,6 +369,34 @@ func TestDisagreement(t *testing.T) {
 	})
 }
 
+// TestStranger: a node that joins and does not know of all members yet waits for those that others name.
+func TestStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 6)
+		for _, name := range []string{"a", "b", "c"} {
+			w.start(name, 1)
+		}
+		w.see("all", "a", "b", "c")
+		w.load(1_000, time.Second, "a", "b", "c")
+		time.Sleep(2 * time.Second)
+		w.mustHaveLost("start", invitation.Shards)
+		w.start("d", 1)
+		w.see("d", "a", "b", "d")
+		time.Sleep(500 * time.Millisecond)
+		if s := w.nodes["d"].mover.Stats(); s.Awaited == 0 {
+			t.Error("d does not wait for c")
+		}
+		w.see("a", "a", "b", "c", "d")
+		w.see("b", "a", "b", "c", "d")
+		w.load(500, time.Second, "a", "b")
+		w.see("all", "a", "b", "c", "d")
+		time.Sleep(5 * time.Second)
+		w.mustBePlaced("join", "a", "b", "c", "d")
+		w.check("join")
+		w.mustHaveLost("a join", 0)
+	})
+}
+
 // TestClaimantDies: what was frozen for a node that dies before it has it is taken back.
 func TestClaimantDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

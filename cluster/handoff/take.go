@@ -3,6 +3,7 @@ package handoff
 import (
 	"encoding/binary"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
@@ -90,12 +91,50 @@ func (m *Mover) granted(from string, msg *Message) {
 		p.asked[i] &^= later
 	}
 	p.after, p.given = now.Add(laterAfter), msg.Given
+	if m.stranger(msg.Holders) {
+		for i := range msg.Given { // who has the rest is not in the view yet
+			rest := p.asked[i] &^ msg.Given[i]
+			p.more[i] |= rest
+			p.asked[i] &^= rest
+		}
+	}
 	if msg.Chunks == 0 {
 		m.finish(p, now)
 		return
 	}
 	p.granted, p.chunks = true, msg.Chunks
 	m.ask(p, now)
+}
+
+// stranger reports whether some member is not in this node's view.
+func (m *Mover) stranger(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, known := m.view.Member(name)
+		return !known
+	})
+}
+
+// wantFromNew asks the members that the view before did not have for what is still awaited.
+func (m *Mover) wantFromNew(before cluster.View) {
+	var awaited Shards
+	for shard := range invitation.Shard(invitation.Shards) {
+		if m.Place(shard) == Awaited {
+			awaited.Add(shard)
+		}
+	}
+	for _, member := range m.view.Members {
+		was, ok := before.Member(member.Name)
+		if member.Name == m.config.Self || ok && was.Boot == member.Boot {
+			continue
+		}
+		rest := awaited
+		if p := m.pulls[member.Name]; p != nil {
+			rest.Remove(&p.asked)
+		}
+		if !rest.Empty() {
+			m.wantFrom(member, &rest)
+		}
+	}
 }
 
 // chunk takes a piece of what was claimed.

@@ -23,10 +23,10 @@ type logWriter struct {
 
 // variable matches what differs between two messages of one cause: numbers, also hexadecimal ones, and what
 // is quoted, to its end or to the end that the message was cut to.
-var variable = regexp.MustCompile(`'[^']*'|"(\\.|[^"\\])*("|$)|\b[0-9a-f]{6,}\b|\d+`)
+var variable = regexp.MustCompile(`'[^']*'|"(\\.|[^"\\])*("|\\?$)|\b[0-9a-f]{6,}\b|\d+`)
 
-// from matches the address of a peer, without its port.
-var from = regexp.MustCompile(`from=\[?([0-9a-f:.]+?)\]?:\d+`)
+// from matches the address of a peer, without its port, where memberlist writes it: at the end, as a peer may write one elsewhere.
+var from = regexp.MustCompile(`from=\[?([0-9a-f:.]+?)\]?:\d+$`)
 
 // causeOf returns what two messages of one cause have in common: what failed, and with whom.
 func causeOf(message string) string {
@@ -70,7 +70,8 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	case level == slog.LevelDebug:
 		w.logger.Debug("gossip", slog.String("says", message))
 	default:
-		w.once.Log(level, causeOf(message), "gossip", slog.String("says", message))
+		// The cause is of the whole line: a part of it that is cut in two is not known for what it is.
+		w.once.Log(level, causeOf(string(text)), "gossip", slog.String("says", message))
 	}
 	return len(line), nil
 }

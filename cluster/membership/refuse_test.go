@@ -225,12 +225,14 @@ func TestMemberlistLog(t *testing.T) {
 		l.Printf("[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.1:%d", 5000+port)
 		l.Printf("[ERR] memberlist: discarding packet with unacceptable label %q: from=127.0.0.1:%d", fmt.Sprintf("\"%c: \\", port), port)
 		l.Printf("[ERR] memberlist: discarding packet with unacceptable label %q", strings.Repeat(fmt.Sprint(port), 500))
+		l.Printf("[ERR] memberlist: discarding packet with unacceptable label %q: from=10.0.0.2:%d",
+			strings.Repeat("x", 200+port%7)+strings.Repeat("\"\\", port), port)
 		l.Printf("[WARN] memberlist: Got invalid checksum for UDP packet: %x, %x", 1<<30+port, 1<<31-port)
 		l.Printf("[DEBUG] memberlist: Stream connection from=10.0.0.1:%d", port)
 		l.Printf("[WARN] memberlist: ignoring alive message for 'x': %s", refuse("cluster", "it is of another one"))
 	}
 	l.Print("[WARN] memberlist: something else")
-	if out := text.String(); strings.Count(out, "\n") != 5 || !strings.Contains(out, "Decrypt") || !strings.Contains(out, "something else") {
+	if out := text.String(); strings.Count(out, "\n") != 6 || !strings.Contains(out, "Decrypt") || !strings.Contains(out, "something else") {
 		t.Errorf("logged\n%s", out)
 	}
 }

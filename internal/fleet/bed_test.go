@@ -20,6 +20,7 @@ var (
 	old  = flag.String("fleet.old", "", "the commit of the older nodes in the test of upgrades; default: the first that has a cluster")
 	logs = flag.String("fleet.logs", "", "folder for the nodes' logs; default: none are kept")
 	rate = flag.Int("fleet.rate", 300, "calls per second of the cost")
+	race = flag.Bool("fleet.race", false, "build the nodes with the race detector")
 	seed = flag.Uint64("fleet.seed", 1, "seed of the load and of the proxy")
 )
 
@@ -55,7 +56,11 @@ func built(t *testing.T) *fleet.Binaries {
 	programs.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
-		programs.all, programs.err = fleet.Build(ctx, fleet.BuildOptions{Packages: []string{"./cmd/node", "./loadtest"}})
+		o := fleet.BuildOptions{Packages: []string{"./cmd/node", "./loadtest"}}
+		if *race {
+			o.Flags = []string{"-race"}
+		}
+		programs.all, programs.err = fleet.Build(ctx, o)
 	})
 	if programs.err != nil {
 		t.Fatal(programs.err)

@@ -66,6 +66,9 @@ func TestViewsDisagree(t *testing.T) {
 		l.phase(fmt.Sprintf("late news %d: join", round+1))
 		watch := b.watch()
 		b.delayNews(late)
+		if round%2 == 1 {
+			l.lasts(time.Second) // the others suspect it by now, and do not tell who joins of it
+		}
 		b.add(name)
 		l.lasts(4 * time.Second)
 		b.Heal()

@@ -8,6 +8,9 @@ import (
 	"github.com/ringfleet/ringfleet/messages/peerpb"
 )
 
+// maxHolders bounds the members that a grant names.
+const maxHolders = 1_024
+
 // maxChunk bounds a piece of a stream of records, in bytes.
 const maxChunk = 4 << 20
 
@@ -17,7 +20,7 @@ func handoffMessage(m *handoff.Message) (*peerpb.Handoff, error) {
 	case handoff.Claim:
 		h.Message = &peerpb.Handoff_Claim{Claim: &peerpb.HandoffClaim{Id: m.ID, Shards: shardBytes(&m.Shards)}}
 	case handoff.Grant:
-		h.Message = &peerpb.Handoff_Grant{Grant: &peerpb.HandoffGrant{Id: m.ID, Chunks: m.Chunks, Later: shardBytes(&m.Shards), Given: shardBytes(&m.Given)}}
+		h.Message = &peerpb.Handoff_Grant{Grant: &peerpb.HandoffGrant{Id: m.ID, Chunks: m.Chunks, Later: shardBytes(&m.Shards), Given: shardBytes(&m.Given), Holders: m.Holders}}
 	case handoff.Pull:
 		h.Message = &peerpb.Handoff_Pull{Pull: &peerpb.HandoffPull{Id: m.ID, Chunk: m.Chunk}}
 	case handoff.Chunk:
@@ -44,7 +47,10 @@ func handoffOf(p *peerpb.Handoff) (*handoff.Message, error) {
 		m.Kind, m.ID = handoff.Claim, p.Claim.GetId()
 		err = setShards(&m.Shards, p.Claim.GetShards())
 	case *peerpb.Handoff_Grant:
-		m.Kind, m.ID, m.Chunks = handoff.Grant, p.Grant.GetId(), p.Grant.GetChunks()
+		m.Kind, m.ID, m.Chunks, m.Holders = handoff.Grant, p.Grant.GetId(), p.Grant.GetChunks(), p.Grant.GetHolders()
+		if len(m.Holders) > maxHolders {
+			return nil, malformed("a grant that names %d holders", len(m.Holders))
+		}
 		err = errors.Join(setShards(&m.Shards, p.Grant.GetLater()), setShards(&m.Given, p.Grant.GetGiven()))
 	case *peerpb.Handoff_Pull:
 		m.Kind, m.ID, m.Chunk = handoff.Pull, p.Pull.GetId(), p.Pull.GetChunk()

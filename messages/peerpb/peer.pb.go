@@ -3347,7 +3347,10 @@ type HandoffGrant struct {
 	// empty.
 	Later []byte `protobuf:"bytes,3,opt,name=later,proto3" json:"later,omitempty"`
 	// Claimed shards of which everything is in the chunks, or there was nothing. As in HandoffClaim, or empty.
-	Given         []byte `protobuf:"bytes,4,opt,name=given,proto3" json:"given,omitempty"`
+	Given []byte `protobuf:"bytes,4,opt,name=given,proto3" json:"given,omitempty"`
+	// The members that hold other claimed shards, as far as the granter knows: one that the claimant does not
+	// know it has to wait for. At most 1,024.
+	Holders       []string `protobuf:"bytes,5,rep,name=holders,proto3" json:"holders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3406,6 +3409,13 @@ func (x *HandoffGrant) GetLater() []byte {
 func (x *HandoffGrant) GetGiven() []byte {
 	if x != nil {
 		return x.Given
+	}
+	return nil
+}
+
+func (x *HandoffGrant) GetHolders() []string {
+	if x != nil {
+		return x.Holders
 	}
 	return nil
 }
@@ -5218,12 +5228,13 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\amessage\"6\n" +
 	"\fHandoffClaim\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
-	"\x06shards\x18\x02 \x01(\fR\x06shards\"b\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\"|\n" +
 	"\fHandoffGrant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06chunks\x18\x02 \x01(\rR\x06chunks\x12\x14\n" +
 	"\x05later\x18\x03 \x01(\fR\x05later\x12\x14\n" +
-	"\x05given\x18\x04 \x01(\fR\x05given\"3\n" +
+	"\x05given\x18\x04 \x01(\fR\x05given\x12\x18\n" +
+	"\aholders\x18\x05 \x03(\tR\aholders\"3\n" +
 	"\vHandoffPull\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\rR\x05chunk\"H\n" +
