@@ -104,13 +104,20 @@ type arbiterActor struct {
 // arbiterScratch is what a step of an arbiter needs and nobody keeps.
 type arbiterScratch struct{ effects []arbiter.Effect }
 
-// newArbiter makes the arbiter of an invitation that is sent, unless it has gone before.
+// newArbiter makes the arbiter of an invitation that is sent, or that is recovered, unless it has gone before.
 func (h *Host) newArbiter(id invitation.ID, msg any) engine.Behavior {
-	start, ok := msg.(*invitation.Message)
-	if !ok || start.Kind != invitation.MsgStart || h.past.has(id) {
+	first, ok := msg.(*invitation.Message)
+	if !ok || h.past.has(id) {
 		return nil
 	}
-	return &arbiterActor{host: h, machine: *arbiter.New(start.Terms)}
+	terms := first.Terms
+	if first.Kind == invitation.MsgRecover && first.View != nil {
+		terms = first.View.Terms
+	}
+	if terms == nil || first.Kind != invitation.MsgStart && first.Kind != invitation.MsgRecover {
+		return nil
+	}
+	return &arbiterActor{host: h, machine: *arbiter.New(terms)}
 }
 
 // unknown answers a message for an invitation that has no arbiter.
@@ -121,7 +128,7 @@ func (h *Host) unknown(id invitation.ID, msg any) {
 	case m.Kind == invitation.MsgStart:
 		h.network.Reply(m.User, arbiter.Stopped(m))
 	default:
-		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id})
+		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id, Over: h.past.has(id)})
 	}
 }
 
