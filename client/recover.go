@@ -20,19 +20,14 @@ const (
 
 // vouch returns the half's word for a node that may know nothing of the invitation. NoWord: there is none.
 func (h *half) vouch() invitation.Word {
-	w := h.m.Word()
 	switch {
-	case w.ID.IsZero():
+	case h.m.ID().IsZero():
 		return invitation.Word{}
-	case h.terminal() || w.Kind == invitation.WordConfirmed:
-		return w
 	case h.local != nil:
-		w.Kind = invitation.WordSent
-	case h.remote.machine.State() == invitation.RemoteAcceptSentToLocal:
-		w.Kind, w.Response = invitation.WordAccepting, h.remote.response
+		return h.local.machine.Report(h.left())
+	default:
+		return h.remote.machine.Report(h.left(), h.remote.response)
 	}
-	w.Remaining = h.left()
-	return w
 }
 
 // left returns until when the state ends by itself, by the client's own countdown, as the protocol bounds
@@ -159,7 +154,7 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 		p = &pending{h: &l.half}
 		p.call = invitation.Call{
 			Request: invitation.Send, Key: l.key, Callee: l.peer, Content: l.content, ChannelID: l.channelID,
-			Timers: l.timers, Resumed: l.stands(),
+			Timers: l.timers, Resumed: l.machine.Resumed(l.left()),
 		}
 		l.resumed = p
 		c.begin(p)
@@ -167,15 +162,6 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 	if w := l.machine.Word(); w.Kind == invitation.WordConfirmed {
 		c.sayAnew(&l.half, w)
 	}
-}
-
-// stands returns how the invitation stands.
-func (l *LocalInvitation) stands() *invitation.Resumed {
-	r := &invitation.Resumed{Local: l.machine.State(), Confirmed: l.machine.Confirmed()}
-	if r.Local != invitation.LocalIdle {
-		r.Remaining = l.left()
-	}
-	return r
 }
 
 // repeatAbout repeats what the user has asked for on h and has no answer yet.

@@ -94,15 +94,26 @@ func (c *Client) begin(p *pending) {
 
 // again repeats p.
 func (c *Client) again(p *pending) {
-	if p.call.Resumed != nil || p.call.Request == invitation.Send && p.said && (p.refused == invitation.OK || p.anew != nil) {
+	if l := p.mayBeTaken(); l != nil {
 		call := p.call
-		call.Resumed = p.h.local.stands()
+		call.Resumed = l.machine.Resumed(l.left())
 		p.anew = &call
 	}
 	if c.options.Observer != nil {
 		c.observe(p.h, Observation{Step: StepRepeated, Request: p.call.Request})
 	}
 	c.sayCall(p)
+}
+
+// mayBeTaken returns the invitation of a send that the node may have taken before; nil: p is none.
+func (p *pending) mayBeTaken() *LocalInvitation {
+	switch {
+	case p.call.Request != invitation.Send:
+		return nil
+	case p.call.Resumed != nil, p.anew != nil, p.said && p.refused == invitation.OK:
+		return p.h.local
+	}
+	return nil
 }
 
 func (c *Client) sayCall(p *pending) {
