@@ -165,7 +165,7 @@ func (c *Client) answered(a *invitation.Answer) {
 	if p == nil || a.RequestID != p.call.RequestID {
 		return // answered before: the request was said twice
 	}
-	if c.options.Observer != nil {
+	if c.options.Observer != nil && p.call.Resumed == nil {
 		c.observe(p.h, Observation{Step: StepAnswered, Request: p.call.Request, Err: a.Error.Err(), Notice: a.Notice})
 	}
 	if p.retryable(a.Error) {

@@ -180,7 +180,7 @@ func (c *Client) answeredResumed(p *pending, a *invitation.Answer) {
 	h := p.h
 	c.resolve(p, nil)
 	if n := a.Notice; n != nil && n.Side == invitation.Caller && n.ID == h.m.ID() && n.Local != invitation.LocalIdle {
-		c.step(h, n)
+		c.noticed(n)
 		return
 	}
 	if h.in == &c.live {

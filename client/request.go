@@ -87,7 +87,11 @@ func (c *Client) begin(p *pending) {
 	c.pending[c.requestID] = p
 	p.wait = firstRepeat
 	if c.options.Observer != nil {
-		c.observe(p.h, Observation{Step: StepRequested, Request: p.call.Request})
+		step := StepRequested
+		if p.call.Resumed != nil {
+			step = StepRepeated
+		}
+		c.observe(p.h, Observation{Step: step, Request: p.call.Request})
 	}
 	c.sayCall(p)
 }
