@@ -90,19 +90,22 @@ var callers = []struct {
 			w.tellLocal(l, invitation.Notice{Local: invitation.LocalReceivedByRemote, Confirm: "desk"})
 			w.tellLocal(l, invitation.Notice{Local: invitation.LocalAcceptedByRemote, Verdict: true})
 		},
-		invitation.Word{Kind: invitation.WordDone, Local: invitation.LocalAcceptedByRemote}, nil,
+		invitation.Word{Kind: invitation.WordDone, Local: invitation.LocalAcceptedByRemote},
+		nil,
 	}, {
 		"canceled",
 		func(w *world, l *LocalInvitation) {
 			w.tellLocal(l, invitation.Notice{Local: invitation.LocalCanceled, Verdict: true})
 		},
-		invitation.Word{Kind: invitation.WordDone, Local: invitation.LocalCanceled}, nil,
+		invitation.Word{Kind: invitation.WordDone, Local: invitation.LocalCanceled},
+		nil,
 	}, {
 		"settled",
 		func(w *world, l *LocalInvitation) {
 			w.tellLocal(l, invitation.Notice{Local: invitation.LocalRefusedByRemote, Verdict: true, Settled: true})
 		},
-		invitation.Word{Kind: invitation.WordDone, Local: invitation.LocalRefusedByRemote}, nil,
+		invitation.Word{Kind: invitation.WordDone, Local: invitation.LocalRefusedByRemote},
+		nil,
 	},
 }
 
@@ -186,14 +189,16 @@ var callees = []struct {
 		func(w *world, r *RemoteInvitation) {
 			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteInvitationReceived, Remaining: time.Minute})
 		},
-		invitation.Word{Kind: invitation.WordSeen, Remaining: 59 * time.Second}, nil,
+		invitation.Word{Kind: invitation.WordSeen, Remaining: 59 * time.Second},
+		nil,
 	}, {
 		"refusing",
 		func(w *world, r *RemoteInvitation) {
 			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteInvitationReceived, Remaining: time.Minute})
 			go func() { _ = r.Refuse(w.Context(), "busy") }()
 		},
-		invitation.Word{Kind: invitation.WordSeen, Remaining: 59 * time.Second}, []invitation.Request{invitation.Refuse},
+		invitation.Word{Kind: invitation.WordSeen, Remaining: 59 * time.Second},
+		[]invitation.Request{invitation.Refuse},
 	}, {
 		"accepting",
 		func(w *world, r *RemoteInvitation) {
@@ -203,11 +208,13 @@ var callees = []struct {
 				ID: r.ID(), Side: invitation.Callee, Remote: invitation.RemoteAcceptSentToLocal, Remaining: 15 * time.Second,
 			}})
 		},
-		invitation.Word{Kind: invitation.WordAccepting, Response: "yes", Remaining: 14 * time.Second}, nil,
+		invitation.Word{Kind: invitation.WordAccepting, Response: "yes", Remaining: 14 * time.Second},
+		nil,
 	}, {
 		"accepting, unanswered",
 		func(w *world, r *RemoteInvitation) { go func() { _ = r.Accept(w.Context(), "yes") }() },
-		invitation.Word{Kind: invitation.WordAccepting, Response: "yes"}, []invitation.Request{invitation.Accept},
+		invitation.Word{Kind: invitation.WordAccepting, Response: "yes"},
+		[]invitation.Request{invitation.Accept},
 	}, {
 		"accepted",
 		func(w *world, r *RemoteInvitation) {
@@ -216,19 +223,22 @@ var callees = []struct {
 			w.link().answer(invitation.Answer{RequestID: accept.RequestID})
 			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteAccepted})
 		},
-		invitation.Word{Kind: invitation.WordDone, Remote: invitation.RemoteAccepted}, nil,
+		invitation.Word{Kind: invitation.WordDone, Remote: invitation.RemoteAccepted},
+		nil,
 	}, {
 		"canceled",
 		func(w *world, r *RemoteInvitation) {
 			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteCanceled})
 		},
-		invitation.Word{Kind: invitation.WordDone, Remote: invitation.RemoteCanceled}, nil,
+		invitation.Word{Kind: invitation.WordDone, Remote: invitation.RemoteCanceled},
+		nil,
 	}, {
 		"settled",
 		func(w *world, r *RemoteInvitation) {
 			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteFailure, Settled: true})
 		},
-		invitation.Word{Kind: invitation.WordDone, Remote: invitation.RemoteFailure}, nil,
+		invitation.Word{Kind: invitation.WordDone, Remote: invitation.RemoteFailure},
+		nil,
 	},
 }
 

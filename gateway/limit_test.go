@@ -238,7 +238,7 @@ func TestMayInvite(t *testing.T) {
 			c.call(send(uint64(i+1), callee))
 		}
 		c.call(invitation.Call{Request: invitation.Query, RequestID: 9}) // waits for those before it
-		answers := map[uint64]*invitation.Answer{} // those of the backend come in their own time
+		answers := map[uint64]*invitation.Answer{}                       // those of the backend come in their own time
 		for range 6 {
 			a := c.hear().Down.Answer
 			if a == nil {
