@@ -135,16 +135,29 @@ type arbiterActor struct {
 // arbiterScratch is what a step of an arbiter needs and nobody keeps.
 type arbiterScratch struct{ effects []arbiter.Effect }
 
-// newArbiter makes the arbiter of an invitation that is sent, unless it has gone before, or is to live
-// elsewhere.
+// newArbiter makes the arbiter of an invitation that is sent, or that is recovered, unless it has gone
+// before, or is to live elsewhere.
 func (h *Host) newArbiter(id invitation.ID, msg any) engine.Behavior {
-	switch msg := msg.(type) {
-	case *arrival:
-		return h.restoreArbiter(msg)
-	case *invitation.Message:
-		if msg.Kind == invitation.MsgStart && h.network.Holds(id.Shard()) && !h.past.has(id) {
-			return &arbiterActor{host: h, machine: *arbiter.New(msg.Terms)}
-		}
+	if moved, ok := msg.(*arrival); ok {
+		return h.restoreArbiter(moved)
+	}
+	first, ok := msg.(*invitation.Message)
+	if !ok || !h.network.Holds(id.Shard()) || h.past.has(id) {
+		return nil
+	}
+	if terms := firstTerms(first); terms != nil {
+		return &arbiterActor{host: h, machine: *arbiter.New(terms)}
+	}
+	return nil
+}
+
+// firstTerms returns the terms in a message that may be an arbiter's first; nil in others.
+func firstTerms(msg *invitation.Message) *invitation.Terms {
+	switch {
+	case msg.Kind == invitation.MsgStart:
+		return msg.Terms
+	case msg.Kind == invitation.MsgRecover && msg.View != nil:
+		return msg.View.Terms
 	}
 	return nil
 }
@@ -156,7 +169,7 @@ func (h *Host) unknown(id invitation.ID, m *invitation.Message) {
 	case m.Kind == invitation.MsgStart:
 		h.network.Reply(m.User, arbiter.Stopped(m))
 	default:
-		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id})
+		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id, Over: h.past.has(id)})
 	}
 }
 

@@ -88,7 +88,9 @@ type Client struct {
 	leaving    bool               // Logout was called
 	logoutSaid bool               // and said
 	progress   chan struct{}      // closed when something changes that Logout waits for
-	leftover   []invitation.Word  // words for which the login had no room
+	telling    []*half            // whose words are to be said yet (recover.go)
+	tellAt     time.Duration      // and when
+	tell       bool               // the node has asked for them
 
 	// Invitations (keep.go).
 	byID   map[invitation.ID]*half

@@ -50,12 +50,14 @@ func (w *world) violated(want ...Violation) {
 	w.Helper()
 	synctest.Wait()
 	var got []Violation
+	w.c.mu.Lock() // with which the observer is called
 	for _, o := range w.seen {
 		if o.Step == StepViolation {
 			got = append(got, o.Violation)
 		}
 	}
 	w.seen = nil
+	w.c.mu.Unlock()
 	if !slices.Equal(got, want) {
 		w.Fatalf("violations %v, want %v", got, want)
 	}

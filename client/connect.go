@@ -50,6 +50,8 @@ func (a *attachment) Receive(down invitation.Down) {
 		c.answered(down.Answer)
 	case down.Welcome != nil:
 		c.welcomed(a, down.Welcome)
+	case down.Retell != nil:
+		c.retold(down.Retell)
 	case down.Ending != nil:
 		c.lose(a, &EndError{End: down.Ending.End, RetryAfter: down.Ending.RetryAfter})
 	}
@@ -77,18 +79,21 @@ func (a *attachment) fail(err error) {
 // drop gives up a connection. Its link is closed when the mutex is released; one that is still being
 // opened, by who opens it.
 func (c *Client) drop(a *attachment) {
-	c.attached = nil
+	c.attached, c.telling = nil, nil
 	if a.link != nil {
 		c.stale = append(c.stale, a.link)
 	}
 }
 
 // say queues up for the connection. Without one, before the Welcome, or with a full queue, it is
-// dropped: requests are repeated, and words are asked for again.
-func (c *Client) say(up invitation.Up) {
-	if a := c.attached; a != nil && a.welcomed && len(a.out) < maxOut {
-		a.out = append(a.out, up)
+// dropped: requests are repeated, and words are asked for again. It reports whether it was not dropped.
+func (c *Client) say(up invitation.Up) bool {
+	a := c.attached
+	if a == nil || !a.welcomed || len(a.out) >= maxOut {
+		return false
 	}
+	a.out = append(a.out, up)
+	return true
 }
 
 // release releases the mutex, and does what was decided under it: it says what is queued, starts the
@@ -187,42 +192,50 @@ func (c *Client) connect(ctx context.Context) error {
 	return err
 }
 
-// login returns what the connection opens with, and keeps what has no room in it.
+// login returns what the connection opens with.
 func (c *Client) login() invitation.Login {
-	words := c.words()
-	c.leftover = nil
-	if len(words) > maxWords {
-		words, c.leftover = words[:maxWords:maxWords], words[maxWords:]
-	}
-	login := invitation.Login{User: c.options.User, Device: c.options.Device, Words: words}
+	login := invitation.Login{User: c.options.User, Device: c.options.Device, Words: c.words()}
 	if c.resume {
 		login.Resume, login.Stamp = true, c.stamp
 	}
 	return login
 }
 
-// welcomed takes the answer to the login.
+// welcomed takes the answer to the login. One that comes later counts if the node has forgotten what it
+// knew.
 func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
 	c.stamp, c.resume = w.Stamp, true
-	if a.welcomed {
+	switch {
+	case !a.welcomed:
+		a.welcomed = true
+		close(a.ready)
+		c.phase, c.since, c.forgetAt, c.stop = online, c.now(), 0, nil
+		c.emitSession(SessionConnected, nil)
+	case w.Tell:
+		c.asked()
+	default:
 		return
 	}
-	a.welcomed = true
-	close(a.ready)
-	c.phase, c.since, c.forgetAt, c.stop = online, c.now(), 0, nil
-	c.emitSession(SessionConnected, nil)
-	for _, w := range c.leftover {
-		c.sayWord(nil, w)
-	}
-	c.leftover = nil
+	c.tell = w.Tell
+	c.tellSome(tellBurst)
 	for _, p := range c.sorted() {
+		if p.call.Resumed != nil {
+			c.resolve(p, nil) // the node asks again if it needs it
+			continue
+		}
 		c.again(p)
 	}
-	if c.live.n > 0 {
-		for h := c.live.first; h != nil; h = h.next {
-			h.unheard = true
+	for h := c.live.first; h != nil; h = h.next {
+		h.unheard = true
+		if w.Tell {
+			h.told = max(c.now(), 1)
 		}
+	}
+	if c.live.n > 0 {
 		c.auditSoon()
+	}
+	if c.logoutSaid {
+		c.say(invitation.Up{Logout: true})
 	}
 	c.tellProgress()
 }

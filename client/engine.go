@@ -152,7 +152,7 @@ func (c *Client) unknownLocal(n *invitation.Notice) {
 		return
 	}
 	for _, p := range c.pending {
-		if p.call.Request == invitation.Send {
+		if p.call.Request == invitation.Send && p.call.Resumed == nil {
 			return
 		}
 	}
@@ -165,7 +165,7 @@ func (c *Client) answered(a *invitation.Answer) {
 	if p == nil || a.RequestID != p.call.RequestID {
 		return // answered before: the request was said twice
 	}
-	if c.options.Observer != nil {
+	if c.options.Observer != nil && p.call.Resumed == nil {
 		c.observe(p.h, Observation{Step: StepAnswered, Request: p.call.Request, Err: a.Error.Err(), Notice: a.Notice})
 	}
 	if p.retryable(a.Error) {
@@ -173,6 +173,8 @@ func (c *Client) answered(a *invitation.Answer) {
 		return
 	}
 	switch {
+	case p.call.Resumed != nil:
+		c.answeredResumed(p, a)
 	case p.call.Request == invitation.Send:
 		c.answeredSend(p, a)
 	case p.h != nil:
@@ -191,7 +193,7 @@ func (c *Client) answered(a *invitation.Answer) {
 // asked for on an invitation cannot be taken back, so it is; a send and a query can, so they are only
 // while somebody waits and the node is merely busy.
 func (p *pending) retryable(err invitation.CallError) bool {
-	takenBack := p.call.Request == invitation.Send || p.call.Request == invitation.Query && p.h == nil
+	takenBack := p.call.Request == invitation.Send && p.call.Resumed == nil || p.call.Request == invitation.Query && p.h == nil
 	if takenBack {
 		return err == invitation.Unavailable && p.waiters != nil
 	}
@@ -228,8 +230,18 @@ func (c *Client) answeredSend(p *pending, a *invitation.Answer) {
 // answeredAbout takes the answer to a request about an invitation that the node has taken.
 func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 	h, code := p.h, a.Error
-	if code == invitation.NotFound && h.terminal() {
+	switch {
+	case code != invitation.NotFound:
+	case h.terminal():
 		code = invitation.AlreadyEnd // it was settled, and the node has forgotten it
+	case c.recovering(h) && p.call.Request == invitation.Query:
+		c.resolve(p, nil)
+		h.unheard = true
+		c.auditSoon()
+		return
+	case c.recovering(h):
+		c.postpone(p, a)
+		return
 	}
 	if n := a.Notice; n != nil && n.Side == h.side && n.ID == h.m.ID() {
 		c.step(h, n)

@@ -127,9 +127,11 @@ func (x *chaos) sessionStep() {
 			x.s.last().receiver.Lost(io.EOF)
 		}
 	case 4:
-		x.receive(invitation.Down{Welcome: &invitation.Welcome{Stamp: uint64(x.byte())}})
+		b := x.byte()
+		x.receive(invitation.Down{Welcome: &invitation.Welcome{Stamp: uint64(b), Tell: b&1 != 0}})
 	case 5:
-		x.receive(invitation.Down{})
+		n := x.notice()
+		x.receive(invitation.Down{Retell: &invitation.Retell{ID: n.ID, Side: n.Side}})
 	case 6:
 		ctx, cancel := context.WithTimeout(x.ctx, time.Second)
 		_ = x.c.Logout(ctx)

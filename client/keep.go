@@ -45,10 +45,11 @@ type half struct {
 	in         *list // the list it is in
 	next, prev *half
 	endedAt    time.Duration
-	known      bool // it was registered by its id
-	own        bool // it was the client itself that ended it, not the node
-	unheard    bool // the node owes word of it
-	anew       bool // it rang when the session ended: another login may show it anew
+	told       time.Duration // when the node asked for it last, as it had forgotten it; 0: never
+	known      bool          // it was registered by its id
+	own        bool          // it was the client itself that ended it, not the node
+	unheard    bool          // the node owes word of it
+	anew       bool          // it rang when the session ended: another login may show it anew
 }
 
 func (h *half) terminal() bool {
@@ -170,20 +171,6 @@ func (c *Client) forget(h *half) {
 	if !h.anew {
 		c.memory.add(h.m.Word())
 	}
-}
-
-// words returns what a login brings: the word of each invitation that is kept and has one.
-func (c *Client) words() []invitation.Word {
-	c.trim()
-	var words []invitation.Word
-	for _, l := range [...]*list{&c.live, &c.ended} {
-		for h := l.first; h != nil; h = h.next {
-			if w := h.m.Word(); w.Kind != invitation.NoWord && !w.ID.IsZero() {
-				words = append(words, w)
-			}
-		}
-	}
-	return words
 }
 
 // endAll ends every live invitation by end, as the node cannot any more. Requests about them that

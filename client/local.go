@@ -16,7 +16,9 @@ type LocalInvitation struct {
 	half
 	machine device.Local
 	timers  invitation.Timers
+	key     string   // of the last Send
 	cancel  *pending // the cancel that is unanswered
+	resumed *pending // the Send by which a node that forgot the invitation learns of it, if unanswered
 }
 
 // NewLocalInvitation returns an invitation to callee that is not sent yet, in state IDLE. It costs
@@ -107,9 +109,10 @@ func (l *LocalInvitation) Send(ctx context.Context) error {
 		return err
 	}
 	c.live.push(&l.half)
+	l.key = rand.Text()
 	p := newPending(&l.half)
 	p.call = invitation.Call{
-		Request: invitation.Send, Key: rand.Text(), Callee: l.peer,
+		Request: invitation.Send, Key: l.key, Callee: l.peer,
 		Content: l.content, ChannelID: l.channelID, Timers: l.timers,
 	}
 	w := c.join(p)

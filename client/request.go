@@ -19,8 +19,10 @@ const (
 
 // pending is a request that is not answered.
 type pending struct {
-	call    invitation.Call // not changed once said
-	h       *half           // nil for a query
+	call    invitation.Call  // not changed once said
+	anew    *invitation.Call // a send that the node may have taken before: call, and how the invitation stands
+	said    bool             // on some connection
+	h       *half            // nil for a query
 	waiters *waiter
 	next    time.Duration        // when it is said again, on the client's clock
 	wait    time.Duration        // the time from next to the one after it
@@ -85,24 +87,48 @@ func (c *Client) begin(p *pending) {
 	c.pending[c.requestID] = p
 	p.wait = firstRepeat
 	if c.options.Observer != nil {
-		c.observe(p.h, Observation{Step: StepRequested, Request: p.call.Request})
+		step := StepRequested
+		if p.call.Resumed != nil {
+			step = StepRepeated
+		}
+		c.observe(p.h, Observation{Step: step, Request: p.call.Request})
 	}
 	c.sayCall(p)
 }
 
 // again repeats p.
 func (c *Client) again(p *pending) {
+	if l := p.mayBeTaken(); l != nil {
+		call := p.call
+		call.Resumed = l.machine.Resumed(l.left())
+		p.anew = &call
+	}
 	if c.options.Observer != nil {
 		c.observe(p.h, Observation{Step: StepRepeated, Request: p.call.Request})
 	}
 	c.sayCall(p)
 }
 
+// mayBeTaken returns the invitation of a send that the node may have taken before; nil: p is none.
+func (p *pending) mayBeTaken() *LocalInvitation {
+	switch {
+	case p.call.Request != invitation.Send:
+		return nil
+	case p.call.Resumed != nil, p.anew != nil, p.said && p.refused == invitation.OK:
+		return p.h.local
+	}
+	return nil
+}
+
 func (c *Client) sayCall(p *pending) {
 	p.refused = invitation.OK
 	p.next = c.now() + p.wait
 	p.wait = min(2*p.wait, lastRepeat)
-	c.say(invitation.Up{Call: &p.call})
+	call := p.anew
+	if call == nil {
+		call = &p.call
+	}
+	p.said = c.say(invitation.Up{Call: call}) || p.said
 	c.need(p.next)
 }
 
@@ -116,8 +142,13 @@ func (c *Client) postpone(p *pending, a *invitation.Answer) {
 // resolve ends p and answers whoever waits for it.
 func (c *Client) resolve(p *pending, err error) {
 	delete(c.pending, p.call.RequestID)
-	if p.h != nil && p.h.local != nil && p.h.local.cancel == p {
-		p.h.local.cancel = nil
+	if p.h != nil && p.h.local != nil {
+		switch l := p.h.local; p {
+		case l.cancel:
+			l.cancel = nil
+		case l.resumed:
+			l.resumed = nil
+		}
 	}
 	for w := p.waiters; w != nil; w = p.waiters {
 		p.waiters, w.p, w.next = w.next, nil, nil
@@ -209,6 +240,12 @@ func (c *Client) sweep() {
 	switch c.phase {
 	case online:
 		c.sweepPending(now)
+		if len(c.telling) > 0 && now >= c.tellAt {
+			c.tellSome(tellThen)
+		}
+		if len(c.telling) > 0 {
+			c.need(c.tellAt)
+		}
 		if c.auditAt != 0 && now >= c.auditAt {
 			c.audit()
 		}

@@ -116,7 +116,7 @@ func (l *line) arbitrate(msg *invitation.Message) {
 			if msg.User == "bob" {
 				to = toCallee
 			}
-			l.queue = append(l.queue, event{to: to, in: session.Input{Kind: session.InUnknown, ID: msg.ID}})
+			l.queue = append(l.queue, event{to: to, in: session.Input{Kind: session.InUnknown, ID: msg.ID, Over: true}})
 			return
 		}
 		l.arbiter = arbiter.New(msg.Terms)

@@ -15,6 +15,9 @@ func (p *phone) hear(d invitation.Down) {
 		p.stamp = d.Welcome.Stamp
 		p.w.print("%s < welcome", p.name)
 		p.resumed()
+		if d.Welcome.Tell {
+			p.tell()
+		}
 		for _, c := range slices.Clone(p.pending) {
 			p.say(c)
 		}
@@ -23,6 +26,9 @@ func (p *phone) hear(d invitation.Down) {
 	case d.Notice != nil:
 		p.w.print("%s < notice %s", p.name, p.w.notice(d.Notice))
 		p.hearNotice(d.Notice)
+	case d.Retell != nil:
+		p.w.print("%s < retell %s", p.name, p.w.names[d.Retell.ID])
+		p.retell(d.Retell)
 	case d.Ending != nil:
 		p.hearEnding(d.Ending.End)
 	}
@@ -108,6 +114,7 @@ func (p *phone) hearNotice(n *invitation.Notice) {
 		if r == nil {
 			r = &remote{}
 		}
+		r.until = p.w.now.Add(n.Remaining)
 		p.performRemote(r, n, r.Notice(n))
 		if r.Shown() {
 			p.remotes[n.ID] = r
@@ -115,6 +122,7 @@ func (p *phone) hearNotice(n *invitation.Notice) {
 		return
 	}
 	if l := p.locals[p.w.names[n.ID]]; l != nil {
+		l.until = p.w.now.Add(n.Remaining)
 		p.performLocal(l, l.Notice(n), invitation.OK, "")
 		return
 	}

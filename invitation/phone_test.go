@@ -37,12 +37,15 @@ type local struct {
 	device.Local
 	name   string
 	call   invitation.Call // the send
+	until  invitation.Time // when its state ends by itself
 	events []device.Event
 }
 
 type remote struct {
 	device.Remote
-	events []device.Event
+	until    invitation.Time // when its state ends by itself
+	response string
+	events   []device.Event
 }
 
 // clear starts the process anew: nothing is remembered but the device's id and that send keys and
@@ -60,13 +63,13 @@ func (p *phone) login(resume bool) {
 	if resume {
 		l.Stamp = p.stamp
 		for _, name := range slices.Sorted(maps.Keys(p.locals)) {
-			if lo := p.locals[name]; !lo.Settled() && lo.Word().Kind != invitation.NoWord {
-				l.Words = append(l.Words, lo.Word())
+			if word := p.locals[name].report(p.w.now); !p.locals[name].Settled() && word.Kind != invitation.NoWord {
+				l.Words = append(l.Words, word)
 			}
 		}
 		for _, id := range p.remoteIDs() {
-			if r := p.remotes[id]; !r.Settled() && r.Word().Kind != invitation.NoWord {
-				l.Words = append(l.Words, r.Word())
+			if word := p.remotes[id].report(p.w.now); !p.remotes[id].Settled() && word.Kind != invitation.NoWord {
+				l.Words = append(l.Words, word)
 			}
 		}
 	}
@@ -151,6 +154,7 @@ func (p *phone) answer(request invitation.Request, id invitation.ID, response st
 		return
 	}
 	if o.Request != invitation.NoRequest {
+		r.response = response
 		p.call(invitation.Call{Request: o.Request, ID: id, Response: response})
 	}
 }
@@ -164,6 +168,9 @@ func (p *phone) call(c invitation.Call) {
 }
 
 func (p *phone) say(c invitation.Call) {
+	if l := p.sent(&c); l != nil && c.RequestID != p.request { // it is said again
+		c.Resumed = l.Resumed(left(l.until, p.w.now))
+	}
 	name := p.w.names[c.ID]
 	if c.Request == invitation.Send {
 		name = p.w.names[invitation.NewID(p.user, p.device, c.Key)] + " to " + string(c.Callee)

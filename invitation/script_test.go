@@ -28,6 +28,8 @@ import (
 //	abort c1            the actor of the invitation panicked
 //	amnesia c1          the invitation's actor is gone without a trace
 //	lost U              the user's session is gone without a trace, and its connections with it
+//	die U               the node is gone on which U's session and the invitations that U sent were; the gateways,
+//	                    on other nodes, attach U's devices again
 //	advance 30s
 func (w *world) do(line string) {
 	args := fields(line)
@@ -69,11 +71,14 @@ func (w *world) do(line string) {
 		w.arbiterStep(&invitation.Message{Kind: invitation.MsgAbort, ID: w.id(args[0])})
 	case "lost":
 		delete(w.sessions, invitation.User(args[0]))
+		w.lostAt[invitation.User(args[0])] = w.now
 		for _, p := range w.phones {
 			if p.user == invitation.User(args[0]) {
 				p.connected = false
 			}
 		}
+	case "die":
+		w.die(invitation.User(args[0]))
 	case "amnesia":
 		delete(w.arbiters, w.id(args[0]))
 	case "advance":

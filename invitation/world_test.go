@@ -24,6 +24,8 @@ type world struct {
 	config   session.Config
 	sessions map[invitation.User]*session.Machine
 	arbiters map[invitation.ID]*arbiter.Machine
+	stopped  map[invitation.ID]bool              // the host remembers that it had one
+	lostAt   map[invitation.User]invitation.Time // when a session was lost
 	phones   []*phone
 	queue    []delivery
 	held     []delivery
@@ -51,6 +53,7 @@ func newWorld(t testing.TB) *world {
 	return &world{
 		t: t, now: invitation.Time(time.Hour), config: session.Config{}.WithDefaults(),
 		sessions: map[invitation.User]*session.Machine{}, arbiters: map[invitation.ID]*arbiter.Machine{},
+		stopped: map[invitation.ID]bool{}, lostAt: map[invitation.User]invitation.Time{},
 		names: map[invitation.ID]string{}, callers: map[invitation.ID]*phone{},
 	}
 }
@@ -162,7 +165,11 @@ func (w *world) tick() {
 func (w *world) session(user invitation.User) *session.Machine {
 	m := w.sessions[user]
 	if m == nil {
-		m = session.New(user, &w.config)
+		var options []session.Option
+		if at := w.lostAt[user]; at != 0 {
+			options = append(options, session.Fresh(at))
+		}
+		m = session.New(user, &w.config, options...)
 		w.sessions[user] = m
 	}
 	return m
@@ -184,13 +191,17 @@ func (w *world) sessionStep(user invitation.User, in session.Input) {
 func (w *world) arbiterStep(msg *invitation.Message) {
 	m := w.arbiters[msg.ID]
 	if m == nil {
-		if msg.Kind != invitation.MsgStart {
+		terms := msg.Terms
+		if msg.Kind == invitation.MsgRecover {
+			terms = msg.View.Terms
+		}
+		if over := w.stopped[msg.ID]; terms == nil || over && (msg.Kind != invitation.MsgStart || msg.Resumed != nil) {
 			w.queue = append(w.queue, delivery{arrive: func() {
-				w.sessionStep(msg.User, session.Input{Kind: session.InUnknown, ID: msg.ID})
+				w.sessionStep(msg.User, session.Input{Kind: session.InUnknown, ID: msg.ID, Over: over})
 			}})
 			return
 		}
-		m = arbiter.New(msg.Terms)
+		m = arbiter.New(terms)
 		w.arbiters[msg.ID] = m
 	}
 	for _, e := range m.Step(w.now, msg, nil) {
@@ -201,6 +212,7 @@ func (w *world) arbiterStep(msg *invitation.Message) {
 		switch e.Kind {
 		case arbiter.Stop:
 			delete(w.arbiters, msg.ID)
+			w.stopped[msg.ID] = true
 			continue
 		case arbiter.ReplyCaller, arbiter.ReplyCallee:
 			in = session.Input{Kind: session.InReply, Reply: &e.Reply}
@@ -229,6 +241,8 @@ func downName(d invitation.Down) string {
 		return "answer"
 	case d.Notice != nil:
 		return "notice"
+	case d.Retell != nil:
+		return "retell"
 	}
 	return "ending"
 }

@@ -123,7 +123,7 @@ func (w *world) down(conn uint64, down invitation.Down) {
 func (w *world) arbiter(from invitation.User, msg *invitation.Message) {
 	m := w.arbiters[msg.ID]
 	if m == nil && msg.Kind != invitation.MsgStart {
-		w.later(func() { w.session(from, &session.Input{Kind: session.InUnknown, ID: msg.ID}) })
+		w.later(func() { w.session(from, &session.Input{Kind: session.InUnknown, ID: msg.ID, Over: true}) })
 		return
 	}
 	if m == nil {

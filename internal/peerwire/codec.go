@@ -27,6 +27,10 @@ const (
 type Delivery struct {
 	Conn uint64 // the number of the connection, on that node
 	Down invitation.Down
+
+	// Whose connection it is, so that a node that does not have it can answer with a detach; may be empty.
+	User   invitation.User
+	Device invitation.Device
 }
 
 // ErrMalformed is wrapped by the errors of messages that no version can have sent.
@@ -71,7 +75,7 @@ func (c Codec) message(kind cluster.Kind, payload any) (proto.Message, error) {
 		}
 	case *invitation.Message:
 		if kind == KindArbiter {
-			return arbiterMessage(p)
+			return arbiterMessage(p, c.Now())
 		}
 	case *Delivery:
 		if kind == KindDevice {
@@ -100,7 +104,7 @@ func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
 		if err := unmarshal.Unmarshal(data, m); err != nil {
 			return nil, malformed("not an arbiter message")
 		}
-		return message(m)
+		return message(m, c.Now())
 	case KindDevice:
 		m := new(peerpb.DeviceMessage)
 		if err := unmarshal.Unmarshal(data, m); err != nil {

@@ -54,22 +54,25 @@ func TestDeadlinesTravelAsTimeRemaining(t *testing.T) {
 // on another node.
 func TestNotForPeers(t *testing.T) {
 	for name, s := range map[string]sample{
-		"abort":           {peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgAbort, ID: sampleID}},
-		"tick":            {peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgTick, ID: sampleID}},
-		"session tick":    {peerwire.KindSession, &session.Input{Kind: session.InTick}},
-		"session resend":  {peerwire.KindSession, &session.Input{Kind: session.InResend}},
-		"no node":         {peerwire.KindSession, &session.Input{Kind: session.InDetach, Conn: session.Conn{Number: 1}}},
-		"no login":        {peerwire.KindSession, &session.Input{Kind: session.InAttach, Conn: sampleConn}},
-		"no call":         {peerwire.KindSession, &session.Input{Kind: session.InCall, Conn: sampleConn}},
-		"no word":         {peerwire.KindSession, &session.Input{Kind: session.InWord, Conn: sampleConn}},
-		"no kind of word": {peerwire.KindSession, &session.Input{Kind: session.InWord, Conn: sampleConn, Word: new(invitation.Word)}},
-		"no view":         {peerwire.KindSession, &session.Input{Kind: session.InView}},
-		"no terms":        {peerwire.KindSession, &session.Input{Kind: session.InView, View: new(invitation.View)}},
-		"no reply":        {peerwire.KindSession, &session.Input{Kind: session.InReply}},
-		"nothing":         {peerwire.KindDevice, &peerwire.Delivery{}},
-		"wrong kind":      {peerwire.KindSession, &invitation.Message{ID: sampleID}},
-		"no kind":         {0, &session.Input{}},
-		"stranger":        {peerwire.KindSession, "text"},
+		"abort":            {peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgAbort, ID: sampleID}},
+		"callee lost":      {peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgCalleeLost, ID: sampleID}},
+		"lost":             {peerwire.KindSession, &session.Input{Kind: session.InLost}},
+		"recover no terms": {peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgRecover, ID: sampleID, View: new(invitation.View)}},
+		"tick":             {peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgTick, ID: sampleID}},
+		"session tick":     {peerwire.KindSession, &session.Input{Kind: session.InTick}},
+		"session resend":   {peerwire.KindSession, &session.Input{Kind: session.InResend}},
+		"no node":          {peerwire.KindSession, &session.Input{Kind: session.InDetach, Conn: session.Conn{Number: 1}}},
+		"no login":         {peerwire.KindSession, &session.Input{Kind: session.InAttach, Conn: sampleConn}},
+		"no call":          {peerwire.KindSession, &session.Input{Kind: session.InCall, Conn: sampleConn}},
+		"no word":          {peerwire.KindSession, &session.Input{Kind: session.InWord, Conn: sampleConn}},
+		"no kind of word":  {peerwire.KindSession, &session.Input{Kind: session.InWord, Conn: sampleConn, Word: new(invitation.Word)}},
+		"no view":          {peerwire.KindSession, &session.Input{Kind: session.InView}},
+		"no terms":         {peerwire.KindSession, &session.Input{Kind: session.InView, View: new(invitation.View)}},
+		"no reply":         {peerwire.KindSession, &session.Input{Kind: session.InReply}},
+		"nothing":          {peerwire.KindDevice, &peerwire.Delivery{}},
+		"wrong kind":       {peerwire.KindSession, &invitation.Message{ID: sampleID}},
+		"no kind":          {0, &session.Input{}},
+		"stranger":         {peerwire.KindSession, "text"},
 		"not UTF-8": {peerwire.KindDevice, &peerwire.Delivery{Down: invitation.Down{
 			Notice: &invitation.Notice{ID: sampleID, Side: invitation.Caller, Response: "\xff"},
 		}}},
@@ -97,9 +100,13 @@ func TestNewerVersions(t *testing.T) {
 		kind cluster.Kind
 		data []byte
 	}{
-		"kind":         {99, nil},
-		"input":        {peerwire.KindSession, newInput},
-		"device":       {peerwire.KindDevice, newInput},
+		"kind":   {99, nil},
+		"input":  {peerwire.KindSession, newInput},
+		"device": {peerwire.KindDevice, newInput},
+		"resumed": {peerwire.KindSession, marshal(t, &peerpb.SessionInput{Input: &peerpb.SessionInput_Call{Call: &peerpb.CallInput{
+			Conn: &peerpb.Conn{Node: "n"}, Call: &peerpb.Call{Request: 1, RequestId: 1, Resumed: &peerpb.Resumed{Local: 3}},
+		}}})},
+		"host's kind":  {peerwire.KindArbiter, marshal(t, &peerpb.ArbiterMessage{Kind: 12, InvitationId: id, User: "u"})},
 		"arbiter kind": {peerwire.KindArbiter, marshal(t, &peerpb.ArbiterMessage{Kind: 99, InvitationId: id, User: "u"})},
 		"stage": {peerwire.KindSession, marshal(t, &peerpb.SessionInput{Input: &peerpb.SessionInput_View{
 			View: &peerpb.View{Terms: &peerpb.Terms{InvitationId: id}, Stage: 99},
@@ -112,8 +119,15 @@ func TestNewerVersions(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
 	}
+	// A login with a word that is not known counts without it.
+	data := marshal(t, &peerpb.SessionInput{Input: &peerpb.SessionInput_Attach{Attach: &peerpb.Attach{
+		Conn: &peerpb.Conn{Node: "n"}, Login: &peerpb.Login{User: "u", Device: "d", MoreWords: []*peerpb.Word{{InvitationId: id}}},
+	}}})
+	if got, err := codecAt(now).Decode(peerwire.KindSession, "", data); err != nil || got.(*session.Input).Login.Words != nil {
+		t.Errorf("with a new word: %+v, %v", got, err)
+	}
 	// A field that is not known changes nothing.
-	data := append(golden(t, "arbiter_start"), newInput...)
+	data = append(golden(t, "arbiter_start"), newInput...)
 	if got, err := codecAt(now).Decode(peerwire.KindArbiter, "", data); err != nil || !reflect.DeepEqual(got, samples["arbiter_start"].payload) {
 		t.Errorf("with a new field: %+v, %v", got, err)
 	}
@@ -152,7 +166,16 @@ func TestMalformed(t *testing.T) {
 		"no request id":   {peerwire.KindSession, call(&peerpb.Call{Request: peerpb.Request_REQUEST_QUERY})},
 		"endless timer":   {peerwire.KindSession, call(&peerpb.Call{Request: 1, RequestId: 1, Timers: &peerpb.Timers{GraceUs: 1 << 62}})},
 		"a reason of 256": {peerwire.KindDevice, marshal(t, &peerpb.DeviceMessage{Down: &peerpb.DeviceMessage_Notice{Notice: &peerpb.Notice{InvitationId: id, Side: 1, Reason: 256}}})},
-		"no side":         {peerwire.KindDevice, marshal(t, &peerpb.DeviceMessage{Down: &peerpb.DeviceMessage_Notice{Notice: &peerpb.Notice{InvitationId: id}}})},
+		"retell no side":  {peerwire.KindDevice, marshal(t, &peerpb.DeviceMessage{Down: &peerpb.DeviceMessage_Retell{Retell: &peerpb.Retell{InvitationId: id}}})},
+		"retell no id":    {peerwire.KindDevice, marshal(t, &peerpb.DeviceMessage{Down: &peerpb.DeviceMessage_Retell{Retell: &peerpb.Retell{Side: 1}}})},
+		"recover nothing": {peerwire.KindArbiter, marshal(t, &peerpb.ArbiterMessage{Kind: peerpb.MessageKind_MESSAGE_KIND_RECOVER, InvitationId: id})},
+		"recover another": {peerwire.KindArbiter, marshal(t, &peerpb.ArbiterMessage{
+			Kind: peerpb.MessageKind_MESSAGE_KIND_RECOVER, InvitationId: id, View: &peerpb.View{Terms: &peerpb.Terms{InvitationId: otherID[:]}},
+		})},
+		"resumed too long":  {peerwire.KindSession, call(&peerpb.Call{Request: 1, RequestId: 1, Resumed: &peerpb.Resumed{RemainingUs: 600_000_001}})},
+		"resumed below 0":   {peerwire.KindSession, call(&peerpb.Call{Request: 1, RequestId: 1, Resumed: &peerpb.Resumed{RemainingUs: -1}})},
+		"resumed no device": {peerwire.KindSession, call(&peerpb.Call{Request: 1, RequestId: 1, Resumed: &peerpb.Resumed{Confirmed: "a/b"}})},
+		"no side":           {peerwire.KindDevice, marshal(t, &peerpb.DeviceMessage{Down: &peerpb.DeviceMessage_Notice{Notice: &peerpb.Notice{InvitationId: id}}})},
 	} {
 		if got, err := codecAt(now).Decode(c.kind, "", c.data); !errors.Is(err, peerwire.ErrMalformed) || got != nil && !reflect.ValueOf(got).IsNil() {
 			t.Errorf("%s: got %+v, %v", name, got, err)

@@ -8,14 +8,18 @@ import (
 )
 
 func deliveryMessage(d *Delivery) (*peerpb.DeviceMessage, error) {
-	m := &peerpb.DeviceMessage{Conn: d.Conn}
+	m := &peerpb.DeviceMessage{Conn: d.Conn, User: string(d.User), Device: string(d.Device)}
 	switch down := d.Down; {
 	case down.Welcome != nil:
-		m.Down = &peerpb.DeviceMessage_Welcome{Welcome: &peerpb.Welcome{Stamp: down.Welcome.Stamp}}
+		m.Down = &peerpb.DeviceMessage_Welcome{Welcome: &peerpb.Welcome{Stamp: down.Welcome.Stamp, Tell: down.Welcome.Tell}}
 	case down.Answer != nil:
 		m.Down = &peerpb.DeviceMessage_Answer{Answer: answerMessage(down.Answer)}
 	case down.Notice != nil:
 		m.Down = &peerpb.DeviceMessage_Notice{Notice: noticeMessage(down.Notice)}
+	case down.Retell != nil:
+		m.Down = &peerpb.DeviceMessage_Retell{Retell: &peerpb.Retell{
+			InvitationId: idBytes(down.Retell.ID), Side: peerpb.Side(down.Retell.Side),
+		}}
 	case down.Ending != nil:
 		m.Down = &peerpb.DeviceMessage_Ending{Ending: &peerpb.Ending{
 			End: uint32(down.Ending.End), RetryAfterUs: microseconds(down.Ending.RetryAfter),
@@ -27,15 +31,17 @@ func deliveryMessage(d *Delivery) (*peerpb.DeviceMessage, error) {
 }
 
 func delivery(m *peerpb.DeviceMessage) (*Delivery, error) {
-	d := &Delivery{Conn: m.GetConn()}
+	d := &Delivery{Conn: m.GetConn(), User: invitation.User(m.GetUser()), Device: invitation.Device(m.GetDevice())}
 	var err error
 	switch p := m.GetDown().(type) {
 	case *peerpb.DeviceMessage_Welcome:
-		d.Down.Welcome = &invitation.Welcome{Stamp: p.Welcome.GetStamp()}
+		d.Down.Welcome = &invitation.Welcome{Stamp: p.Welcome.GetStamp(), Tell: p.Welcome.GetTell()}
 	case *peerpb.DeviceMessage_Answer:
 		d.Down.Answer, err = answer(p.Answer)
 	case *peerpb.DeviceMessage_Notice:
 		d.Down.Notice, err = notice(p.Notice)
+	case *peerpb.DeviceMessage_Retell:
+		d.Down.Retell, err = retell(p.Retell)
 	case *peerpb.DeviceMessage_Ending:
 		d.Down.Ending, err = ending(p.Ending)
 	default:
@@ -45,6 +51,20 @@ func delivery(m *peerpb.DeviceMessage) (*Delivery, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+func retell(p *peerpb.Retell) (*invitation.Retell, error) {
+	r := new(invitation.Retell)
+	var errs [2]error
+	r.ID, errs[0] = parseID(p.GetInvitationId())
+	r.Side, errs[1] = enum[invitation.Side](p.GetSide(), int(invitation.Callee)+1, "side")
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if r.Side == 0 {
+		return nil, malformed("a question to no side")
+	}
+	return r, nil
 }
 
 func ending(p *peerpb.Ending) (*invitation.Ending, error) {

@@ -3,6 +3,7 @@ package peerwire
 import (
 	"errors"
 
+	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 	"github.com/ringfleet/ringfleet/messages/peerpb"
@@ -23,7 +24,7 @@ func inputMessage(in *session.Input, now invitation.Time) (*peerpb.SessionInput,
 		r.Reply, err = replyMessage(in.Reply, now)
 		m.Input = r
 	case session.InUnknown:
-		m.Input = &peerpb.SessionInput_Unknown{Unknown: &peerpb.Unknown{InvitationId: idBytes(in.ID)}}
+		m.Input = &peerpb.SessionInput_Unknown{Unknown: &peerpb.Unknown{InvitationId: idBytes(in.ID), Over: in.Over}}
 	default:
 		err = errors.New("an input that is for the session's host only")
 	}
@@ -91,7 +92,7 @@ func input(m *peerpb.SessionInput, now invitation.Time) (*session.Input, error) 
 		in.Kind = session.InReply
 		in.Reply, err = reply(p.Reply, now)
 	case *peerpb.SessionInput_Unknown:
-		in.Kind = session.InUnknown
+		in.Kind, in.Over = session.InUnknown, p.Unknown.GetOver()
 		in.ID, err = parseID(p.Unknown.GetInvitationId())
 	default:
 		err = unknown("session input")
@@ -110,13 +111,19 @@ func conn(p *peerpb.Conn) (session.Conn, error) {
 }
 
 func loginMessage(l *invitation.Login) (*peerpb.Login, error) {
-	m := &peerpb.Login{User: string(l.User), Device: string(l.Device), Resume: l.Resume, Stamp: l.Stamp}
+	m := &peerpb.Login{
+		User: string(l.User), Device: string(l.Device), Resume: l.Resume, Stamp: l.Stamp, Reattach: l.Reattach,
+	}
 	for i := range l.Words {
 		word, err := wordMessage(&l.Words[i])
 		if err != nil {
 			return nil, err
 		}
-		m.Words = append(m.Words, word)
+		if l.Words[i].Kind == invitation.WordSent {
+			m.MoreWords = append(m.MoreWords, word)
+		} else {
+			m.Words = append(m.Words, word)
+		}
 	}
 	return m, nil
 }
@@ -124,17 +131,26 @@ func loginMessage(l *invitation.Login) (*peerpb.Login, error) {
 func login(p *peerpb.Login) (*invitation.Login, error) {
 	l := &invitation.Login{
 		User: invitation.User(p.GetUser()), Device: invitation.Device(p.GetDevice()),
-		Resume: p.GetResume(), Stamp: p.GetStamp(),
+		Resume: p.GetResume(), Stamp: p.GetStamp(), Reattach: p.GetReattach(),
 	}
 	if !l.User.Valid() || !l.Device.Valid() {
 		return nil, malformed("a login without a user and a device")
 	}
-	if len(p.GetWords()) > 0 {
-		l.Words = make([]invitation.Word, len(p.GetWords()))
-	}
-	for i, word := range p.GetWords() {
-		if err := setWord(&l.Words[i], word); err != nil {
+	for _, word := range p.GetWords() {
+		var w invitation.Word
+		if err := setWord(&w, word); err != nil {
 			return nil, err
+		}
+		l.Words = append(l.Words, w)
+	}
+	for _, word := range p.GetMoreWords() {
+		var w invitation.Word
+		switch err := setWord(&w, word); {
+		case errors.Is(err, cluster.ErrUnknown): // a newer node's: the login counts without it
+		case err != nil:
+			return nil, err
+		default:
+			l.Words = append(l.Words, w)
 		}
 	}
 	return l, nil
@@ -144,7 +160,13 @@ func wordMessage(w *invitation.Word) (*peerpb.Word, error) {
 	m := &peerpb.Word{InvitationId: idBytes(w.ID)}
 	switch {
 	case w.Kind == invitation.WordSeen:
-		m.Word = &peerpb.Word_Seen{Seen: &peerpb.Seen{}}
+		m.Word = &peerpb.Word_Seen{Seen: &peerpb.Seen{RemainingUs: microseconds(w.Remaining)}}
+	case w.Kind == invitation.WordAccepting:
+		m.Word = &peerpb.Word_Seen{Seen: &peerpb.Seen{
+			Accepting: &peerpb.Accepting{Response: []byte(w.Response)}, RemainingUs: microseconds(w.Remaining),
+		}}
+	case w.Kind == invitation.WordSent:
+		m.Word = &peerpb.Word_Sent{Sent: &peerpb.Sent{RemainingUs: microseconds(w.Remaining)}}
 	case w.Kind == invitation.WordConfirmed:
 		m.Word = &peerpb.Word_Confirmed{Confirmed: &peerpb.Confirmed{CalleeDevice: string(w.Named)}}
 	case w.Kind == invitation.WordDone && w.Side == invitation.Caller:
@@ -166,6 +188,13 @@ func setWord(w *invitation.Word, p *peerpb.Word) error {
 	switch word := p.GetWord().(type) {
 	case *peerpb.Word_Seen:
 		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
+		if accepting := word.Seen.GetAccepting(); accepting != nil {
+			w.Kind, w.Response = invitation.WordAccepting, string(accepting.GetResponse())
+		}
+		w.Remaining, err = timeLeft(word.Seen.GetRemainingUs())
+	case *peerpb.Word_Sent:
+		w.Side, w.Kind = invitation.Caller, invitation.WordSent
+		w.Remaining, err = timeLeft(word.Sent.GetRemainingUs())
 	case *peerpb.Word_Confirmed:
 		w.Side, w.Kind = invitation.Caller, invitation.WordConfirmed
 		w.Named = invitation.Device(word.Confirmed.GetCalleeDevice())
@@ -192,6 +221,7 @@ func callMessage(c *invitation.Call) *peerpb.Call {
 		Content:      []byte(c.Content),
 		ChannelId:    []byte(c.ChannelID),
 		Timers:       timersMessage(c.Timers),
+		Resumed:      resumedMessage(c.Resumed),
 	}
 }
 
@@ -204,10 +234,11 @@ func call(p *peerpb.Call) (*invitation.Call, error) {
 		Content:   string(p.GetContent()),
 		ChannelID: string(p.GetChannelId()),
 	}
-	var errs [3]error
+	var errs [4]error
 	c.Request, errs[0] = enum[invitation.Request](p.GetRequest(), invitation.Requests, "request")
 	c.ID, errs[1] = parseOptionalID(p.GetInvitationId())
 	c.Timers, errs[2] = parseTimers(p.GetTimers())
+	c.Resumed, errs[3] = resumed(p.GetResumed())
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}

@@ -2,17 +2,28 @@ package peerwire
 
 import (
 	"errors"
+	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/messages/peerpb"
 )
 
-// maxKind is the last kind that a session sends; those after it are between an arbiter and its host.
-const maxKind = invitation.MsgCallee
+// travels reports whether a kind is one that a session sends; the others are between an arbiter and its
+// host.
+func travels(kind invitation.MessageKind) bool {
+	return kind <= invitation.MsgCallee || kind == invitation.MsgRecover
+}
 
-func arbiterMessage(m *invitation.Message) (*peerpb.ArbiterMessage, error) {
-	if m.Kind > maxKind {
+func arbiterMessage(m *invitation.Message, now invitation.Time) (*peerpb.ArbiterMessage, error) {
+	if !travels(m.Kind) {
 		return nil, errors.New("kind " + m.Kind.String() + " is for the arbiter's host only")
+	}
+	var v *peerpb.View
+	if m.View != nil {
+		var err error
+		if v, err = viewMessage(m.View, now); err != nil {
+			return nil, err
+		}
 	}
 	return &peerpb.ArbiterMessage{
 		Kind:         peerpb.MessageKind(m.Kind) + 1,
@@ -33,13 +44,20 @@ func arbiterMessage(m *invitation.Message) (*peerpb.ArbiterMessage, error) {
 		Concluded:    m.Concluded,
 		Ask:          m.Ask,
 		Permit:       m.Permit,
+		Resumed:      resumedMessage(m.Resumed),
+		View:         v,
+		Fresh:        m.Fresh,
+		RemainingUs:  microseconds(m.Remaining),
 	}, nil
 }
 
-func message(p *peerpb.ArbiterMessage) (*invitation.Message, error) {
-	kind, err := enum[invitation.MessageKind](p.GetKind()-1, int(maxKind)+1, "kind of arbiter message")
+func message(p *peerpb.ArbiterMessage, now invitation.Time) (*invitation.Message, error) {
+	kind, err := enum[invitation.MessageKind](p.GetKind()-1, invitation.MessageKinds, "kind of arbiter message")
 	if err != nil {
 		return nil, err
+	}
+	if !travels(kind) {
+		return nil, unknown("kind of arbiter message")
 	}
 	m := &invitation.Message{
 		Kind:      kind,
@@ -55,20 +73,65 @@ func message(p *peerpb.ArbiterMessage) (*invitation.Message, error) {
 		Concluded: p.GetConcluded(),
 		Ask:       p.GetAsk(),
 		Permit:    p.GetPermit(),
+		Fresh:     p.GetFresh(),
 	}
-	var errs [5]error
+	var errs [8]error
 	m.ID, errs[0] = parseID(p.GetInvitationId())
 	m.Local, errs[1] = enum[invitation.LocalState](p.GetLocal(), invitation.LocalStates, "local state")
 	m.Remote, errs[2] = enum[invitation.RemoteState](p.GetRemote(), invitation.RemoteStates, "remote state")
 	m.Reason, errs[3] = code[invitation.Reason](p.GetReason(), "reason")
 	m.Terms, errs[4] = terms(p.GetTerms())
+	m.Resumed, errs[5] = resumed(p.GetResumed())
+	m.Remaining, errs[6] = timeLeft(p.GetRemainingUs())
+	if p.GetView() != nil {
+		m.View, errs[7] = view(p.GetView(), now)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	if kind == invitation.MsgStart && (m.Terms == nil || m.Terms.ID != m.ID) {
+	switch {
+	case kind == invitation.MsgStart && (m.Terms == nil || m.Terms.ID != m.ID):
 		return nil, malformed("a start without the terms of its invitation")
+	case m.View != nil && m.View.Terms.ID != m.ID, m.View == nil && kind == invitation.MsgRecover:
+		return nil, malformed("a recovery without the view of its invitation")
 	}
 	return m, nil
+}
+
+// resumedMessage returns nil for nil.
+func resumedMessage(r *invitation.Resumed) *peerpb.Resumed {
+	if r == nil {
+		return nil
+	}
+	return &peerpb.Resumed{
+		Local: peerpb.LocalState(r.Local), RemainingUs: microseconds(r.Remaining), Confirmed: string(r.Confirmed),
+	}
+}
+
+// resumed returns nil for nil.
+func resumed(p *peerpb.Resumed) (*invitation.Resumed, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // a send that is no repetition has none, which is no error
+	}
+	r := &invitation.Resumed{Confirmed: invitation.Device(p.GetConfirmed())}
+	var errs [2]error
+	r.Local, errs[0] = enum[invitation.LocalState](p.GetLocal(), int(invitation.LocalReceivedByRemote)+1, "state of a resumed send")
+	r.Remaining, errs[1] = timeLeft(p.GetRemainingUs())
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if !optional(r.Confirmed) {
+		return nil, malformed("a resumed send that confirmed no device")
+	}
+	return r, nil
+}
+
+// timeLeft reads what a device says that remains of a timer.
+func timeLeft(us int64) (time.Duration, error) {
+	if us < 0 || us > microseconds(invitation.MaxTimer) {
+		return 0, malformed("%d µs that remain", us)
+	}
+	return time.Duration(us) * time.Microsecond, nil
 }
 
 // termsMessage returns nil for nil.
@@ -153,6 +216,8 @@ func viewMessage(v *invitation.View, now invitation.Time) (*peerpb.View, error) 
 		Permit:      v.Permit,
 		RemainingUs: remaining(v.Deadline, now),
 		Heard:       v.Heard,
+		HeardCallee: v.HeardCallee,
+		Recovering:  v.Recovering,
 	}, nil
 }
 
@@ -168,6 +233,9 @@ func view(p *peerpb.View, now invitation.Time) (*invitation.View, error) {
 		Settled:  p.GetSettled(),
 		Permit:   p.GetPermit(),
 		Heard:    p.GetHeard(),
+
+		HeardCallee: p.GetHeardCallee(),
+		Recovering:  p.GetRecovering(),
 	}
 	var errs [5]error
 	v.Terms, errs[0] = terms(p.GetTerms())

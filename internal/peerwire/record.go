@@ -22,6 +22,7 @@ const (
 	maxEntries = 65_536 // invitations that a session knows
 	maxPast    = 65_536 // and remembers
 	maxTokens  = 1e9
+	maxResumes = 1 << 20
 )
 
 // AppendRecord appends a record to buf, for [Codec.Record] to read. The error is a mistake of the program.
@@ -105,6 +106,15 @@ func sessionMessage(s *session.State, now invitation.Time) (*peerpb.SessionState
 	m := &peerpb.SessionState{
 		User: string(s.User), Changes: s.Changes, Tokens: s.Tokens,
 		FilledUs: remaining(s.Filled, now), SweepUs: remaining(s.SweepAt, now), LeaveUs: remaining(s.LeaveAt, now),
+		Resumes: uint32(min(max(s.Resumes, 0), maxResumes)), FreshUs: remaining(s.FreshAt, now),
+	}
+	for i := range s.Claims {
+		c := &s.Claims[i]
+		word, err := wordMessage(&c.Word)
+		if err != nil {
+			return nil, err
+		}
+		m.Claims = append(m.Claims, &peerpb.ClaimState{Word: word, Device: string(c.Device), UntilUs: remaining(c.Until, now)})
 	}
 	for i := range s.Devices {
 		d := &s.Devices[i]
@@ -114,7 +124,7 @@ func sessionMessage(s *session.State, now invitation.Time) (*peerpb.SessionState
 		m.Devices = append(m.Devices, &peerpb.DeviceState{
 			Name: string(d.Name), Conn: &peerpb.Conn{Node: d.Conn.Node, Number: d.Conn.Number}, Stamp: d.Stamp,
 			Attached: d.Attached, Connected: d.Connected, LostUs: remaining(d.LostAt, now), Why: uint32(d.Why),
-			UntilUs: remaining(d.Until, now),
+			UntilUs: remaining(d.Until, now), TellingUs: remaining(d.Telling, now),
 		})
 	}
 	for i := range s.Entries {
@@ -138,6 +148,7 @@ func entryMessage(e *session.EntryState, now invitation.Time) (*peerpb.EntryStat
 	m := &peerpb.EntryState{
 		View: view, Answered: e.Answered, Withdrawn: e.Withdrawn, SendId: e.SendID, Ended: e.Ended, Asking: e.Asking,
 		Renamed: e.Renamed, SeenUs: remaining(e.SeenAt, now), AskUs: remaining(e.AskAt, now),
+		Resumed: resumedMessage(e.Resumed), Asked: e.Asked,
 	}
 	for _, s := range e.Shown {
 		m.Shown = append(m.Shown, &peerpb.ShownState{Device: string(s.Device), Done: s.Done, Told: s.Told})
@@ -150,14 +161,27 @@ func sessionState(p *peerpb.SessionState, now invitation.Time) (*session.State, 
 	s := &session.State{
 		User: invitation.User(p.GetUser()), Changes: p.GetChanges(), Tokens: p.GetTokens(),
 		Filled: at.read(p.FilledUs), SweepAt: at.read(p.SweepUs), LeaveAt: at.read(p.LeaveUs),
+		Resumes: int(min(p.GetResumes(), maxResumes)), FreshAt: at.read(p.FreshUs),
 	}
 	switch {
 	case !s.User.Valid():
 		return nil, malformed("a session without a user")
 	case math.IsNaN(s.Tokens) || math.Abs(s.Tokens) > maxTokens:
 		return nil, malformed("a session with %v sends", s.Tokens)
-	case len(p.GetDevices()) > maxDevices, len(p.GetEntries()) > maxEntries, len(p.GetPast()) > maxPast:
-		return nil, malformed("a session of %d devices and %d and %d invitations", len(p.GetDevices()), len(p.GetEntries()), len(p.GetPast()))
+	case len(p.GetDevices()) > maxDevices, len(p.GetEntries()) > maxEntries, len(p.GetPast()) > maxPast,
+		len(p.GetClaims()) > 2*maxEntries:
+		return nil, malformed("a session of %d devices and %d, %d and %d invitations",
+			len(p.GetDevices()), len(p.GetEntries()), len(p.GetPast()), len(p.GetClaims()))
+	}
+	for _, claim := range p.GetClaims() {
+		c := session.ClaimState{Device: invitation.Device(claim.GetDevice()), Until: at.read(claim.UntilUs)}
+		if err := setWord(&c.Word, claim.GetWord()); err != nil {
+			return nil, err
+		}
+		if !c.Device.Valid() || !invitation.ValidText(c.Word.Response, invitation.MaxResponse) {
+			return nil, malformed("a word of no device")
+		}
+		s.Claims = append(s.Claims, c)
 	}
 	names := map[invitation.Device]bool{}
 	for _, device := range p.GetDevices() {
@@ -197,7 +221,7 @@ func sessionState(p *peerpb.SessionState, now invitation.Time) (*session.State, 
 func deviceState(p *peerpb.DeviceState, at *moments) (session.DeviceState, error) {
 	d := session.DeviceState{
 		Name: invitation.Device(p.GetName()), Stamp: p.GetStamp(), Attached: p.GetAttached(), Connected: p.GetConnected(),
-		LostAt: at.read(p.LostUs), Until: at.read(p.UntilUs),
+		LostAt: at.read(p.LostUs), Until: at.read(p.UntilUs), Telling: at.read(p.TellingUs),
 	}
 	if !d.Name.Valid() {
 		return d, malformed("a device without a name")
@@ -211,9 +235,12 @@ func deviceState(p *peerpb.DeviceState, at *moments) (session.DeviceState, error
 func entryState(p *peerpb.EntryState, user invitation.User, at *moments) (session.EntryState, error) {
 	e := session.EntryState{
 		Answered: p.GetAnswered(), Withdrawn: p.GetWithdrawn(), SendID: p.GetSendId(), Ended: p.GetEnded(), Asking: p.GetAsking(),
-		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs),
+		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs), Asked: p.GetAsked(),
 	}
 	var err error
+	if e.Resumed, err = resumed(p.GetResumed()); err != nil {
+		return e, err
+	}
 	if e.View, err = keptView(p.GetView(), at.now); err != nil {
 		return e, err
 	}
@@ -288,6 +315,11 @@ func stateMessage(a *snapshot.Arbiter, now invitation.Time) (*peerpb.ArbiterStat
 		SentUs:       remaining(a.Sent, now),
 		Told:         peerpb.Stage(a.Told),
 		ReachedUs:    remaining(a.Reached, now),
+		Denied:       string(s.Denied),
+		Asking:       s.Asking,
+		Vouched:      s.Vouched,
+		Informed:     s.Informed,
+		HoldUs:       remaining(s.HoldAt, now),
 	}, nil
 }
 
@@ -318,6 +350,11 @@ func arbiterState(p *peerpb.ArbiterState, now invitation.Time) (*snapshot.Arbite
 			SendID:       p.GetSendId(),
 			CancelID:     p.GetCancelId(),
 			AnswerID:     p.GetAnswerId(),
+			Denied:       invitation.Device(p.GetDenied()),
+			Asking:       p.GetAsking(),
+			Vouched:      p.GetVouched(),
+			Informed:     p.GetInformed(),
+			HoldAt:       at.read(p.HoldUs),
 		},
 		Sent:    at.read(p.SentUs),
 		Reached: at.read(p.ReachedUs),
@@ -330,7 +367,7 @@ func arbiterState(p *peerpb.ArbiterState, now invitation.Time) (*snapshot.Arbite
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	if !optional(s.Confirmed) || !optional(s.Said) || s.Retries > maxRetries {
+	if !optional(s.Confirmed) || !optional(s.Said) || !optional(s.Denied) || s.Retries > maxRetries {
 		return nil, malformed("an arbiter's state that no arbiter has")
 	}
 	return a, nil

@@ -1,7 +1,9 @@
 package peerwire_test
 
 import (
+	"cmp"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ var (
 	texts     = rapid.StringN(0, 40, -1)
 	rawTexts  = rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 40), func(b []byte) string { return string(b) })
 	durations = rapid.Map(rapid.Int64Range(-1e12, 1e12), func(us int64) time.Duration { return time.Duration(us) * time.Microsecond })
+	left      = rapid.Map(rapid.Int64Range(0, 600e6), func(us int64) time.Duration { return time.Duration(us) * time.Microsecond })
 	ids       = rapid.Custom(func(t *rapid.T) invitation.ID {
 		return invitation.NewID(invitation.User(namesGen.Draw(t, "caller")), "d", namesGen.Draw(t, "key"))
 	})
@@ -46,6 +49,7 @@ func viewGen(t *rapid.T) *invitation.View {
 		Reason:  invitation.Reason(rapid.Uint8().Draw(t, "reason")), Verdict: rapid.Bool().Draw(t, "verdict"),
 		Settled: rapid.Bool().Draw(t, "settled"), Permit: rapid.Uint64().Draw(t, "permit"), Heard: rapid.Uint64().Draw(t, "heard"),
 	}
+	v.Heard, v.HeardCallee, v.Recovering = rapid.Uint64().Draw(t, "heard"), rapid.Uint64().Draw(t, "heard callee"), rapid.Bool().Draw(t, "recovering")
 	if rapid.Bool().Draw(t, "ends") {
 		v.Deadline = max(now.Add(durations.Draw(t, "remaining")), 1)
 		v.Deadline -= (v.Deadline - now) % invitation.Time(time.Microsecond)
@@ -55,9 +59,14 @@ func viewGen(t *rapid.T) *invitation.View {
 
 func wordGen(t *rapid.T) invitation.Word {
 	w := invitation.Word{ID: ids.Draw(t, "id")}
-	switch rapid.IntRange(0, 3).Draw(t, "word") {
+	switch rapid.IntRange(0, 5).Draw(t, "word") {
 	case 0:
-		w.Side, w.Kind = invitation.Callee, invitation.WordSeen
+		w.Side, w.Kind, w.Remaining = invitation.Callee, invitation.WordSeen, left.Draw(t, "remaining")
+	case 4:
+		w.Side, w.Kind, w.Remaining = invitation.Callee, invitation.WordAccepting, left.Draw(t, "remaining")
+		w.Response = rawTexts.Draw(t, "response")
+	case 5:
+		w.Side, w.Kind, w.Remaining = invitation.Caller, invitation.WordSent, left.Draw(t, "remaining")
 	case 1:
 		w.Side, w.Kind, w.Named = invitation.Caller, invitation.WordConfirmed, devices.Draw(t, "named")
 	case 2:
@@ -70,6 +79,26 @@ func wordGen(t *rapid.T) invitation.Word {
 	return w
 }
 
+func last(w invitation.Word) int {
+	if w.Kind == invitation.WordSent {
+		return 1
+	}
+	return 0
+}
+
+func resumedGen(t *rapid.T) *invitation.Resumed {
+	if rapid.Bool().Draw(t, "first") {
+		return nil
+	}
+	r := &invitation.Resumed{
+		Local: invitation.LocalState(rapid.IntRange(0, 2).Draw(t, "local")), Remaining: left.Draw(t, "remaining"),
+	}
+	if rapid.Bool().Draw(t, "confirmed") {
+		r.Confirmed = devices.Draw(t, "device")
+	}
+	return r
+}
+
 func callGen(t *rapid.T) *invitation.Call {
 	c := &invitation.Call{
 		Request:   invitation.Request(rapid.IntRange(1, invitation.Requests-1).Draw(t, "request")),
@@ -77,6 +106,7 @@ func callGen(t *rapid.T) *invitation.Call {
 		Key: rawTexts.Draw(t, "key"), Callee: invitation.User(rawTexts.Draw(t, "callee")),
 		Content: rawTexts.Draw(t, "content"), ChannelID: rawTexts.Draw(t, "channel"), Timers: timersGen.Draw(t, "timers"),
 	}
+	c.Resumed = resumedGen(t)
 	if rapid.Bool().Draw(t, "has id") {
 		c.ID = ids.Draw(t, "id")
 	}
@@ -103,9 +133,13 @@ func inputGen(t *rapid.T) *session.Input {
 			Stamp: rapid.Uint64().Draw(t, "stamp"),
 		}
 		in.Device = in.Login.Device
+		in.Login.Reattach = rapid.Bool().Draw(t, "reattach")
 		for range rapid.IntRange(0, 3).Draw(t, "words") {
 			in.Login.Words = append(in.Login.Words, wordGen(t))
 		}
+		slices.SortStableFunc(in.Login.Words, func(a, b invitation.Word) int { // those of more_words are the last
+			return cmp.Compare(last(a), last(b))
+		})
 	case session.InCall:
 		in.Call = callGen(t)
 	case session.InWord:
@@ -122,7 +156,7 @@ func inputGen(t *rapid.T) *session.Input {
 			in.Reply.View = viewGen(t)
 		}
 	case session.InUnknown:
-		in.ID = ids.Draw(t, "id")
+		in.ID, in.Over = ids.Draw(t, "id"), rapid.Bool().Draw(t, "over")
 	default:
 	}
 	return in
@@ -131,8 +165,8 @@ func inputGen(t *rapid.T) *session.Input {
 func messageGen(t *rapid.T) *invitation.Message {
 	flag := func(label string) bool { return rapid.Bool().Draw(t, label) }
 	m := &invitation.Message{
-		Kind: invitation.MessageKind(rapid.IntRange(0, int(invitation.MsgCallee)).Draw(t, "kind")),
-		ID:   ids.Draw(t, "id"), User: users.Draw(t, "user"), Device: devices.Draw(t, "device"),
+		Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Fresh: flag("fresh"), Remaining: left.Draw(t, "remaining"),
+		ID: ids.Draw(t, "id"), User: users.Draw(t, "user"), Device: devices.Draw(t, "device"),
 		RequestID: rapid.Uint64().Draw(t, "request id"), Response: rawTexts.Draw(t, "response"),
 		Named: invitation.Device(texts.Draw(t, "named")), Chosen: invitation.Device(texts.Draw(t, "chosen")),
 		Local:  invitation.LocalState(rapid.IntRange(0, 6).Draw(t, "local")),
@@ -143,7 +177,18 @@ func messageGen(t *rapid.T) *invitation.Message {
 	if m.Kind == invitation.MsgStart || flag("terms") {
 		m.Terms = termsGen(t, m.ID)
 	}
+	if m.Resumed = resumedGen(t); m.Kind == invitation.MsgRecover {
+		m.View = viewGen(t)
+		m.View.Terms.ID = m.ID
+	}
 	return m
+}
+
+// kinds are those that travel.
+var kinds = []invitation.MessageKind{
+	invitation.MsgStart, invitation.MsgCancel, invitation.MsgConfirm, invitation.MsgCallerDone, invitation.MsgCaller,
+	invitation.MsgSeen, invitation.MsgAccept, invitation.MsgRefuse, invitation.MsgCalleeDone, invitation.MsgCallee,
+	invitation.MsgRecover,
 }
 
 func noticeGen(t *rapid.T) *invitation.Notice {
@@ -160,9 +205,14 @@ func noticeGen(t *rapid.T) *invitation.Notice {
 
 func deliveryGen(t *rapid.T) *peerwire.Delivery {
 	d := &peerwire.Delivery{Conn: rapid.Uint64().Draw(t, "conn")}
-	switch rapid.IntRange(0, 3).Draw(t, "down") {
+	if rapid.Bool().Draw(t, "addressed") {
+		d.User, d.Device = users.Draw(t, "user"), devices.Draw(t, "device")
+	}
+	switch rapid.IntRange(0, 4).Draw(t, "down") {
 	case 0:
-		d.Down.Welcome = &invitation.Welcome{Stamp: rapid.Uint64().Draw(t, "stamp")}
+		d.Down.Welcome = &invitation.Welcome{Stamp: rapid.Uint64().Draw(t, "stamp"), Tell: rapid.Bool().Draw(t, "tell")}
+	case 4:
+		d.Down.Retell = &invitation.Retell{ID: ids.Draw(t, "id"), Side: invitation.Side(rapid.IntRange(1, 2).Draw(t, "side"))}
 	case 1:
 		d.Down.Answer = &invitation.Answer{
 			Request:   invitation.Request(rapid.IntRange(0, invitation.Requests-1).Draw(t, "request")),

@@ -43,6 +43,14 @@ var (
 		{ID: otherID, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalCanceled},
 		{ID: sampleID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted},
 	}
+	moreWords = []invitation.Word{
+		{ID: sampleID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: 7 * time.Second},
+		{ID: sampleID, Side: invitation.Callee, Kind: invitation.WordAccepting, Response: "好", Remaining: time.Second},
+		{ID: otherID, Side: invitation.Caller, Kind: invitation.WordSent, Remaining: invitation.MaxTimer},
+	}
+	sampleResumed = &invitation.Resumed{
+		Local: invitation.LocalReceivedByRemote, Remaining: 12_345_678 * time.Microsecond, Confirmed: "tablet",
+	}
 	sampleView = &invitation.View{
 		Terms: sampleTerms, Version: 3, Stage: invitation.Accepting, Chosen: "tablet", Response: "好", Permit: 5,
 		Deadline: now.Add(14_999_999 * time.Microsecond),
@@ -100,8 +108,26 @@ var samples = map[string]sample{
 	"session_attach_plain": fromDevice(session.Input{
 		Kind: session.InAttach, Login: &invitation.Login{User: "alice", Device: "phone"},
 	}),
-	"session_detach": fromDevice(session.Input{Kind: session.InDetach}),
-	"session_logout": fromDevice(session.Input{Kind: session.InLogout}),
+	"session_attach_words": fromDevice(session.Input{Kind: session.InAttach, Login: &invitation.Login{
+		User: "alice", Device: "phone", Resume: true, Stamp: 1, Words: moreWords,
+	}}),
+	"session_reattach": fromDevice(session.Input{Kind: session.InAttach, Login: &invitation.Login{
+		User: "alice", Device: "phone", Resume: true, Reattach: true, Stamp: 1 << 60,
+	}}),
+	"session_call_resumed": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
+		Request: invitation.Send, RequestID: 1 << 61, Key: "f0e1d2c3", Callee: "bob", Resumed: sampleResumed,
+	}}),
+	"session_call_repeated": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
+		Request: invitation.Send, RequestID: 1, Key: "f0e1d2c3", Callee: "bob", Resumed: new(invitation.Resumed),
+	}}),
+	"session_word_sent":      fromDevice(session.Input{Kind: session.InWord, Word: &moreWords[2]}),
+	"session_word_accepting": fromDevice(session.Input{Kind: session.InWord, Word: &moreWords[1]}),
+	"session_view_recovering": in(session.Input{Kind: session.InView, View: &invitation.View{
+		Terms: sampleTerms, Recovering: true, HeardCallee: 1 << 40, Heard: 3,
+	}}),
+	"session_unknown_over": in(session.Input{Kind: session.InUnknown, ID: sampleID, Over: true}),
+	"session_detach":       fromDevice(session.Input{Kind: session.InDetach}),
+	"session_logout":       fromDevice(session.Input{Kind: session.InLogout}),
 	"session_call_send": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
 		Request: invitation.Send, RequestID: 1 << 61, Key: "f0e1d2c3", Callee: "bob", Content: "dinner?", ChannelID: "房间-7",
 		Timers: sampleTimers,
@@ -132,6 +158,13 @@ var samples = map[string]sample{
 		Kind: invitation.MsgStart, User: "alice", Device: "phone", RequestID: 1 << 61, Terms: sampleTerms, Online: true,
 		Connected: true,
 	}),
+	"arbiter_start_resumed": to(invitation.Message{
+		Kind: invitation.MsgStart, User: "alice", Device: "phone", RequestID: 7, Terms: sampleTerms, Resumed: sampleResumed,
+	}),
+	"arbiter_recover": to(invitation.Message{Kind: invitation.MsgRecover, User: "bob", View: sampleView, Fresh: true}),
+	"arbiter_accept_again": to(invitation.Message{
+		Kind: invitation.MsgAccept, User: "bob", Device: "tablet", Response: "好", Remaining: 9 * time.Second,
+	}),
 	"arbiter_cancel": to(invitation.Message{
 		Kind: invitation.MsgCancel, User: "alice", Device: "phone", RequestID: 2, Reason: invitation.CallerLoggedOut,
 	}),
@@ -152,7 +185,12 @@ var samples = map[string]sample{
 		Kind: invitation.MsgCallee, User: "bob", Online: true, Connected: true, Chosen: "tablet", Full: true, Ask: true, Permit: 9,
 	}),
 
-	"device_welcome": down(invitation.Down{Welcome: &invitation.Welcome{Stamp: 1 << 60}}),
+	"device_welcome":      down(invitation.Down{Welcome: &invitation.Welcome{Stamp: 1 << 60}}),
+	"device_welcome_tell": down(invitation.Down{Welcome: &invitation.Welcome{Stamp: 3, Tell: true}}),
+	"device_retell": {peerwire.KindDevice, &peerwire.Delivery{
+		Conn: 5, Down: invitation.Down{Retell: &invitation.Retell{ID: sampleID, Side: invitation.Callee}},
+		User: "alice", Device: "phone",
+	}},
 	"device_answer": down(invitation.Down{Answer: &invitation.Answer{
 		Request: invitation.Send, RequestID: 5, ID: sampleID, Notice: sampleNotice,
 	}}),

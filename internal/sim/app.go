@@ -147,6 +147,7 @@ func (w *world) act(e *event) {
 		was := l.remote.State()
 		out, err := l.remote.Accept()
 		if err == invitation.OK {
+			l.response = "yes"
 			d.act(l, out)
 		}
 		w.rightly(l, err, was == invitation.RemoteInvitationReceived && !l.refusing)

@@ -31,12 +31,12 @@ func (d *Device) connect() {
 	}
 	for _, lines := range [...][]*line{d.live, d.ended} {
 		for _, l := range lines {
-			if word := l.word(); word.Kind != invitation.NoWord && !word.ID.IsZero() {
+			if word := l.report(w.now); word.Kind != invitation.NoWord && !word.ID.IsZero() {
 				login.Words = append(login.Words, word)
 			}
 		}
 	}
-	l := &link{device: d, deadUp: forever}
+	l := &link{device: d, deadUp: forever, node: w.liveNode()}
 	w.links[d.conn] = l
 	if w.wantsUser(d.user) {
 		w.note("%s connects: %d", d.name, d.conn)
@@ -63,13 +63,19 @@ func (w *world) displace(d *Device, login *invitation.Login) {
 }
 
 // welcomed takes the answer to the login.
-func (d *Device) welcomed(stamp uint64) {
-	d.stamp, d.resume = stamp, true
+func (d *Device) welcomed(welcome *invitation.Welcome) {
+	d.stamp, d.resume = welcome.Stamp, true
 	if d.phase == online {
+		if welcome.Tell {
+			d.tellAll()
+		}
 		return
 	}
 	d.phase, d.since = online, d.w.now
 	d.awayFrom, d.awayTo = d.lostAt, d.w.now
+	if welcome.Tell {
+		d.tellAll()
+	}
 	for _, p := range slices.Clone(d.calls) {
 		d.sayCall(p)
 	}

@@ -82,6 +82,9 @@ type line struct {
 	unheard  bool
 	own      bool // it was the device that ended it, not the server
 	refusing bool
+	until    Time             // when its state ends by itself, as told last
+	call     *invitation.Call // caller: the send
+	response string
 	anew     bool // it rang when the session ended: another login may show it anew
 	endedAt  Time
 	saidOn   uint64 // the connection, time and text of the last word
@@ -202,12 +205,20 @@ func (d *Device) say(u up) {
 func (d *Device) begin(l *line, call invitation.Call) {
 	d.requests++
 	call.RequestID = d.requests
+	if call.Request == invitation.Send && l.call == nil {
+		l.call = &call
+	}
 	p := &pending{call: &call, line: l, wait: firstRepeat}
 	d.calls = append(d.calls, p)
 	d.sayCall(p)
 }
 
 func (d *Device) sayCall(p *pending) {
+	if p.call.Request == invitation.Send && p.wait > firstRepeat || p.call.Resumed != nil {
+		again := *p.call
+		again.Resumed = p.line.local.Resumed(p.line.left(d.w.now))
+		p.call = &again
+	}
 	p.next = d.w.now.Add(p.wait)
 	p.wait = min(2*p.wait, lastRepeat)
 	d.say(up{call: p.call})

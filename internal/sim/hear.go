@@ -20,12 +20,14 @@ func (d *Device) take(down *invitation.Down) {
 		d.w.noteDown(d, down)
 	}
 	switch {
+	case down.Retell != nil:
+		d.retell(down.Retell)
 	case down.Notice != nil:
 		d.noticed(down.Notice)
 	case down.Answer != nil:
 		d.answered(down.Answer)
 	case down.Welcome != nil:
-		d.welcomed(down.Welcome.Stamp)
+		d.welcomed(down.Welcome)
 		d.tryLogout()
 	case down.Ending != nil:
 		d.ending(down.Ending.End)
@@ -48,6 +50,7 @@ func (d *Device) noticed(n *invitation.Notice) {
 func (d *Device) step(l *line, n *invitation.Notice) {
 	l.unheard = false
 	l.id = n.ID
+	l.until = d.w.now.Add(n.Remaining)
 	if l.side == invitation.Caller {
 		d.act(l, l.local.Notice(n))
 	} else {
@@ -116,7 +119,9 @@ func (d *Device) answered(a *invitation.Answer) {
 	}
 	p := d.calls[i]
 	d.calls = slices.Delete(d.calls, i, i+1)
-	if p.call.Request == invitation.Send {
+	if p.call.Request == invitation.Send && !p.line.id.IsZero() {
+		d.answeredResumed(p.line, a)
+	} else if p.call.Request == invitation.Send {
 		d.answeredSend(p.line, a)
 	} else {
 		d.answeredAbout(p, a)

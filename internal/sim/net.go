@@ -10,6 +10,10 @@ import (
 // breaks, what is on the way is lost, but for what the other end gets a little later.
 type link struct {
 	device *Device
+	node   int  // of the gateway
+	taken  bool // its session has taken the login
+	since  Time // when
+	stamp  uint64
 	upAt   Time // when the last thing that was said arrives
 	downAt Time
 	deadUp Time // what arrives later is lost
@@ -44,6 +48,9 @@ func (w *world) tell(conn uint64, down *invitation.Down) {
 	l := w.links[conn]
 	if l == nil {
 		return
+	}
+	if down.Welcome != nil {
+		l.stamp = down.Welcome.Stamp
 	}
 	l.downAt = max(l.downAt, w.now.Add(w.latency()))
 	e := w.queue.put(l.downAt)

@@ -28,6 +28,10 @@ const (
 	sweep                  // everything that is open is looked at
 	hangUp                 // the drain: all devices go
 	finish                 // the end
+	crash                  // a node is lost
+	takeOver               // the other nodes take over what the node who had
+	wake                   // the paused activations of the node who go on
+	join                   // they are merged with those that took their place
 )
 
 // event is one thing that is going to happen. Which fields are set depends on what.
@@ -43,6 +47,9 @@ type event struct {
 	view  *invitation.View
 	reply *invitation.Reply
 	up    up
+	over  bool
+	life  uint32  // of the node of the caller, for what it says to itself
+	at    *server // whose it is; nil: the world's
 	down  invitation.Down
 }
 

@@ -34,7 +34,12 @@ type record struct {
 	accepted  *part // the device of the callee that was told so
 	full      bool  // the callee was over its bound
 	panicked  bool
-	excused   bool // the callee's device was away for longer than the grace when its verdict was awaited
+
+	hurtAt      Time // the last loss of a node that it concerns was taken over; while it is not, forever
+	orphanAt    Time // its arbiter was lost, and there is no other
+	askingSince Time // its arbiter recovers
+	doubted     bool // an activation that was taken for lost went on, or its end was lost before all were told: kinds may differ
+	excused     bool // the callee's device was away for longer than the grace when its verdict was awaited
 }
 
 // part is what one device was told of an invitation in one session.
@@ -51,11 +56,12 @@ type part struct {
 
 // What taking over a failure takes, at most.
 const (
-	prompt      = time.Second                // nothing was wrong
-	afterReturn = auditAfter + 2*time.Second // the device came back
-	afterLoss   = lastRepeat + 4*time.Second // a message was lost: the longest time between repeats
-	sweepEach   = 250 * time.Millisecond     // how often everything that is open is looked at
-	keptRecords = 10 * time.Minute           // for how long a record is kept after its end
+	prompt        = time.Second                // nothing was wrong
+	afterReturn   = auditAfter + 2*time.Second // the device came back
+	afterLoss     = lastRepeat + 4*time.Second // a message was lost: the longest time between repeats
+	afterTakeover = 6 * time.Second            // what a node had was taken over
+	sweepEach     = 250 * time.Millisecond     // how often everything that is open is looked at
+	keptRecords   = 10 * time.Minute           // for how long a record is kept after its end
 )
 
 // lost notes that a message was lost.
@@ -247,7 +253,7 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 	if l.side == invitation.Caller {
 		w.ends[e.Event.String()+" "+e.Reason.String()]++
 	}
-	if !l.own && !r.panicked {
+	if !l.own && !r.panicked && !r.doubted {
 		w.fail(r, r.referee.event(d.name, e))
 	}
 	if e.Reason == invitation.OutcomeForgotten && !w.mayForget(r, p) {
@@ -277,6 +283,9 @@ func (w *world) join(r *record, d *Device, l *line) {
 // mayForget reports whether a device may be told that the outcome is forgotten: after the linger, when
 // its login is over, and of an invitation that was never sent or whose actor panicked.
 func (w *world) mayForget(r *record, p *part) bool {
+	if r.hurtAt != 0 && w.now.Sub(r.hurtAt) >= r.timers.Grace {
+		return true
+	}
 	return p.own || p.device.overAt != 0 || r.panicked || r.full || r.startedAt == 0 || r.endedAt != 0 && w.now >= r.endedAt.Add(r.timers.Linger)
 }
 
@@ -292,7 +301,7 @@ func (w *world) agree(r *record) {
 			w.callees = append(w.callees, &p.Part)
 		}
 	}
-	if v := judge.Agree(&caller.Part, w.callees, judge.Excuse{VerdictLate: r.excused}); v != nil && !r.panicked {
+	if v := judge.Agree(&caller.Part, w.callees, judge.Excuse{VerdictLate: r.excused, Apart: r.doubted}); v != nil && !r.panicked {
 		w.fail(r, v)
 	}
 	if caller.Ended() && caller.End != device.Accepted && caller.Reason == invitation.OutcomeForgotten && !caller.own && !r.excused {
@@ -322,13 +331,13 @@ func (w *world) rightly(l *line, err invitation.CallError, taken bool) {
 // answered compares the answer to a request with what reached the arbiter (P5).
 func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitation.CallError) {
 	r := l.record
-	won := r.referee.chosen == d.name && r.referee.answerID == call.RequestID
+	won := r.referee.chosen == d.name && (r.referee.answerID == call.RequestID || r.hurtAt != 0)
 	if call.Request == invitation.Cancel {
 		won = r.referee.cancelID == call.RequestID
 	}
 	exists := w.server.arbiters[r.id] != nil
 	switch {
-	case r.panicked:
+	case r.panicked, r.doubted, r.hurtAt == forever, r.orphanAt != 0, r.askingSince != 0:
 	case err == invitation.OK && !won:
 	case err != invitation.OK && won && exists:
 	case !won && exists && err != invitation.AlreadyEnd && err != invitation.AlreadyAccept:
@@ -349,8 +358,11 @@ func (w *world) limit(r *record, p *part) Time {
 		return 0
 	}
 	from, slack := w.decidedFor(r, p), prompt
-	if from == 0 {
+	if from == 0 || r.hurtAt == forever {
 		return 0
+	}
+	if r.hurtAt != 0 {
+		from = max(from, r.hurtAt.Add(afterTakeover))
 	}
 	from = max(from, p.shownAt)
 	if d.since > r.sentAt {
@@ -372,6 +384,8 @@ func (w *world) limit(r *record, p *part) Time {
 // decidedFor returns since when what a device is to be told is decided, 0 if it is not.
 func (w *world) decidedFor(r *record, p *part) Time {
 	switch {
+	case r.orphanAt != 0 || r.askingSince != 0: // without the caller's device it is not recovered
+		return max(r.orphanAt, r.askingSince, r.hurtAt, p.device.since).Add(max(r.timers.Grace, w.config.Timers.Grace))
 	case r.startedAt == 0: // a session may hold back for the grace that its device's login is over
 		return r.sentAt.Add(w.config.Timers.Grace)
 	case r.full && p.Side == invitation.Callee: // a late offer, shown when there was room again
@@ -439,7 +453,9 @@ func (w *world) sweep() {
 
 // look checks the promises of time, and reports whether the invitation is open.
 func (w *world) look(r *record) bool {
-	w.fail(r, r.referee.overdue(w.now))
+	if r.orphanAt == 0 && r.askingSince == 0 && (r.hurtAt == 0 || r.hurtAt.Add(afterTakeover) < w.now) {
+		w.fail(r, r.referee.overdue(w.now))
+	}
 	open := w.server.arbiters[r.id] != nil
 	for _, p := range r.parts {
 		if !p.Open() || p.dead {

@@ -44,6 +44,9 @@ type referee struct {
 // watch takes a message that reaches the arbiter. It returns what is wrong with what the arbiter
 // did: at is where its view is after the message.
 func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message, at invitation.Stage) *judge.Violation {
+	if msg.Kind == invitation.MsgAccept && r.stage >= accepting && msg.Device == r.chosen && r.answerID == 0 && r.outcome != device.Refused {
+		r.answerID = msg.RequestID // recorded by the device's word before
+	}
 	if r.stage == decided {
 		return nil
 	}

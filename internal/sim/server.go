@@ -16,6 +16,8 @@ type server struct {
 	sessions []*sessionHost // by the number of the user; nil: none
 	arbiters map[invitation.ID]*arbiterHost
 	stopped  map[invitation.ID]bool // had an arbiter; kept as long as its record
+	asleep   bool                   // it is a paused node's, which does not know yet that it was taken for lost
+	paused   int                    // of which node, counted from 1; 0: it is the world's
 	effects  []session.Effect
 	tells    []arbiter.Effect
 }
@@ -73,11 +75,12 @@ func (s *server) fromDevice(e *event) {
 	if l == nil || s.w.now > l.deadUp && !e.up.lost {
 		return // it was on the way when the connection broke
 	}
-	in := session.Input{Device: d.name, Conn: session.Conn{Number: e.conn}}
+	in := session.Input{Device: d.name, Conn: l.address(e.conn)}
 	var about invitation.ID
 	switch {
 	case e.up.login != nil:
 		in.Kind, in.Login = session.InAttach, e.up.login
+		l.taken, l.since, l.stamp = true, s.w.now, in.Login.Stamp
 		s.w.displace(d, in.Login)
 		if s.w.wantsUser(d.user) {
 			s.w.note("session of %s: %s logs in on %d (resume %v, words %s)", d.userName, d.name, e.conn, in.Login.Resume,
@@ -114,7 +117,7 @@ func (s *server) fromDevice(e *event) {
 
 // toSession gives what arbiters say to a session.
 func (s *server) toSession(e *event) {
-	in := session.Input{Kind: session.InUnknown, ID: e.id}
+	in := session.Input{Kind: session.InUnknown, ID: e.id, Over: e.over}
 	switch {
 	case e.view != nil:
 		in = session.Input{Kind: session.InView, View: e.view}
@@ -154,12 +157,14 @@ func (s *server) step(u int32, in *session.Input, said Time) {
 		if needless(in) {
 			return
 		}
-		h = &sessionHost{machine: session.New(w.users[u].name, &w.config), attached: map[uint64]Time{}}
+		h = &sessionHost{machine: session.New(w.users[u].name, &w.config, w.freshness(u)...), attached: map[uint64]Time{}}
 		s.sessions[u] = h
 	}
 	switch in.Kind {
 	case session.InAttach:
-		h.attached[in.Conn.Number] = w.now
+		if l := w.links[in.Conn.Number]; l != nil {
+			h.attached[in.Conn.Number] = l.since
+		}
 	case session.InDetach:
 		delete(h.attached, in.Conn.Number)
 	default:
@@ -176,6 +181,12 @@ func (s *server) step(u int32, in *session.Input, said Time) {
 	} else {
 		s.effects = h.machine.Step(w.now, in, s.effects[:0])
 	}
+	s.carryOut(u, h, in, known, said)
+}
+
+// carryOut does what a session wants done.
+func (s *server) carryOut(u int32, h *sessionHost, in *session.Input, known bool, said Time) {
+	w := s.w
 	for i := range s.effects {
 		switch e := &s.effects[i]; e.Kind {
 		case session.ToDevice:
@@ -186,13 +197,13 @@ func (s *server) step(u int32, in *session.Input, said Time) {
 			if w.wants(msg.ID) {
 				w.note("    session of %s to arbiter: %s", w.users[u].name, messageText(&msg))
 			}
-			w.carry(msg.ID, event{what: toArbiter, id: msg.ID, msg: &msg})
+			w.carry(msg.ID, s.own(msg.ID, u, event{what: toArbiter, id: msg.ID, msg: &msg}))
 		case session.Leave:
 			s.sessions[u] = nil
 			return
 		}
 	}
-	s.arm(&h.armed, h.machine.Deadline(), in.Kind == session.InTick, event{what: sessionDue, who: u})
+	s.arm(&h.armed, h.machine.Deadline(), in.Kind == session.InTick, event{what: sessionDue, who: u, at: s.itself()})
 }
 
 // arm sees that a timer is due at d, or earlier. A machine that does not move its deadline on a tick
@@ -236,23 +247,29 @@ func (s *server) toArbiter(e *event) {
 		msg = &invitation.Message{Kind: invitation.MsgAbort, ID: e.id}
 	}
 	if a == nil {
+		over, user := s.stopped[e.id] && !w.hooks.Amnesia, w.numberOf(r, msg.User)
+		terms := msg.Terms
+		if msg.Kind == invitation.MsgRecover {
+			terms = msg.View.Terms
+		}
 		switch {
-		case r == nil || msg.Kind != invitation.MsgStart:
-			w.carry(e.id, event{what: toSession, id: e.id, who: w.numberOf(r, msg.User)})
+		case r == nil || terms == nil || over && msg.Kind != invitation.MsgStart:
+			w.carry(e.id, s.own(e.id, user, event{what: toSession, id: e.id, who: user, over: over || r == nil}))
 			return
-		case s.stopped[e.id] && !w.hooks.Amnesia:
-			w.carry(e.id, event{what: toSession, id: e.id, who: w.numberOf(r, msg.User), reply: arbiter.Stopped(msg)})
+		case over:
+			w.carry(e.id, s.own(e.id, user, event{what: toSession, id: e.id, who: user, reply: arbiter.Stopped(msg)}))
 			return
 		}
-		a = &arbiterHost{machine: arbiter.New(msg.Terms), record: r}
+		a = &arbiterHost{machine: arbiter.New(terms), record: r}
 		s.arbiters[e.id] = a
 	}
 	s.arbitrate(a, msg)
 }
 
 func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
-	w, r := s.w, a.record
+	w := s.w
 	w.moveArbiter(a)
+	asked := a.machine.Asking()
 	if w.hooks.Arbiter != nil {
 		s.tells = w.hooks.Arbiter(w.now, a.machine, msg, func(msg *invitation.Message) []arbiter.Effect {
 			return a.machine.Step(w.now, msg, s.tells[:0])
@@ -260,8 +277,25 @@ func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 	} else {
 		s.tells = a.machine.Step(w.now, msg, s.tells[:0])
 	}
+	s.deliver(a, msg, asked)
+}
+
+// deliver does what an arbiter wants done. asked tells whether it was recovering before.
+func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
+	w, r := s.w, a.record
 	v := a.machine.View()
-	w.arbitrated(r, msg, v)
+	switch {
+	case s.paused != 0:
+		r.doubted = true
+	case a.machine.Asking():
+		if !asked {
+			r.askingSince = w.now
+		}
+	case asked || r.askingSince != 0 || r.orphanAt != 0:
+		w.recovered(r, a.machine, msg)
+	default:
+		w.arbitrated(r, msg, v)
+	}
 	for i := range s.tells {
 		e := &s.tells[i]
 		to := event{what: toSession, id: r.id, who: r.caller}
@@ -280,12 +314,14 @@ func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 		case arbiter.Stop:
 			delete(s.arbiters, r.id)
 			s.stopped[r.id] = true
-			w.dropped(r, v)
+			if s.paused == 0 {
+				w.dropped(r, v)
+			}
 			return
 		}
-		w.carry(r.id, to)
+		w.carry(r.id, s.own(r.id, to.who, to))
 	}
-	s.arm(&a.armed, a.machine.Deadline(), msg.Kind == invitation.MsgTick, event{what: arbiterDue, id: r.id})
+	s.arm(&a.armed, a.machine.Deadline(), msg.Kind == invitation.MsgTick, event{what: arbiterDue, id: r.id, at: s.itself()})
 }
 
 func (s *server) arbiterDue(e *event) {

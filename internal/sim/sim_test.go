@@ -17,8 +17,8 @@ func run(t *testing.T, p Params) Result {
 	start := time.Now()
 	r := Run(p, Hooks{})
 	took := time.Since(start)
-	t.Logf("%v\n%d calls, %d events, %v simulated in %v: %.0f calls/s; caller told: %v",
-		p, r.Calls, r.Events, r.Time.Round(time.Second), took.Round(time.Millisecond), float64(r.Calls)/took.Seconds(), r.Ends)
+	t.Logf("%v\n%d faults, %d calls, %d events, %v simulated in %v: %.0f calls/s; caller told: %v",
+		p, r.Faults, r.Calls, r.Events, r.Time.Round(time.Second), took.Round(time.Millisecond), float64(r.Calls)/took.Seconds(), r.Ends)
 	if r.Failure != nil {
 		t.Fatal(r.Failure)
 	}

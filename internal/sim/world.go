@@ -26,6 +26,7 @@ type Hooks struct {
 // Result is what came of a run.
 type Result struct {
 	Calls   int           // sent
+	Faults  int           // nodes that were lost or paused
 	Events  int           // that happened
 	Time    time.Duration // that was simulated
 	Ends    map[string]int
@@ -61,6 +62,8 @@ type world struct {
 	config   session.Config
 	random   *rand.Rand
 	queue    queue
+	nodes    []node
+	faults   int
 	now      Time
 	users    []*user
 	devices  []*Device
@@ -108,6 +111,7 @@ func newWorld(p Params, h Hooks) *world {
 		links:  map[uint64]*link{}, records: map[invitation.ID]*record{}, ends: map[string]int{},
 	}
 	w.server = newServer(w)
+	w.nodes = make([]node, max(1, p.Nodes))
 	for i := range p.Users {
 		u := &user{name: invitation.User(fmt.Sprintf("user%d", i))}
 		for k := range 1 + w.random.IntN(p.Devices) {
@@ -126,6 +130,9 @@ func (w *world) run() Result {
 	}
 	w.put(time.Second).what = newCall
 	w.put(sweepEach).what = sweep
+	if w.Crash > 0 {
+		w.put(w.mean(w.Crash)).what = crash
+	}
 	if w.Outages > 0 {
 		w.put(w.mean(w.Outages)).what = outage
 	}
@@ -139,7 +146,7 @@ func (w *world) run() Result {
 		}
 		w.happen(&e)
 	}
-	return Result{Calls: w.sent, Events: w.events, Time: w.now.Sub(origin), Ends: w.ends, Failure: w.failure}
+	return Result{Calls: w.sent, Faults: w.faults, Events: w.events, Time: w.now.Sub(origin), Ends: w.ends, Failure: w.failure}
 }
 
 // put adds an event that happens after d.
@@ -173,21 +180,40 @@ func (w *world) begin(d *Device) {
 }
 
 func (w *world) happen(e *event) {
+	s := w.route(e)
 	switch e.what {
 	case toArbiter:
-		w.server.toArbiter(e)
+		if s != nil {
+			s.toArbiter(e)
+		}
 	case toSession:
-		w.server.toSession(e)
+		if s != nil {
+			s.toSession(e)
+		}
 	case fromDevice:
-		w.server.fromDevice(e)
+		if s != nil {
+			s.fromDevice(e)
+		}
 	case toDevice:
 		if d := w.devices[e.who]; d.conn == e.conn && d.conn != 0 {
 			d.hear(&e.down)
 		}
 	case arbiterDue:
-		w.server.arbiterDue(e)
+		if s != nil {
+			s.arbiterDue(e)
+		}
 	case sessionDue:
-		w.server.sessionDue(e)
+		if s != nil {
+			s.sessionDue(e)
+		}
+	case crash:
+		w.crash()
+	case takeOver:
+		w.takeOver(int(e.who))
+	case wake:
+		w.wake(e.at)
+	case join:
+		w.handOver(e.at)
 	case deviceDue:
 		w.devices[e.who].wake()
 	case appActs:

@@ -29,6 +29,9 @@ func (m *Machine) begins(msg *invitation.Message) bool {
 	return m.view.Version == 0 && (msg.Kind == invitation.MsgRecover || msg.Kind == invitation.MsgStart && msg.Resumed != nil)
 }
 
+// Asking reports whether the machine recovers: it asks both sides how the invitation stands, and has decided nothing.
+func (m *Machine) Asking() bool { return m.asking }
+
 func (m *Machine) begin(now Time) {
 	m.hide().Version = recovered
 	m.asking, m.holdAt = true, now.Add(holdFor)

@@ -133,7 +133,7 @@ func (m *Machine) takeToken(now Time) (time.Duration, bool) {
 // answer answers a call, with the state where the invitation is known.
 func (m *Machine) answer(now Time, in *Input, err invitation.CallError, e *entry, out []Effect) []Effect {
 	a := &invitation.Answer{Request: in.Call.Request, RequestID: in.Call.RequestID, Error: err, ID: in.ID}
-	if e != nil && (e.side == invitation.Callee || e.answered) && err != invitation.NotFound {
+	if e != nil && (e.side == invitation.Callee || e.answered && e.view.Version != 0) && err != invitation.NotFound {
 		n := e.notice(in.Device, now)
 		e.tell(in.Device, &n)
 		a.Notice = &n

@@ -67,6 +67,7 @@ func (x *tester) draw() *Input {
 	conn, connected := x.conn[device]
 	switch rapid.SampledFrom([]string{
 		"attach", "detach", "logout", "call", "call", "call", "word", "word", "view", "view", "view", "view", "reply", "unknown", "tick",
+		"asked", "lost", "gateway gone",
 		"resend", "wait",
 	}).Draw(x.T, "input") {
 	case "attach":
@@ -90,7 +91,18 @@ func (x *tester) draw() *Input {
 	case "reply":
 		return x.drawReply(device)
 	case "unknown":
-		return &Input{Kind: InUnknown, ID: x.id()}
+		return &Input{Kind: InUnknown, ID: x.id(), Over: x.one("over", 2)}
+	case "asked":
+		if in := x.drawView(); in.View != nil {
+			return &Input{Kind: InView, View: &invitation.View{Terms: in.View.Terms, Recovering: true}}
+		}
+	case "lost":
+		var all invitation.ShardSet
+		all.Add(x.id().Shard())
+		return &Input{Kind: InLost, Shards: &all}
+	case "gateway gone":
+		clear(x.conn)
+		return &Input{Kind: InNodeGone}
 	case "resend":
 		return &Input{Kind: InResend}
 	case "wait":
@@ -194,6 +206,9 @@ func (x *tester) drawReply(device invitation.Device) *Input {
 // step gives one input and checks what comes of it.
 func (x *tester) step(in *Input) {
 	before, views := x.shownTo(), x.views()
+	for _, c := range x.m.claims {
+		before[shownOne{c.word.ID, c.device}] = true // by its own word
+	}
 	out := x.m.Step(x.now, in, nil)
 	if in.Kind == InAttach {
 		x.since[in.Device] = x.m.changes

@@ -254,7 +254,7 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 		effect := m.relay(c.device, &c.word)
 		effect.Message.Concluded = c.word.Kind == invitation.WordDone && e.concluded()
 		out = append(out, effect)
-		if c.word.Kind != invitation.WordDone && e.view.Stage > invitation.Ringing {
+		if c.word.Kind != invitation.WordDone {
 			out = m.notify(now, e, m.device(c.device), out)
 		}
 	}

@@ -188,7 +188,7 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	out = m.mergeClaims(now, other, out)
 	for _, e := range known {
 		for i := range m.devices {
-			if d := &m.devices[i]; e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered ||
+			if d := &m.devices[i]; e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered && e.view.Version != 0 ||
 				e.side == invitation.Callee && e.rings(d.name) {
 				out = m.notify(now, e, d, out)
 			}

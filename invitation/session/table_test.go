@@ -136,6 +136,10 @@ func about(p place, on topic) []*Input {
 			ins = append(ins, &Input{Kind: InView, View: viewed(p.terms, 1, stage)}, &Input{Kind: InView, View: viewed(p.terms, 20, stage)})
 		}
 		return ins
+	case onCallerAsked, onCalleeAsked:
+		if (on == onCallerAsked) == (side == invitation.Caller) {
+			return []*Input{{Kind: InView, View: &invitation.View{Terms: p.terms, Recovering: true}}}
+		}
 	case onReply:
 		var ins []*Input
 		for r := invitation.Send; r < invitation.Query; r++ {
@@ -145,7 +149,7 @@ func about(p place, on topic) []*Input {
 		}
 		return ins
 	case onUnknown:
-		return []*Input{{Kind: InUnknown, ID: id}}
+		return []*Input{{Kind: InUnknown, ID: id}, {Kind: InUnknown, ID: id, Over: true}}
 	}
 	return nil
 }
@@ -153,10 +157,10 @@ func about(p place, on topic) []*Input {
 // unreachable cells: what an arbiter says concerns all devices, so nothing is FINISHED there; a view is
 // a callee's where the user is not the caller; the id of a send is made of who sends.
 var unreachable = map[standing][]topic{
-	outgoing: {onCalleeView},
-	parked:   {onSend, onCallerView},
-	shown:    {onSend, onCallerView},
-	finished: {onSend, onCallerView, onCalleeView, onReply, onUnknown},
+	outgoing: {onCalleeView, onCalleeAsked},
+	parked:   {onSend, onCallerView, onCallerAsked},
+	shown:    {onSend, onCallerView, onCallerAsked},
+	finished: {onSend, onCallerView, onCalleeView, onCallerAsked, onCalleeAsked, onReply, onUnknown},
 }
 
 // TestEveryCell says everything about an invitation of every standing.

@@ -1264,7 +1264,9 @@ func (x *WordInput) GetWord() *Word {
 type Unknown struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 16 bytes.
-	InvitationId  []byte `protobuf:"bytes,1,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	InvitationId []byte `protobuf:"bytes,1,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	// There was one, and it has stopped: the invitation is over.
+	Over          bool `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1304,6 +1306,13 @@ func (x *Unknown) GetInvitationId() []byte {
 		return x.InvitationId
 	}
 	return nil
+}
+
+func (x *Unknown) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
 }
 
 // Login is who connected, and what its device has said before.
@@ -2121,7 +2130,11 @@ type View struct {
 	// Until the stage ends by itself; below 0 when that is overdue, absent when it never does.
 	RemainingUs *int64 `protobuf:"varint,11,opt,name=remaining_us,json=remainingUs,proto3,oneof" json:"remaining_us,omitempty"`
 	// The caller's session's last change of presence that is known.
-	Heard         uint64 `protobuf:"varint,12,opt,name=heard,proto3" json:"heard,omitempty"`
+	Heard uint64 `protobuf:"varint,12,opt,name=heard,proto3" json:"heard,omitempty"`
+	// The callee's.
+	HeardCallee uint64 `protobuf:"varint,13,opt,name=heard_callee,json=heardCallee,proto3" json:"heard_callee,omitempty"`
+	// A new arbiter asks how the invitation stands. Nothing else counts but terms.
+	Recovering    bool `protobuf:"varint,14,opt,name=recovering,proto3" json:"recovering,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2238,6 +2251,20 @@ func (x *View) GetHeard() uint64 {
 		return x.Heard
 	}
 	return 0
+}
+
+func (x *View) GetHeardCallee() uint64 {
+	if x != nil {
+		return x.HeardCallee
+	}
+	return 0
+}
+
+func (x *View) GetRecovering() bool {
+	if x != nil {
+		return x.Recovering
+	}
+	return false
 }
 
 // Reply is what an arbiter answers to a message that carried a request id.
@@ -2359,7 +2386,9 @@ type ArbiterMessage struct {
 	// Recover: the newest that the session knows.
 	View *View `protobuf:"bytes,20,opt,name=view,proto3" json:"view,omitempty"`
 	// Callee: the session is new, and may not know yet what its devices were shown.
-	Fresh         bool `protobuf:"varint,21,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	Fresh bool `protobuf:"varint,21,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	// Seen, accept: of the device's word; 0: not said.
+	RemainingUs   int64 `protobuf:"varint,22,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2539,6 +2568,13 @@ func (x *ArbiterMessage) GetFresh() bool {
 		return x.Fresh
 	}
 	return false
+}
+
+func (x *ArbiterMessage) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
 }
 
 // DeviceMessage is what a session tells one of its devices, over the node that holds its connection.
@@ -3847,7 +3883,13 @@ type SessionState struct {
 	// No entry's ask_us is earlier.
 	SweepUs *int64 `protobuf:"varint,8,opt,name=sweep_us,json=sweepUs,proto3,oneof" json:"sweep_us,omitempty"`
 	// When the idle session leaves.
-	LeaveUs       *int64 `protobuf:"varint,9,opt,name=leave_us,json=leaveUs,proto3,oneof" json:"leave_us,omitempty"`
+	LeaveUs *int64 `protobuf:"varint,9,opt,name=leave_us,json=leaveUs,proto3,oneof" json:"leave_us,omitempty"`
+	// The oldest first.
+	Claims []*ClaimState `protobuf:"bytes,10,rep,name=claims,proto3" json:"claims,omitempty"`
+	// Sends that were made again, beside the rate.
+	Resumes uint32 `protobuf:"varint,11,opt,name=resumes,proto3" json:"resumes,omitempty"`
+	// Until when devices may know what a lost session knew.
+	FreshUs       *int64 `protobuf:"varint,12,opt,name=fresh_us,json=freshUs,proto3,oneof" json:"fresh_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3945,6 +3987,89 @@ func (x *SessionState) GetLeaveUs() int64 {
 	return 0
 }
 
+func (x *SessionState) GetClaims() []*ClaimState {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *SessionState) GetResumes() uint32 {
+	if x != nil {
+		return x.Resumes
+	}
+	return 0
+}
+
+func (x *SessionState) GetFreshUs() int64 {
+	if x != nil && x.FreshUs != nil {
+		return *x.FreshUs
+	}
+	return 0
+}
+
+// ClaimState is a device's word about an invitation that its session does not know.
+type ClaimState struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Word   *Word                  `protobuf:"bytes,1,opt,name=word,proto3" json:"word,omitempty"`
+	Device string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	// When it is given up.
+	UntilUs       *int64 `protobuf:"varint,3,opt,name=until_us,json=untilUs,proto3,oneof" json:"until_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimState) Reset() {
+	*x = ClaimState{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimState) ProtoMessage() {}
+
+func (x *ClaimState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimState.ProtoReflect.Descriptor instead.
+func (*ClaimState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ClaimState) GetWord() *Word {
+	if x != nil {
+		return x.Word
+	}
+	return nil
+}
+
+func (x *ClaimState) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *ClaimState) GetUntilUs() int64 {
+	if x != nil && x.UntilUs != nil {
+		return *x.UntilUs
+	}
+	return 0
+}
+
 // DeviceState is a device of a user.
 type DeviceState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3959,14 +4084,16 @@ type DeviceState struct {
 	// Why its login is over, an end of the client protocol, by number, while its last word is awaited; else 0.
 	Why uint32 `protobuf:"varint,7,opt,name=why,proto3" json:"why,omitempty"`
 	// Until when the word is.
-	UntilUs       *int64 `protobuf:"varint,8,opt,name=until_us,json=untilUs,proto3,oneof" json:"until_us,omitempty"`
+	UntilUs *int64 `protobuf:"varint,8,opt,name=until_us,json=untilUs,proto3,oneof" json:"until_us,omitempty"`
+	// Until when it has not said yet what it knows.
+	TellingUs     *int64 `protobuf:"varint,9,opt,name=telling_us,json=tellingUs,proto3,oneof" json:"telling_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3978,7 +4105,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3991,7 +4118,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeviceState) GetName() string {
@@ -4050,6 +4177,13 @@ func (x *DeviceState) GetUntilUs() int64 {
 	return 0
 }
 
+func (x *DeviceState) GetTellingUs() int64 {
+	if x != nil && x.TellingUs != nil {
+		return *x.TellingUs
+	}
+	return 0
+}
+
 // EntryState is an invitation that a session knows. Its terms say which side the user is on.
 type EntryState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4071,14 +4205,18 @@ type EntryState struct {
 	// Callee: when the first device said "seen".
 	SeenUs *int64 `protobuf:"varint,9,opt,name=seen_us,json=seenUs,proto3,oneof" json:"seen_us,omitempty"`
 	// When the arbiter is to be asked.
-	AskUs         *int64 `protobuf:"varint,10,opt,name=ask_us,json=askUs,proto3,oneof" json:"ask_us,omitempty"`
+	AskUs *int64 `protobuf:"varint,10,opt,name=ask_us,json=askUs,proto3,oneof" json:"ask_us,omitempty"`
+	// Caller: the send was a repeated one, which says so.
+	Resumed *Resumed `protobuf:"bytes,11,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// Caller: its arbiter recovers, and waits for the sending device.
+	Asked         bool `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EntryState) Reset() {
 	*x = EntryState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4090,7 +4228,7 @@ func (x *EntryState) String() string {
 func (*EntryState) ProtoMessage() {}
 
 func (x *EntryState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4103,7 +4241,7 @@ func (x *EntryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
 func (*EntryState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EntryState) GetView() *View {
@@ -4176,6 +4314,20 @@ func (x *EntryState) GetAskUs() int64 {
 	return 0
 }
 
+func (x *EntryState) GetResumed() *Resumed {
+	if x != nil {
+		return x.Resumed
+	}
+	return nil
+}
+
+func (x *EntryState) GetAsked() bool {
+	if x != nil {
+		return x.Asked
+	}
+	return false
+}
+
 // ShownState is a device that was shown an invitation.
 type ShownState struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -4190,7 +4342,7 @@ type ShownState struct {
 
 func (x *ShownState) Reset() {
 	*x = ShownState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4202,7 +4354,7 @@ func (x *ShownState) String() string {
 func (*ShownState) ProtoMessage() {}
 
 func (x *ShownState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4215,7 +4367,7 @@ func (x *ShownState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
 func (*ShownState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ShownState) GetDevice() string {
@@ -4283,15 +4435,24 @@ type ArbiterState struct {
 	// When the send was taken.
 	SentUs *int64 `protobuf:"varint,23,opt,name=sent_us,json=sentUs,proto3,oneof" json:"sent_us,omitempty"`
 	// The stage that was counted last, and when it was reached.
-	Told          Stage  `protobuf:"varint,24,opt,name=told,proto3,enum=ringfleet.peer.v1.Stage" json:"told,omitempty"`
-	ReachedUs     *int64 `protobuf:"varint,25,opt,name=reached_us,json=reachedUs,proto3,oneof" json:"reached_us,omitempty"`
+	Told      Stage  `protobuf:"varint,24,opt,name=told,proto3,enum=ringfleet.peer.v1.Stage" json:"told,omitempty"`
+	ReachedUs *int64 `protobuf:"varint,25,opt,name=reached_us,json=reachedUs,proto3,oneof" json:"reached_us,omitempty"`
+	// The callee's device that has said that it was not accepted.
+	Denied string `protobuf:"bytes,26,opt,name=denied,proto3" json:"denied,omitempty"`
+	// It recovers.
+	Asking bool `protobuf:"varint,27,opt,name=asking,proto3" json:"asking,omitempty"`
+	// While it does: the caller's side has been heard; the callee's has.
+	Vouched  bool `protobuf:"varint,28,opt,name=vouched,proto3" json:"vouched,omitempty"`
+	Informed bool `protobuf:"varint,29,opt,name=informed,proto3" json:"informed,omitempty"`
+	// When the callee's side will have been silent for too long.
+	HoldUs        *int64 `protobuf:"varint,30,opt,name=hold_us,json=holdUs,proto3,oneof" json:"hold_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ArbiterState) Reset() {
 	*x = ArbiterState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4303,7 +4464,7 @@ func (x *ArbiterState) String() string {
 func (*ArbiterState) ProtoMessage() {}
 
 func (x *ArbiterState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4316,7 +4477,7 @@ func (x *ArbiterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
 func (*ArbiterState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ArbiterState) GetView() *View {
@@ -4494,6 +4655,41 @@ func (x *ArbiterState) GetReachedUs() int64 {
 	return 0
 }
 
+func (x *ArbiterState) GetDenied() string {
+	if x != nil {
+		return x.Denied
+	}
+	return ""
+}
+
+func (x *ArbiterState) GetAsking() bool {
+	if x != nil {
+		return x.Asking
+	}
+	return false
+}
+
+func (x *ArbiterState) GetVouched() bool {
+	if x != nil {
+		return x.Vouched
+	}
+	return false
+}
+
+func (x *ArbiterState) GetInformed() bool {
+	if x != nil {
+		return x.Informed
+	}
+	return false
+}
+
+func (x *ArbiterState) GetHoldUs() int64 {
+	if x != nil && x.HoldUs != nil {
+		return *x.HoldUs
+	}
+	return 0
+}
+
 // NodeMeta is what a node says about itself in the gossip, at most 512 bytes. Nodes of another
 // cluster or with another number of shards, or without a protocol version in common, do not let it in.
 type NodeMeta struct {
@@ -4520,7 +4716,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4532,7 +4728,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4545,7 +4741,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -4634,7 +4830,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4646,7 +4842,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4659,7 +4855,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -4720,7 +4916,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4732,7 +4928,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4745,7 +4941,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -4794,7 +4990,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4806,7 +5002,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4819,7 +5015,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -4855,7 +5051,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4867,7 +5063,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4880,7 +5076,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Hello) GetCluster() string {
@@ -4956,7 +5152,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4968,7 +5164,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4981,7 +5177,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -5061,9 +5257,10 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\tWordInput\x12+\n" +
 	"\x04conn\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ConnR\x04conn\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12+\n" +
-	"\x04word\x18\x03 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\".\n" +
+	"\x04word\x18\x03 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\"B\n" +
 	"\aUnknown\x12#\n" +
-	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\"\xe4\x01\n" +
+	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12\x12\n" +
+	"\x04over\x18\x02 \x01(\bR\x04over\"\xe4\x01\n" +
 	"\x05Login\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x16\n" +
@@ -5124,7 +5321,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\acontent\x18\x05 \x01(\tR\acontent\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x06 \x01(\tR\tchannelId\x121\n" +
-	"\x06timers\x18\a \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\"\x9d\x03\n" +
+	"\x06timers\x18\a \x01(\v2\x19.ringfleet.peer.v1.TimersR\x06timers\"\xe0\x03\n" +
 	"\x04View\x12.\n" +
 	"\x05terms\x18\x01 \x01(\v2\x18.ringfleet.peer.v1.TermsR\x05terms\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12.\n" +
@@ -5138,7 +5335,11 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06permit\x18\n" +
 	" \x01(\x04R\x06permit\x12&\n" +
 	"\fremaining_us\x18\v \x01(\x03H\x00R\vremainingUs\x88\x01\x01\x12\x14\n" +
-	"\x05heard\x18\f \x01(\x04R\x05heardB\x0f\n" +
+	"\x05heard\x18\f \x01(\x04R\x05heard\x12!\n" +
+	"\fheard_callee\x18\r \x01(\x04R\vheardCallee\x12\x1e\n" +
+	"\n" +
+	"recovering\x18\x0e \x01(\bR\n" +
+	"recoveringB\x0f\n" +
 	"\r_remaining_us\"\xdc\x01\n" +
 	"\x05Reply\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12\x16\n" +
@@ -5147,7 +5348,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\x04R\trequestId\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\rR\x05error\x12+\n" +
-	"\x04view\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xbe\x05\n" +
+	"\x04view\x18\x06 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\"\xe1\x05\n" +
 	"\x0eArbiterMessage\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.ringfleet.peer.v1.MessageKindR\x04kind\x12#\n" +
 	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\x12\x12\n" +
@@ -5171,7 +5372,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06permit\x18\x12 \x01(\x04R\x06permit\x124\n" +
 	"\aresumed\x18\x13 \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12+\n" +
 	"\x04view\x18\x14 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x14\n" +
-	"\x05fresh\x18\x15 \x01(\bR\x05fresh\"\xe3\x02\n" +
+	"\x05fresh\x18\x15 \x01(\bR\x05fresh\x12!\n" +
+	"\fremaining_us\x18\x16 \x01(\x03R\vremainingUs\"\xe3\x02\n" +
 	"\rDeviceMessage\x12\x12\n" +
 	"\x04conn\x18\x01 \x01(\x04R\x04conn\x126\n" +
 	"\awelcome\x18\x02 \x01(\v2\x1a.ringfleet.peer.v1.WelcomeH\x00R\awelcome\x123\n" +
@@ -5255,7 +5457,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
 	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
 	"\x04past\x18\x03 \x01(\fH\x00R\x04pastB\b\n" +
-	"\x06record\"\xe5\x02\n" +
+	"\x06record\"\xe3\x03\n" +
 	"\fSessionState\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x128\n" +
 	"\adevices\x18\x02 \x03(\v2\x1e.ringfleet.peer.v1.DeviceStateR\adevices\x127\n" +
@@ -5265,11 +5467,22 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06tokens\x18\x06 \x01(\x01R\x06tokens\x12 \n" +
 	"\tfilled_us\x18\a \x01(\x03H\x00R\bfilledUs\x88\x01\x01\x12\x1e\n" +
 	"\bsweep_us\x18\b \x01(\x03H\x01R\asweepUs\x88\x01\x01\x12\x1e\n" +
-	"\bleave_us\x18\t \x01(\x03H\x02R\aleaveUs\x88\x01\x01B\f\n" +
+	"\bleave_us\x18\t \x01(\x03H\x02R\aleaveUs\x88\x01\x01\x125\n" +
+	"\x06claims\x18\n" +
+	" \x03(\v2\x1d.ringfleet.peer.v1.ClaimStateR\x06claims\x12\x18\n" +
+	"\aresumes\x18\v \x01(\rR\aresumes\x12\x1e\n" +
+	"\bfresh_us\x18\f \x01(\x03H\x03R\afreshUs\x88\x01\x01B\f\n" +
 	"\n" +
 	"_filled_usB\v\n" +
 	"\t_sweep_usB\v\n" +
-	"\t_leave_us\"\x87\x02\n" +
+	"\t_leave_usB\v\n" +
+	"\t_fresh_us\"~\n" +
+	"\n" +
+	"ClaimState\x12+\n" +
+	"\x04word\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12\x1e\n" +
+	"\buntil_us\x18\x03 \x01(\x03H\x00R\auntilUs\x88\x01\x01B\v\n" +
+	"\t_until_us\"\xba\x02\n" +
 	"\vDeviceState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\x04conn\x18\x02 \x01(\v2\x17.ringfleet.peer.v1.ConnR\x04conn\x12\x14\n" +
@@ -5278,10 +5491,13 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\tconnected\x18\x05 \x01(\bR\tconnected\x12\x1c\n" +
 	"\alost_us\x18\x06 \x01(\x03H\x00R\x06lostUs\x88\x01\x01\x12\x10\n" +
 	"\x03why\x18\a \x01(\rR\x03why\x12\x1e\n" +
-	"\buntil_us\x18\b \x01(\x03H\x01R\auntilUs\x88\x01\x01B\n" +
+	"\buntil_us\x18\b \x01(\x03H\x01R\auntilUs\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"telling_us\x18\t \x01(\x03H\x02R\ttellingUs\x88\x01\x01B\n" +
 	"\n" +
 	"\b_lost_usB\v\n" +
-	"\t_until_us\"\xda\x02\n" +
+	"\t_until_usB\r\n" +
+	"\v_telling_us\"\xa6\x03\n" +
 	"\n" +
 	"EntryState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x1a\n" +
@@ -5294,7 +5510,9 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x05shown\x18\b \x03(\v2\x1d.ringfleet.peer.v1.ShownStateR\x05shown\x12\x1c\n" +
 	"\aseen_us\x18\t \x01(\x03H\x00R\x06seenUs\x88\x01\x01\x12\x1a\n" +
 	"\x06ask_us\x18\n" +
-	" \x01(\x03H\x01R\x05askUs\x88\x01\x01B\n" +
+	" \x01(\x03H\x01R\x05askUs\x88\x01\x01\x124\n" +
+	"\aresumed\x18\v \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12\x14\n" +
+	"\x05asked\x18\f \x01(\bR\x05askedB\n" +
 	"\n" +
 	"\b_seen_usB\t\n" +
 	"\a_ask_us\"L\n" +
@@ -5302,7 +5520,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"ShownState\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12\x12\n" +
-	"\x04told\x18\x03 \x01(\bR\x04told\"\x80\a\n" +
+	"\x04told\x18\x03 \x01(\bR\x04told\"\x90\b\n" +
 	"\fArbiterState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12$\n" +
 	"\vdeadline_us\x18\x02 \x01(\x03H\x00R\n" +
@@ -5333,7 +5551,12 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\asent_us\x18\x17 \x01(\x03H\x05R\x06sentUs\x88\x01\x01\x12,\n" +
 	"\x04told\x18\x18 \x01(\x0e2\x18.ringfleet.peer.v1.StageR\x04told\x12\"\n" +
 	"\n" +
-	"reached_us\x18\x19 \x01(\x03H\x06R\treachedUs\x88\x01\x01B\x0e\n" +
+	"reached_us\x18\x19 \x01(\x03H\x06R\treachedUs\x88\x01\x01\x12\x16\n" +
+	"\x06denied\x18\x1a \x01(\tR\x06denied\x12\x16\n" +
+	"\x06asking\x18\x1b \x01(\bR\x06asking\x12\x18\n" +
+	"\avouched\x18\x1c \x01(\bR\avouched\x12\x1a\n" +
+	"\binformed\x18\x1d \x01(\bR\binformed\x12\x1c\n" +
+	"\ahold_us\x18\x1e \x01(\x03H\aR\x06holdUs\x88\x01\x01B\x0e\n" +
 	"\f_deadline_usB\n" +
 	"\n" +
 	"\b_gone_usB\x0e\n" +
@@ -5343,7 +5566,9 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\t_retry_usB\n" +
 	"\n" +
 	"\b_sent_usB\r\n" +
-	"\v_reached_us\"\xc4\x02\n" +
+	"\v_reached_usB\n" +
+	"\n" +
+	"\b_hold_us\"\xc4\x02\n" +
 	"\bNodeMeta\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -5480,7 +5705,7 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
@@ -5531,16 +5756,17 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(*HandoffHeard)(nil),   // 46: ringfleet.peer.v1.HandoffHeard
 	(*Record)(nil),         // 47: ringfleet.peer.v1.Record
 	(*SessionState)(nil),   // 48: ringfleet.peer.v1.SessionState
-	(*DeviceState)(nil),    // 49: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),     // 50: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),     // 51: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),   // 52: ringfleet.peer.v1.ArbiterState
-	(*NodeMeta)(nil),       // 53: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),  // 54: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),          // 55: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),    // 56: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),          // 57: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),    // 58: ringfleet.peer.v1.HelloAnswer
+	(*ClaimState)(nil),     // 49: ringfleet.peer.v1.ClaimState
+	(*DeviceState)(nil),    // 50: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),     // 51: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),     // 52: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),   // 53: ringfleet.peer.v1.ArbiterState
+	(*NodeMeta)(nil),       // 54: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),  // 55: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),          // 56: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),    // 57: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),          // 58: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),    // 59: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -5604,23 +5830,26 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	45, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
 	46, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
 	48, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	52, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	49, // 62: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	50, // 63: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	11, // 64: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	29, // 65: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	51, // 66: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	29, // 67: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 68: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	8,  // 69: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	55, // 70: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	56, // 71: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	9,  // 72: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	73, // [73:73] is the sub-list for method output_type
-	73, // [73:73] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	53, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	50, // 62: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	51, // 63: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	49, // 64: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
+	20, // 65: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
+	11, // 66: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	29, // 67: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	52, // 68: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	26, // 69: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
+	29, // 70: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 71: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	8,  // 72: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	56, // 73: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	57, // 74: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	9,  // 75: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	76, // [76:76] is the sub-list for method output_type
+	76, // [76:76] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -5671,8 +5900,9 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[39].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[42].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[41].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[43].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[45].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -5682,7 +5912,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

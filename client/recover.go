@@ -1,0 +1,195 @@
+package client
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// What a client does for a node that has forgotten what it knew: it says its words when it is asked for all
+// of them (a Welcome with Tell) or for one (a Retell), and sends again what it has sent. The application
+// sees nothing of it.
+
+const (
+	tellBurst      = 100 // words said at once; a node bounds the rate of frames
+	tellPause      = time.Second
+	tellThen       = 50              // words after each pause
+	loginResponses = 32 << 10        // bytes of responses in the words of a login; a node bounds its size
+	recoveryTime   = 5 * time.Second // for how long NOT_FOUND is no last word on what the node has asked for
+)
+
+// vouch returns the half's word for a node that may know nothing of the invitation. NoWord: there is none.
+func (h *half) vouch() invitation.Word {
+	switch {
+	case h.m.ID().IsZero():
+		return invitation.Word{}
+	case h.local != nil:
+		return h.local.machine.Report(h.left())
+	default:
+		return h.remote.machine.Report(h.left(), h.remote.response)
+	}
+}
+
+// left returns until when the state ends by itself, by the client's own countdown, as the protocol bounds
+// it. That of a state that never does, as far as the node has told, is over.
+func (h *half) left() time.Duration {
+	if h.deadline == 0 {
+		return 0
+	}
+	return min(max(h.deadline-h.c.now(), 0), invitation.MaxTimer)
+}
+
+// words returns what a login brings: the word of each invitation that is kept. What has no room is said
+// after the Welcome.
+func (c *Client) words() []invitation.Word {
+	c.trim()
+	c.telling = nil
+	var words []invitation.Word
+	room := loginResponses
+	for _, l := range [...]*list{&c.live, &c.ended} {
+		for h := l.first; h != nil; h = h.next {
+			w := h.vouch()
+			if w.Kind == invitation.NoWord {
+				continue
+			}
+			if len(words) == maxWords {
+				c.telling = append(c.telling, h)
+				continue
+			}
+			if room -= len(w.Response); room < 0 && w.Response != "" {
+				c.telling = append(c.telling, h)
+				w = h.m.Word()
+			}
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// asked takes a Welcome with Tell on a connection that had a Welcome before.
+func (c *Client) asked() {
+	c.trim()
+	c.telling = c.telling[:0]
+	for _, l := range [...]*list{&c.live, &c.ended} {
+		for h := l.first; h != nil; h = h.next {
+			c.telling = append(c.telling, h)
+		}
+	}
+	for _, p := range c.pending {
+		p.wait = firstRepeat
+	}
+}
+
+// tellSome says words that are to be said, at most n, and sees that the others follow. A node that did not
+// ask may be one that does not know the word "sent", and need not hear it.
+func (c *Client) tellSome(n int) {
+	n = min(n, len(c.telling))
+	for _, h := range c.telling[:n] {
+		if w := h.vouch(); c.tell || w.Kind != invitation.WordSent {
+			c.sayAnew(h, w)
+		}
+	}
+	if c.telling = c.telling[n:]; len(c.telling) == 0 {
+		c.telling = nil
+		return
+	}
+	c.tellAt = c.now() + tellPause
+	c.need(c.tellAt)
+}
+
+// sayAnew says a word that may have been said before, just now even, to a node that has forgotten it.
+func (c *Client) sayAnew(h *half, w invitation.Word) {
+	if w.Kind == invitation.NoWord {
+		return
+	}
+	c.observeWord(h, w)
+	c.say(invitation.Up{Word: &w})
+}
+
+// retold takes the question what this device knows of an invitation.
+func (c *Client) retold(r *invitation.Retell) {
+	h := c.byID[r.ID]
+	switch {
+	case h == nil:
+		c.retoldUnknown(r)
+		return
+	case h.side != r.Side:
+		return
+	case h.local != nil && !h.terminal():
+		c.sendAgain(h.local)
+	default:
+		c.sayAnew(h, h.vouch())
+	}
+	c.repeatAbout(h)
+	if h.in == &c.live {
+		h.told, h.unheard = max(c.now(), 1), true
+		c.auditSoon()
+	}
+}
+
+// retoldUnknown is asked for an invitation that the client has no object of. One that was settled has a
+// word; and a send that is not answered may be this invitation. Of any other the client knows nothing.
+func (c *Client) retoldUnknown(r *invitation.Retell) {
+	if w, ok := c.memory.find(r.ID, r.Side); ok {
+		c.sayWord(nil, w)
+		return
+	}
+	if r.Side != invitation.Caller {
+		return
+	}
+	for _, p := range c.sorted() {
+		if p.call.Request == invitation.Send && p.call.Resumed == nil {
+			c.again(p)
+		}
+	}
+}
+
+// sendAgain makes the node know an invitation of this device's as it stands: the send, and what was
+// confirmed.
+func (c *Client) sendAgain(l *LocalInvitation) {
+	if p := l.resumed; p != nil {
+		p.wait = firstRepeat
+		c.again(p)
+	} else {
+		p = &pending{h: &l.half}
+		p.call = invitation.Call{
+			Request: invitation.Send, Key: l.key, Callee: l.peer, Content: l.content, ChannelID: l.channelID,
+			Timers: l.timers, Resumed: l.machine.Resumed(l.left()),
+		}
+		l.resumed = p
+		c.begin(p)
+	}
+	if w := l.machine.Word(); w.Kind == invitation.WordConfirmed {
+		c.sayAnew(&l.half, w)
+	}
+}
+
+// repeatAbout repeats what the user has asked for on h and has no answer yet.
+func (c *Client) repeatAbout(h *half) {
+	for _, p := range c.sorted() {
+		if p.h == h && p.call.Request != invitation.Send && p.call.Request != invitation.Query {
+			p.wait = firstRepeat
+			c.again(p)
+		}
+	}
+}
+
+// answeredResumed takes the answer to a send that made the node know an invitation again. An error ends
+// nothing: what comes of it the node tells, or is asked for.
+func (c *Client) answeredResumed(p *pending, a *invitation.Answer) {
+	h := p.h
+	c.resolve(p, nil)
+	if n := a.Notice; n != nil && n.Side == invitation.Caller && n.ID == h.m.ID() && n.Local != invitation.LocalIdle {
+		c.noticed(n)
+		return
+	}
+	if h.in == &c.live {
+		h.unheard = true
+		c.auditSoon()
+	}
+}
+
+// recovering tells whether the node may be about to learn of h.
+func (c *Client) recovering(h *half) bool {
+	return h.in == &c.live && h.told != 0 && c.now()-h.told < recoveryTime
+}
