@@ -13,6 +13,7 @@ import (
 	"github.com/ringfleet/ringfleet/cluster/link"
 	"github.com/ringfleet/ringfleet/cluster/membership"
 	"github.com/ringfleet/ringfleet/internal/peerwire"
+	"github.com/ringfleet/ringfleet/invitation"
 )
 
 // member is a node's part in its cluster.
@@ -29,6 +30,9 @@ type member struct {
 	cancel  context.CancelFunc                    // ends what serve waits for
 	serving chan struct{}                         // closed when serve has returned
 	stream  *link.Stream                          // the link, where it is one
+	lostAt  [invitation.Shards]atomic.Int64       // when this node took over a shard without what lived on it; 0: it did not
+	last    cluster.View                          // the last view; for view only
+	gone    map[string]uint64                     // the members that went, and their boots; for view only
 }
 
 // joinCluster makes the node a member of its cluster.
@@ -38,6 +42,7 @@ func (n *Node) joinCluster() error {
 	}
 	m := &member{
 		node: n, config: n.config.Cluster.withDefaults(), boot: n.boot, met: make(chan struct{}), serving: make(chan struct{}),
+		gone: map[string]uint64{},
 	}
 	m.link = m.config.Link
 	if err := m.listen(); err != nil {
@@ -50,6 +55,7 @@ func (n *Node) joinCluster() error {
 	if !m.config.fixed() {
 		mover, err := handoff.New(handoff.Config{
 			Self: n.config.Name, Store: store{n}, Send: m.tell, Deliver: n.hand, First: m.boot, Logger: n.config.Logger,
+			Cold: m.cold, Lost: m.lost,
 		})
 		if err != nil {
 			return err
@@ -134,17 +140,19 @@ func (m *member) clientAddress() string {
 	return m.config.ClientAdvertise
 }
 
-// view takes a new view.
+// view takes a new view. Views come one after the other.
 func (m *member) view(v cluster.View) {
 	if err := m.mover.Take(v, m.router.SetView); err != nil {
 		m.node.config.Logger.Error("a view of the members could not be taken", "error", err)
 		return
 	}
+	m.missing(m.last, v)
+	m.last = v
 	if len(v.Members) > 1 {
 		select {
 		case <-m.met:
 		default:
-			close(m.met) // views come one after the other
+			close(m.met)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package ringfleet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,15 +28,61 @@ type fleet struct {
 	links  *peers.Network
 	gossip *membership.Network
 
-	mu     sync.Mutex
-	rand   *rand.Rand
-	nodes  []*ringfleet.Node
-	starts int
+	mu      sync.Mutex
+	rand    *rand.Rand
+	nodes   []*ringfleet.Node
+	starts  int
+	gossips map[string]string  // the gossip address of each node that was started last under a name
+	lines   map[string][]*line // the clients' connections to each node
+}
+
+// line is a client's connection, which breaks when its node is killed.
+type line struct {
+	client.Link
+	receiver client.Receiver
+	mu       sync.Mutex
+	dead     bool
+}
+
+func (l *line) isDead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dead
+}
+
+// Receive implements client.Receiver.
+func (l *line) Receive(down invitation.Down) {
+	if !l.isDead() {
+		l.receiver.Receive(down)
+	}
+}
+
+// Lost implements client.Receiver.
+func (l *line) Lost(err error) {
+	if !l.isDead() {
+		l.receiver.Lost(err)
+	}
+}
+
+// Say implements client.Link.
+func (l *line) Say(up invitation.Up) error {
+	if l.isDead() {
+		return errors.New("the node is dead")
+	}
+	return l.Link.Say(up)
+}
+
+func (l *line) die() {
+	l.mu.Lock()
+	l.dead = true
+	l.mu.Unlock()
+	l.receiver.Lost(errors.New("the node is dead"))
 }
 
 func newFleet(t *testing.T, options peers.NetworkOptions) *fleet {
 	return &fleet{
 		t: t, links: peers.NewNetwork(options), gossip: membership.NewNetwork(), rand: rand.New(rand.NewPCG(1, 2)),
+		gossips: map[string]string{}, lines: map[string][]*line{},
 	}
 }
 
@@ -61,6 +109,7 @@ func (f *fleet) start(name string) *ringfleet.Node {
 	}
 	f.mu.Lock()
 	f.nodes = append(f.nodes, n)
+	f.gossips[name] = n.GossipAddress()
 	f.mu.Unlock()
 	return n
 }
@@ -77,18 +126,7 @@ func (f *fleet) seeds() []string {
 // stop shuts the node of a name down in order.
 func (f *fleet) stop(name string) {
 	f.t.Helper()
-	f.mu.Lock()
-	var node *ringfleet.Node
-	rest := f.nodes[:0:0]
-	for _, n := range f.nodes {
-		if n.Name() == name {
-			node = n
-		} else {
-			rest = append(rest, n)
-		}
-	}
-	f.nodes = rest
-	f.mu.Unlock()
+	node, _ := f.take(name)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := node.Shutdown(ctx); err != nil {
@@ -100,8 +138,47 @@ func (f *fleet) stop(name string) {
 func (f *fleet) Dial(ctx context.Context, login invitation.Login, receiver client.Receiver) (client.Link, error) {
 	f.mu.Lock()
 	n := f.nodes[f.rand.IntN(len(f.nodes))]
+	l := &line{receiver: receiver}
+	f.lines[n.Name()] = append(f.lines[n.Name()], l)
 	f.mu.Unlock()
-	return n.Dial(ctx, login, receiver)
+	link, err := n.Dial(ctx, login, l)
+	l.Link = link
+	return l, err
+}
+
+// take takes the node of a name from those that clients are sent to.
+func (f *fleet) take(name string) (node *ringfleet.Node, lines []*line) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.nodes, func(n *ringfleet.Node) bool { return n.Name() == name })
+	node, lines = f.nodes[i], f.lines[name]
+	f.nodes, f.lines[name] = slices.Delete(f.nodes, i, i+1), nil
+	return node, lines
+}
+
+// kill ends a node without a word: nobody hears of it any more, and its clients' connections break.
+func (f *fleet) kill(name string) {
+	node, lines := f.take(name)
+	at := f.gossips[name]
+	for other, address := range f.gossips {
+		if other == name {
+			continue
+		}
+		f.links.Cut(name, other)
+		f.links.Cut(other, name)
+		f.gossip.Cut(at, address)
+		f.gossip.Cut(address, at)
+	}
+	for _, l := range lines {
+		l.die()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = node.Shutdown(ctx) // it says farewell to nobody
+	for other := range f.gossips {
+		f.links.Mend(name, other)
+		f.links.Mend(other, name)
+	}
 }
 
 // calls are clients that call each other until they are told to stop. Each call must be accepted.

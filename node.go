@@ -18,6 +18,7 @@ import (
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/observe"
+	"github.com/ringfleet/ringfleet/invitation"
 )
 
 // Node is a running node. Make it with [Start].
@@ -34,8 +35,9 @@ type Node struct {
 	failing     sync.Once
 	failure     error
 	attaches    attaches
-	halted      chan struct{} // closed when the actors are to stop
-	dropped     atomic.Uint64 // messages that an actor's full mailbox refused; the protocol repeats them
+	began       invitation.Time // of a node that is alone: it may have been started again
+	halted      chan struct{}   // closed when the actors are to stop
+	dropped     atomic.Uint64   // messages that an actor's full mailbox refused; the protocol repeats them
 	stopping    atomic.Bool
 	stop        sync.Once
 	stopped     error
@@ -72,6 +74,7 @@ func Start(config Config) (*Node, error) {
 		MaxSessions:    config.MaxSessions,
 		MaxInvitations: config.MaxInvitations,
 	})
+	n.began = n.host.Now()
 	n.registerMetrics()
 	for _, begin := range []func() error{n.joinCluster, n.listen, n.announce} {
 		if err := begin(); err != nil {

@@ -1,6 +1,7 @@
 package ringfleet
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ringfleet/ringfleet/cluster"
@@ -21,7 +22,9 @@ func (n *Node) deliver(e cluster.Envelope) error {
 		if p.Down.Welcome != nil || p.Down.Ending != nil {
 			n.attaches.answered(p.Conn)
 		}
-		n.gateway.Deliver(p.Conn, p.Down)
+		if !n.gateway.Deliver(p.Conn, p.Down) && p.User != "" && p.Down.Ending == nil {
+			return n.session(p.User, &session.Input{Kind: session.InDetach, Conn: n.conn(p.Conn)})
+		}
 	case *handoff.Message:
 		if n.member.mover != nil {
 			n.member.mover.Receive(e.Key, p)
@@ -108,11 +111,18 @@ func (n *Node) holds(shard invitation.Shard) bool {
 	return n.member == nil || n.member.place(shard) != handoff.Gone
 }
 
-// device gives down to a device's connection, wherever it is.
-func (n *Node) device(conn session.Conn, down invitation.Down) error {
+// errNoConnection is returned for a connection of this node that is gone.
+var errNoConnection = errors.New("ringfleet: no such connection")
+
+// device gives down to a connection of a device of user, wherever it is.
+func (n *Node) device(user invitation.User, conn session.Conn, down invitation.Down) error {
 	if n.member != nil && conn.Node != n.config.Name {
-		return n.member.router.SendNode(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{Conn: conn.Number, Down: down})
+		return n.member.router.SendNode(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{
+			Conn: conn.Number, Down: down, User: user,
+		})
 	}
-	n.gateway.Deliver(conn.Number, down)
+	if !n.gateway.Deliver(conn.Number, down) && down.Ending == nil {
+		return errNoConnection
+	}
 	return nil
 }

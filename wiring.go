@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/actors/engine"
+	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -107,10 +108,21 @@ func (n network) Arbiter(msg *invitation.Message) {
 func (n network) Holds(shard invitation.Shard) bool { return n.node.holds(shard) }
 
 // Device implements actors.Network.
-func (n network) Device(conn session.Conn, down invitation.Down) {
-	if n.node.device(conn, down) != nil {
+func (n network) Device(user invitation.User, conn session.Conn, down invitation.Down) {
+	switch err := n.node.device(user, conn, down); {
+	case errors.Is(err, cluster.ErrNoNode) || errors.Is(err, errNoConnection):
+		n.Session(user, &session.Input{Kind: session.InDetach, Conn: conn})
+	case err != nil:
 		n.node.dropped.Add(1)
 	}
+}
+
+// LostAt implements actors.Network.
+func (n network) LostAt(shard invitation.Shard) invitation.Time {
+	if n.node.member == nil {
+		return n.node.began
+	}
+	return invitation.Time(n.node.member.lostAt[shard].Load())
 }
 
 // observer counts invitations, and tells the embedder of outcomes. It implements actors.Observer.

@@ -40,7 +40,9 @@ func (b *benchPhones) Holds(invitation.Shard) bool { return true }
 func (b *benchPhones) Arbiter(msg *invitation.Message) { _ = b.host.TellArbiter(msg) }
 
 // Device is called by the phone's session only, one message at a time.
-func (b *benchPhones) Device(conn session.Conn, down invitation.Down) {
+func (b *benchPhones) LostAt(invitation.Shard) invitation.Time { return 0 }
+
+func (b *benchPhones) Device(_ invitation.User, conn session.Conn, down invitation.Down) {
 	p := &b.phones[conn.Number]
 	var out device.Output
 	switch {

@@ -29,8 +29,12 @@ type Network interface {
 	// So it is true again before the host is told what was kept back meanwhile.
 	// It is called under locks, so it must be quick and must not call the host.
 	Holds(shard invitation.Shard) bool
-	// Device carries down to a device's connection.
-	Device(conn session.Conn, down invitation.Down)
+	// LostAt returns when this node took over a shard without what lived on it, or 0: it did not. A session
+	// that is made soon after knows that its devices may know more than it does. It must be as quick as Holds.
+	LostAt(shard invitation.Shard) invitation.Time
+	// Device carries down to a connection of a device of user. Where it finds that there is no such
+	// connection, it tells the session so, by an InDetach without a device.
+	Device(user invitation.User, conn session.Conn, down invitation.Down)
 }
 
 // Stage is what an [Observer] is told: an invitation has moved.

@@ -168,9 +168,10 @@ func (h *Host) arbiterMissed(id invitation.ID, msg any) {
 	switch msg := msg.(type) {
 	case *export:
 		msg.done()
+	case calleeLost: // it has just gone
 	case *invitation.Message:
 		switch {
-		case !h.network.Holds(id.Shard()), msg.Kind == invitation.MsgStart && !h.past.has(id):
+		case !h.network.Holds(id.Shard()), firstTerms(msg) != nil && !h.past.has(id):
 			h.network.Arbiter(msg)
 		case !h.arbiters.TellLive(id, msg):
 			h.unknown(id, msg)
@@ -199,7 +200,7 @@ func (a *sessionActor) moved(c *engine.Context, msg any) bool {
 
 func (a *sessionActor) record() Record { return Record{Session: new(a.machine.State())} }
 
-// moved takes what an arbiter is told about moving; false: it is something else.
+// moved takes what an arbiter is told about moving, and about nodes that were lost; false: it is something else.
 func (a *arbiterActor) moved(c *engine.Context, msg any) bool {
 	switch msg := msg.(type) {
 	case *export:
@@ -215,6 +216,8 @@ func (a *arbiterActor) moved(c *engine.Context, msg any) bool {
 			a.merge(c, msg.Arbiter)
 		}
 		c.Arm(a.machine.Deadline())
+	case calleeLost:
+		a.calleeLost(c, msg)
 	default:
 		return false
 	}

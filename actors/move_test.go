@@ -227,12 +227,13 @@ func (n *teller) handled(msg any) {
 	}
 }
 
-func (n *teller) Session(_ invitation.User, in *session.Input) { n.count(in.ID) }
-func (n *teller) Arbiter(msg *invitation.Message)              { n.count(msg.RequestID) }
-func (n *teller) View(invitation.User, *invitation.View)       {}
-func (n *teller) Reply(invitation.User, *invitation.Reply)     {}
-func (n *teller) Device(session.Conn, invitation.Down)         {}
-func (n *teller) Holds(invitation.Shard) bool                  { return !n.away.Load() }
+func (n *teller) Session(_ invitation.User, in *session.Input)          { n.count(in.ID) }
+func (n *teller) Arbiter(msg *invitation.Message)                       { n.count(msg.RequestID) }
+func (n *teller) View(invitation.User, *invitation.View)                {}
+func (n *teller) Reply(invitation.User, *invitation.Reply)              {}
+func (n *teller) Device(invitation.User, session.Conn, invitation.Down) {}
+func (n *teller) LostAt(invitation.Shard) invitation.Time               { return 0 }
+func (n *teller) Holds(invitation.Shard) bool                           { return !n.away.Load() }
 func (n *teller) tell(t *testing.T, tell func() error) {
 	for err := tell(); err != nil; err = tell() {
 		if !errors.Is(err, engine.ErrBusy) {

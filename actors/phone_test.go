@@ -108,7 +108,9 @@ func (w *world) Holds(invitation.Shard) bool {
 	return !w.gone
 }
 
-func (w *world) Device(conn session.Conn, down invitation.Down) {
+func (w *world) LostAt(invitation.Shard) invitation.Time { return 0 }
+
+func (w *world) Device(_ invitation.User, conn session.Conn, down invitation.Down) {
 	w.mu.Lock()
 	p := w.phones[conn.Number]
 	var say []invitation.Up

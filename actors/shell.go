@@ -36,6 +36,10 @@ func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
 	if !startsSession(msg) || !h.network.Holds(invitation.ShardOf(user)) {
 		return nil
 	}
+	shard := invitation.ShardOf(user)
+	if lostAt := h.network.LostAt(shard); lostAt != 0 && h.Now() < lostAt.Add(h.config.Timers.Grace) {
+		return &sessionActor{host: h, machine: *session.New(user, &h.config, session.Fresh(lostAt))}
+	}
 	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
 }
 
@@ -48,7 +52,7 @@ func startsSession(msg any) bool {
 		return !msg.Settled
 	case *input:
 		switch msg.Kind {
-		case session.InDetach, session.InLogout, session.InReply, session.InUnknown:
+		case session.InDetach, session.InLogout, session.InReply, session.InUnknown, session.InLost, session.InNodeGone:
 			return false
 		case session.InView:
 			return !msg.View.Settled
@@ -104,7 +108,7 @@ func (a *sessionActor) carryOut(c *engine.Context, effects []session.Effect) {
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case session.ToDevice:
-			a.host.network.Device(e.Conn, e.Down)
+			a.host.network.Device(a.machine.User(), e.Conn, e.Down)
 		case session.ToArbiter:
 			a.host.network.Arbiter(&e.Message)
 		case session.Leave:
@@ -241,9 +245,14 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 
 // observe tells the observer when the invitation has moved.
 func (a *arbiterActor) observe(now invitation.Time, msg *invitation.Message) {
-	first := msg.Kind == invitation.MsgStart && a.sent == 0
+	first := a.sent == 0 && firstTerms(msg) != nil
 	if first {
 		a.sent, a.reached = now, now
+	}
+	if first && (msg.Kind == invitation.MsgRecover || msg.Resumed != nil) {
+		a.told = a.machine.View().Stage // it was sent on a node that was lost
+		a.arrived(now)
+		return
 	}
 	if v := a.machine.View(); first || v.Stage != a.told {
 		s := a.stage(now)

@@ -50,6 +50,19 @@ var records = map[string]*snapshot.Record{
 		Past: []invitation.ID{otherID, sampleID}, Changes: 1 << 40, Tokens: 3.25, Filled: now.Add(-time.Hour),
 		SweepAt: now.Add(time.Second), LeaveAt: now.Add(30 * time.Second),
 	}},
+	"session_recovering": {Session: &session.State{
+		User:    "bob",
+		Devices: []session.DeviceState{{Name: "phone", Conn: sampleConn, Stamp: 3, Attached: 1, Connected: true, Telling: now.Add(3 * time.Second)}},
+		Entries: []session.EntryState{{
+			View:    &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "bob", Device: "phone", Callee: "carol"}, Version: 1},
+			Resumed: sampleResumed, Asked: true,
+		}},
+		Claims: []session.ClaimState{{Word: words[0], Device: "phone", Until: now.Add(10 * time.Second)}},
+		Tokens: 20, Resumes: 2, FreshAt: now.Add(3 * time.Second),
+	}},
+	"arbiter_recovering": {Arbiter: &snapshot.Arbiter{State: arbiter.State{
+		View: heardView, Denied: "tablet", Asking: true, Vouched: true, Informed: true, HoldAt: now.Add(3 * time.Second),
+	}}},
 	"arbiter_plain": {Arbiter: &snapshot.Arbiter{State: arbiter.State{View: foreverView}}},
 	"arbiter": {Arbiter: &snapshot.Arbiter{
 		State: arbiter.State{

@@ -15,6 +15,16 @@ func (m *Machine) device(name invitation.Device) *device {
 	return nil
 }
 
+// holder returns the device that has a connection, nil if none has.
+func (m *Machine) holder(conn Conn) *device {
+	for i := range m.devices {
+		if m.devices[i].conn == conn {
+			return &m.devices[i]
+		}
+	}
+	return nil
+}
+
 func (m *Machine) online() bool {
 	return slices.ContainsFunc(m.devices, func(d device) bool { return d.connected })
 }
@@ -328,6 +338,9 @@ func (m *Machine) logout(now Time, name invitation.Device, conn Conn, out []Effe
 
 func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
 	d := m.device(in.Device)
+	if in.Device == "" {
+		d = m.holder(in.Conn)
+	}
 	if d == nil || d.conn != in.Conn || !d.connected {
 		return out
 	}

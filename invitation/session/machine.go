@@ -67,7 +67,7 @@ type InputKind uint8
 // The inputs.
 const (
 	InAttach  InputKind = 0 // a device connected and was authenticated: Conn, Login
-	InDetach  InputKind = 1 // a connection is lost: Device, Conn
+	InDetach  InputKind = 1 // a connection is lost: Device, which may be empty, and Conn
 	InLogout  InputKind = 2 // a device logs out, or an operator ends it: Device, Conn
 	InCall    InputKind = 3 // a device's request: Device, Conn, Call
 	InWord    InputKind = 4 // a device's word: Device, Conn, Word
@@ -78,7 +78,7 @@ const (
 	InResend  InputKind = 9 // repeat the questions that are unanswered now; with ID, ask about that one too
 
 	InLost     InputKind = 10 // what lived in Shards was lost with the node that had it
-	InNodeGone InputKind = 11 // the connections that the gateway of Node had are lost
+	InNodeGone InputKind = 11 // the connections that the gateway of Node had are lost; those up to Conn.Number, if set
 )
 
 // InputKinds is the number of kinds of input.
@@ -234,6 +234,9 @@ func (c Config) WithDefaults() Config {
 	}
 	return c
 }
+
+// User returns whose session it is.
+func (m *Machine) User() invitation.User { return m.user }
 
 // Deadline returns when the host's timer is to be due; 0: no timer.
 func (m *Machine) Deadline() Time {

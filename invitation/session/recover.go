@@ -35,10 +35,11 @@ func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
 	return m.reportAll(now, out)
 }
 
-// nodeGone takes that a gateway was lost, with its connections.
+// nodeGone takes that a gateway was lost, with its connections: those up to the number of Conn, if that is
+// set, as the node may have been started again.
 func (m *Machine) nodeGone(now Time, in *Input, out []Effect) []Effect {
 	for _, d := range slices.Clone(m.devices) {
-		if d.connected && d.conn.Node == in.Node {
+		if d.connected && d.conn.Node == in.Node && (in.Conn.Number == 0 || d.conn.Number <= in.Conn.Number) {
 			out = m.detach(now, &Input{Device: d.name, Conn: d.conn}, out)
 		}
 	}

@@ -1,0 +1,41 @@
+package ringfleet_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	peers "github.com/ringfleet/ringfleet/cluster/link"
+)
+
+// TestCrashUnderLoad kills nodes, one after the other, while users call each other: every call is accepted
+// all the same.
+func TestCrashUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, peers.NetworkOptions{})
+		for _, name := range []string{"a", "b", "c"} {
+			f.start(name)
+		}
+		c := f.calls(40)
+		time.Sleep(5 * time.Second)
+		for _, name := range []string{"b", "a", "c", "b"} {
+			before, start := c.done.Load(), time.Now()
+			f.kill(name)
+			time.Sleep(10 * time.Second)
+			f.start(name)
+			time.Sleep(10 * time.Second)
+			t.Logf("kill %s: %5d calls in %v", name, c.done.Load()-before, time.Since(start).Round(time.Millisecond))
+		}
+		c.end()
+		time.Sleep(10 * time.Minute) // until all has been forgotten
+		for _, n := range f.nodes {
+			s := n.Status()
+			if s.Sessions != 0 || s.Invitations["RINGING"]+s.Invitations["ENDED"] != 0 {
+				t.Errorf("%s is left with %+v", s.Node, s)
+			}
+		}
+		for len(f.nodes) > 0 {
+			f.stop(f.nodes[0].Name())
+		}
+	})
+}
