@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write deploy/k8s/components/monitoring/prometheusrule.yaml anew from deploy/monitoring/rules.yml")
 
-const ruleHead = `# Generated from deploy/monitoring/rules.yml. Do not edit: run "make deploy-generate".
+const ruleHead = `# Generated from deploy/monitoring/rules.yml. Do not edit: run "go test -run PrometheusRule . -update" in deploy/test.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -46,7 +46,7 @@ func TestPrometheusRule(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(name); err != nil || string(got) != want {
-		t.Errorf("%s is not what rules.yml says (%v): run make deploy-generate", name, err)
+		t.Errorf("%s is not what rules.yml says (%v): run go test -run PrometheusRule . -update", name, err)
 	}
 }
 
