@@ -186,3 +186,21 @@ func TestMetricsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestDocumentedMetrics follows each metric that docs/operations.md names to the node.
+func TestDocumentedMetrics(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, _ := registered(t)
+	names := regexp.MustCompile(`\bringfleet_\w+`).FindAllString(string(text), -1)
+	for _, name := range names {
+		if metrics[name] == nil {
+			t.Errorf("docs/operations.md names %s, which there is not", name)
+		}
+	}
+	if len(names) == 0 {
+		t.Error("docs/operations.md names no metric")
+	}
+}
