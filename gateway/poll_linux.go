@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/ringfleet/ringfleet/internal/rawio"
 )
 
 // A poller watches the sockets of its share of the connections with epoll and is the strand of each
@@ -89,7 +91,7 @@ func (p *poller) stop() { _ = p.file.Close() }
 
 func (p *poller) run() {
 	wait := func(fd uintptr) bool {
-		n, err := syscall.EpollWait(int(fd), p.events[:], 0)
+		n, err := rawio.Events(int(fd), p.events[:])
 		p.count = max(n, 0)
 		return n > 0 || len(p.more) > 0 || err != nil && err != syscall.EINTR
 	}
@@ -140,7 +142,7 @@ func (p *poller) turn(c *conn) {
 // read reads once. empty reports that there was nothing, and that an event will tell when there is.
 // The end of the stream is 0 bytes, not empty, without an error.
 func (p *poller) read(fd int32, b []byte) (n int, empty bool, err error) {
-	n, err = ignoreInterrupts(syscall.Read, int(fd), b)
+	n, err = rawio.Read(int(fd), b)
 	if err == syscall.EAGAIN { //nolint:errorlint // a bare errno
 		return 0, true, nil
 	}
@@ -149,19 +151,11 @@ func (p *poller) read(fd int32, b []byte) (n int, empty bool, err error) {
 
 // write writes once. full reports that the socket takes no more, and that an event will tell when.
 func (p *poller) write(fd int32, b []byte) (n int, full bool, err error) {
-	n, err = ignoreInterrupts(syscall.Write, int(fd), b)
+	n, err = rawio.Write(int(fd), b)
 	if err == syscall.EAGAIN { //nolint:errorlint // a bare errno
 		return 0, true, nil
 	}
 	return max(n, 0), false, err
-}
-
-func ignoreInterrupts(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
-	for {
-		if n, err := call(fd, b); err != syscall.EINTR { //nolint:errorlint // a bare errno
-			return n, err
-		}
-	}
 }
 
 // hangUp ends the conversation at once, while others may still use the descriptor.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/ringfleet/ringfleet/internal/rawio"
 	"github.com/ringfleet/ringfleet/messages/peerpb"
 )
 
@@ -37,6 +38,7 @@ func (s *Stream) accept() {
 			}
 			continue
 		}
+		conn = rawio.Conn(conn)
 		if !s.enter(conn) {
 			// Or the link was closed just now, and this is not worth a word.
 			s.refuse("strangers", conn.RemoteAddr(), errors.New("too many connections that said no hello"))

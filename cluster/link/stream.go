@@ -12,6 +12,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/internal/logonce"
+	"github.com/ringfleet/ringfleet/internal/rawio"
 )
 
 // StreamConfig says who this node is on the link, and what a peer may cost.
@@ -86,7 +87,11 @@ func (c StreamConfig) withDefaults() (StreamConfig, error) {
 	if c.dial == nil {
 		c.dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, "tcp", addr)
+			conn, err := d.DialContext(ctx, "tcp", addr)
+			if err != nil {
+				return nil, err
+			}
+			return rawio.Conn(conn), nil
 		}
 	}
 	return c, nil
