@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +32,13 @@ type member struct {
 	serving chan struct{}                         // closed when serve has returned
 	stream  *link.Stream                          // the link, where it is one
 	lostAt  [invitation.Shards]atomic.Int64       // when this node took over a shard without what lived on it; 0: it did not
-	last    cluster.View                          // the last view; for view only
-	gone    map[string]uint64                     // the members that went, and their boots; for view only
+	isOff   atomic.Bool                           // this node is cut off
+	apart   sync.Mutex                            // held while what is cut off is set aside
+
+	seen   sync.Mutex // guards the following
+	last   cluster.View
+	gone   map[string]uint64 // the members that went, and their boots
+	agreed agreed
 }
 
 // joinCluster makes the node a member of its cluster.
@@ -142,12 +148,17 @@ func (m *member) clientAddress() string {
 
 // view takes a new view. Views come one after the other.
 func (m *member) view(v cluster.View) {
+	m.seen.Lock()
+	defer m.seen.Unlock()
 	if err := m.mover.Take(v, m.router.SetView); err != nil {
 		m.node.config.Logger.Error("a view of the members could not be taken", "error", err)
 		return
 	}
 	m.missing(m.last, v)
+	before := m.last
 	m.last = v
+	m.setCutOff(m.agreed.take(before, v))
+	time.AfterFunc(agreeAfter, func() { m.settle(v.Epoch) })
 	if len(v.Members) > 1 {
 		select {
 		case <-m.met:

@@ -70,7 +70,7 @@ func Start(config Config) (*Node, error) {
 		Network:        network{n},
 		Observer:       observer{n.invitations, config.OnOutcome},
 		Session:        n.config.Session,
-		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()})},
+		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()}), Stall: n.stalled},
 		MaxSessions:    config.MaxSessions,
 		MaxInvitations: config.MaxInvitations,
 	})
@@ -155,7 +155,7 @@ func (n *Node) Handler() http.Handler { return n.gateway.Handler() }
 
 // AdminHandler returns the handler of health, metrics and status. It is for operators only.
 func (n *Node) AdminHandler() http.Handler {
-	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }}.Handler()
+	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree}.Handler()
 }
 
 // Registry returns where the node's metrics are registered, for programs that serve their own.
@@ -168,6 +168,8 @@ func (n *Node) Ready() error {
 		return ErrStopping
 	case n.member != nil && !n.member.joined.Load():
 		return ErrJoining
+	case n.member != nil && n.member.isOff.Load():
+		return ErrCutOff
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package ringfleet
 
 import (
+	"context"
+	"errors"
 	"math"
+	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/handoff"
@@ -63,4 +66,128 @@ func (m *member) reattachTo(name string) {
 		owner, _ := m.router.Owner(invitation.ShardOf(user))
 		return owner == name
 	}, 0)
+}
+
+// forgetTime bounds how long a node takes to drop what it knows.
+const forgetTime = 30 * time.Second
+
+func (n *Node) stalled(standstill time.Duration) {
+	if m := n.member; m != nil && m.mover != nil {
+		m.stalled(standstill)
+	}
+}
+
+// stalled takes that the process stood still for so long that others may have taken over what it has. What it
+// knows is stale, so it drops that: before any deadline that has passed meanwhile can end what goes on
+// elsewhere. Devices, and other nodes, know the rest.
+func (m *member) stalled(standstill time.Duration) {
+	m.node.config.Logger.Warn("the process stood still; it asks again for all that it knew", "standstill", standstill)
+	m.forget()
+}
+
+func (m *member) forget() {
+	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
+	defer cancel()
+	if err := m.node.host.Forget(ctx); err != nil {
+		m.node.config.Logger.Error("not all that was stale could be dropped", "error", err)
+	}
+	m.mover.Forget()
+}
+
+// ErrCutOff is why a node that sees less than half of its cluster is not ready.
+var ErrCutOff = errors.New("ringfleet: the node sees less than half of the members that it saw last; " +
+	"it serves again when it sees more, or when it is told that they are gone (POST /cluster/agree)")
+
+// agreed are the members that a node counts with: those it has seen, but for those that left in order.
+type agreed struct{ names map[string]bool }
+
+// agreeAfter is how long most of the members have to be without the others until those are not counted any more.
+const agreeAfter = time.Minute
+
+// take takes a view, and reports whether it has less than half of the members that are counted.
+func (a *agreed) take(before, now cluster.View) bool {
+	present := 0
+	for _, was := range before.Members {
+		if _, ok := now.Member(was.Name); !ok && was.Lifecycle == cluster.Draining {
+			delete(a.names, was.Name)
+		}
+	}
+	if a.names == nil {
+		a.names = map[string]bool{}
+	}
+	for _, member := range now.Members {
+		if a.names[member.Name] || member.Lifecycle == cluster.Serving {
+			a.names[member.Name] = true
+			present++
+		}
+	}
+	return 2*present < len(a.names)
+}
+
+// count makes the members that serve by a view all that are counted.
+func (a *agreed) count(now cluster.View) {
+	clear(a.names)
+	for _, member := range now.Members {
+		if member.Lifecycle == cluster.Serving {
+			a.names[member.Name] = true
+		}
+	}
+}
+
+// setCutOff begins or ends that this node is cut off.
+func (m *member) setCutOff(off bool) {
+	switch {
+	case off == m.isOff.Swap(off):
+	case off:
+		m.node.config.Logger.Warn("this node is cut off: it sends its clients elsewhere", "sees", len(m.last.Members), "of", len(m.agreed.names))
+		m.node.gateway.StopAccepting()
+		go m.setAside()
+	default:
+		m.node.config.Logger.Info("this node is not cut off any more")
+		if !m.node.stopping.Load() {
+			m.node.gateway.StartAccepting()
+		}
+	}
+}
+
+// setAside sends the devices of a node that is cut off elsewhere, and drops what it knows: the others have taken
+// over by now.
+func (m *member) setAside() {
+	m.apart.Lock()
+	defer m.apart.Unlock()
+	if !m.isOff.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
+	defer cancel()
+	if err := m.node.gateway.EndAll(ctx); err != nil {
+		m.node.config.Logger.Warn("not all clients could be sent elsewhere", "error", err)
+	}
+	m.forget()
+}
+
+// settle stops counting the members that have been away since the view of an epoch, for long.
+func (m *member) settle(epoch uint64) {
+	m.seen.Lock()
+	defer m.seen.Unlock()
+	if m.last.Epoch == epoch && !m.isOff.Load() {
+		m.agreed.count(m.last)
+	}
+}
+
+// ErrAlone is returned by [Node.Agree] for a node that is in no cluster, or in one whose members never change.
+var ErrAlone = errors.New("ringfleet: the node's cluster, if it has one, does not change")
+
+// Agree makes the node count with the members that it sees now, and no others: it serves again if it was cut
+// off. It is for operators who know that the others are gone for good.
+func (n *Node) Agree() error {
+	m := n.member
+	if m == nil || m.mover == nil {
+		return ErrAlone
+	}
+	m.seen.Lock()
+	defer m.seen.Unlock()
+	m.agreed.count(m.last)
+	m.setCutOff(false)
+	return nil
 }

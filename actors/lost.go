@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"context"
+
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -34,6 +36,12 @@ func (h *Host) tellSessions(in *session.Input) {
 		told.Input = *in
 		h.sessions.TellLive(user, told)
 	}
+}
+
+// Forget ends all actors of the node without a word: what they knew is known elsewhere, or stale. It returns when
+// they have gone, or when ctx is done. It must not be called by an actor.
+func (h *Host) Forget(ctx context.Context) error {
+	return h.Export(ctx, func(invitation.Shard) bool { return true }, func(Record) {})
 }
 
 // calleeLost takes that some sessions were lost.

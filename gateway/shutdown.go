@@ -13,6 +13,12 @@ const drainStep = 50 * time.Millisecond
 // StopAccepting takes no more connections; those that there are go on.
 func (g *Gateway) StopAccepting() { g.draining.Store(true) }
 
+// StartAccepting undoes StopAccepting. It must not be called once Shutdown has been.
+func (g *Gateway) StartAccepting() { g.draining.Store(false) }
+
+// EndAll ends the connections there are, as Shutdown does, and does not wait for the last to be gone.
+func (g *Gateway) EndAll(ctx context.Context) error { return g.drain(ctx) }
+
 // Shutdown takes no more connections, ends those there are with invitation.EndShutdown, spread over
 // time (Config.DrainTime and DrainRate) so that the other nodes are not stormed, and returns when the last is
 // gone. When ctx is done first it cuts the rest off and returns the cause. It uses at most two thirds

@@ -29,12 +29,18 @@ type Options struct {
 	Backlog int
 	// Tick is the resolution of deadlines. The default is 50 ms.
 	Tick time.Duration
+	// Stall is called when the wheel finds that the whole process stood still for at least StallAfter, before
+	// any deadline of that time is due; none is until it returns. The default does nothing.
+	Stall func(standstill time.Duration)
+	// StallAfter is at least some ticks. The default is 3 s.
+	StallAfter time.Duration
 }
 
 const (
 	workersPerCPU  = 4
 	defaultBacklog = 16_384
 	defaultTick    = 50 * time.Millisecond
+	defaultStall   = 3 * time.Second
 )
 
 // System is the actors of one node: protoactor's actor system, the workers that run the actors, and
@@ -79,6 +85,9 @@ func New(options Options) *System {
 	if options.Tick == 0 {
 		options.Tick = defaultTick
 	}
+	if options.StallAfter == 0 {
+		options.StallAfter = defaultStall
+	}
 	s.actors = actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return s.logger }),
 		actor.WithDeadLetterRequestLogging(false),
@@ -89,7 +98,9 @@ func New(options Options) *System {
 		func(any) actor.Directive { return actor.StopDirective }))
 	s.root.Self() // makes the guardian, which concurrent first spawns would make twice
 	s.pool = newPool(options.Workers, options.Backlog)
-	s.wheel = newWheel(s.clock, options.Tick, s.pool.crowded)
+	s.wheel = makeWheel(s.clock, options.Tick, s.pool.crowded)
+	s.wheel.stall, s.wheel.stallAfter = options.Stall, options.StallAfter
+	go s.wheel.turn()
 	return s
 }
 

@@ -34,6 +34,9 @@ type wheel struct {
 	quit   chan struct{}
 	done   chan struct{}
 
+	stall      func(time.Duration) // told of a standstill of at least stallAfter; nil: nobody is
+	stallAfter time.Duration
+
 	mu     sync.Mutex
 	cursor int64 // the last tick whose slot was visited
 	armed  int
@@ -56,12 +59,18 @@ type expirer interface{ expire() }
 
 // newWheel starts a wheel, which runs a goroutine until it is stopped.
 func newWheel(clock Clock, tick time.Duration, behind func() bool) *wheel {
+	w := makeWheel(clock, tick, behind)
+	go w.turn()
+	return w
+}
+
+// makeWheel returns a wheel that does not turn yet.
+func makeWheel(clock Clock, tick time.Duration, behind func() bool) *wheel {
 	w := &wheel{
 		clock: clock, tick: tick, behind: behind,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	w.cursor = w.passed()
-	go w.turn()
 	return w
 }
 
@@ -119,12 +128,17 @@ func (w *wheel) turn() {
 	alarm := time.NewTimer(w.tick)
 	defer alarm.Stop()
 	for w.rest() {
-		alarm.Reset(w.tick - time.Duration(w.clock.Now())%w.tick)
+		rested := w.clock.Now()
+		alarm.Reset(w.tick - time.Duration(rested)%w.tick)
 		select {
 		case <-w.quit:
 			return
 		case <-alarm.C:
-			w.advance(w.passed())
+			now := w.clock.Now()
+			if late := now.Sub(rested); w.stall != nil && late >= w.stallAfter {
+				w.stall(late)
+			}
+			w.advance(int64(now) / int64(w.tick))
 		}
 	}
 }

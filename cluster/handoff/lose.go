@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
 )
 
 // loss is what this node tells the others of shards that it has opened without what lived there.
@@ -84,4 +86,21 @@ func (m *Mover) lost(from string, msg *Message) {
 	m.heard[from] = append(heard, msg.ID)
 	m.config.Logger.Info("shards have a new owner, without what lived there", slog.String("owner", from), slog.Int("shards", msg.Shards.Len()))
 	m.config.Lost(msg.Shards)
+}
+
+// Forget tells everybody that what lived on the shards of this node is lost. It is for a node that has
+// dropped it: one that was cut off, or stood still, and does not know who has taken over since.
+func (m *Mover) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var held Shards
+	for shard := range invitation.Shard(invitation.Shards) {
+		if m.Place(shard) == Held {
+			held.Add(shard)
+		}
+	}
+	if !m.closed && !held.Empty() {
+		m.lose(&held)
+		m.hint()
+	}
 }

@@ -13,6 +13,7 @@ type Admin struct {
 	Gatherer prometheus.Gatherer
 	Ready    func() error // why the node does not serve; nil when it does
 	Status   func() any   // the node's state, for /status: encoded as JSON
+	Agree    func() error // counts the members that are seen as all there are
 }
 
 // Handler returns the handler of the admin address:
@@ -21,6 +22,7 @@ type Admin struct {
 //	/readyz   200 while the node serves, else 503 with the reason
 //	/metrics  Prometheus
 //	/status   the node's state as JSON
+//	/cluster/agree, POST: count with the members that are seen now, and no others
 func (a Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -30,6 +32,13 @@ func (a Admin) Handler() http.Handler {
 			return
 		}
 		answer(w, http.StatusOK, "ready")
+	})
+	mux.HandleFunc("POST /cluster/agree", func(w http.ResponseWriter, _ *http.Request) {
+		if err := a.Agree(); err != nil {
+			answer(w, http.StatusConflict, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, "ok")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
