@@ -39,3 +39,42 @@ func TestCrashUnderLoad(t *testing.T) {
 		}
 	})
 }
+
+// TestPartitionUnderLoad cuts a node off, and brings it back: its clients go on elsewhere, and when it is back
+// it does no harm.
+func TestPartitionUnderLoad(t *testing.T) {
+	for _, way := range []struct {
+		name     string
+		from, to bool
+	}{{"both ways", true, true}, {"from it", true, false}, {"to it", false, true}} {
+		t.Run(way.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, peers.NetworkOptions{})
+				for _, name := range []string{"a", "b", "c"} {
+					f.start(name)
+				}
+				c := f.calls(40)
+				time.Sleep(5 * time.Second)
+				for _, name := range []string{"b", "a", "c"} {
+					before, start := c.done.Load(), time.Now()
+					f.cut(name, way.from, way.to)
+					time.Sleep(20 * time.Second)
+					f.mend(name)
+					time.Sleep(20 * time.Second)
+					t.Logf("cut %s: %5d calls in %v", name, c.done.Load()-before, time.Since(start).Round(time.Millisecond))
+				}
+				c.end()
+				time.Sleep(10 * time.Minute) // until all has been forgotten
+				for _, n := range f.nodes {
+					s := n.Status()
+					if s.Sessions != 0 || s.Invitations["RINGING"]+s.Invitations["ENDED"] != 0 || !s.Ready {
+						t.Errorf("%s is left with %+v", s.Node, s)
+					}
+				}
+				for len(f.nodes) > 0 {
+					f.stop(f.nodes[0].Name())
+				}
+			})
+		})
+	}
+}

@@ -159,16 +159,7 @@ func (f *fleet) take(name string) (node *ringfleet.Node, lines []*line) {
 // kill ends a node without a word: nobody hears of it any more, and its clients' connections break.
 func (f *fleet) kill(name string) {
 	node, lines := f.take(name)
-	at := f.gossips[name]
-	for other, address := range f.gossips {
-		if other == name {
-			continue
-		}
-		f.links.Cut(name, other)
-		f.links.Cut(other, name)
-		f.gossip.Cut(at, address)
-		f.gossip.Cut(address, at)
-	}
+	f.cut(name, true, true)
 	for _, l := range lines {
 		l.die()
 	}
@@ -178,6 +169,32 @@ func (f *fleet) kill(name string) {
 	for other := range f.gossips {
 		f.links.Mend(name, other)
 		f.links.Mend(other, name)
+	}
+}
+
+// cut loses what a node says to the others, what they say to it, or both.
+func (f *fleet) cut(name string, from, to bool) {
+	at := f.gossips[name]
+	for other, address := range f.gossips {
+		if other != name && from {
+			f.links.Cut(name, other)
+			f.gossip.Cut(at, address)
+		}
+		if other != name && to {
+			f.links.Cut(other, name)
+			f.gossip.Cut(address, at)
+		}
+	}
+}
+
+// mend ends the cuts of a node.
+func (f *fleet) mend(name string) {
+	at := f.gossips[name]
+	for other, address := range f.gossips {
+		f.links.Mend(name, other)
+		f.links.Mend(other, name)
+		f.gossip.Mend(at, address)
+		f.gossip.Mend(address, at)
 	}
 }
 
