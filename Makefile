@@ -76,6 +76,11 @@ cluster-test: ## Test real node processes: moves, disagreement, bad peers, upgra
 cluster-cost: ## What calls cost on 1, 3 and 5 nodes
 	go test ./internal/fleet -count=1 -v -timeout 15m -run TestCost -fleet.size cost
 
+.PHONY: deploy-test
+deploy-test: ## Test the manifests, the image's file, the alerts and the dashboard
+	go test ./deploy/monitoring
+	cd deploy/test && go vet . && go test .
+
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
