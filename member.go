@@ -264,16 +264,16 @@ func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]by
 	return s.node.host.Export(ctx, shards.Has, func(r actors.Record) {
 		data, err := codec.AppendRecord(nil, &r)
 		if err != nil {
-			s.node.config.Logger.Error("an actor cannot be moved", "error", err)
-			return
+			panic(fmt.Errorf("ringfleet: move an actor: %w", err)) // its invitation ends as a failure
 		}
 		add(data)
 	})
 }
 
 // Import implements handoff.Store.
-func (s store) Import(data []byte) error {
-	r, err := peerwire.Codec{Now: s.node.host.Now}.Record(data)
+func (s store) Import(data []byte, age time.Duration) error {
+	written := func() invitation.Time { return s.node.host.Now().Add(-age) } // so that no deadline moves
+	r, err := peerwire.Codec{Now: written}.Record(data)
 	if err != nil {
 		return fmt.Errorf("ringfleet: take an actor: %w", err)
 	}

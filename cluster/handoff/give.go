@@ -147,7 +147,7 @@ func (m *Mover) takeBack() {
 			continue
 		}
 		delete(m.gifts, key)
-		back := &pull{to: g.to}
+		back := &pull{to: g.to, age: time.Since(g.began)}
 		m.unpack(back, g.stream)
 		m.counts.returned.Add(uint64(back.records))
 		m.config.Logger.Warn("shards taken back, as the node they were given to has gone", slog.String("member", key.to),

@@ -30,9 +30,9 @@ type Store interface {
 	// Export freezes all that lives on the shards, takes it out, and gives each piece of it to add, encoded.
 	// add is safe for concurrent use and keeps the record.
 	Export(ctx context.Context, shards *Shards, add func(record []byte)) error
-	// Import puts in a record of an Export. What lives here already under the same identity is merged with
-	// it. It must not block. The record is not changed afterwards.
-	Import(record []byte) error
+	// Import puts in a record of an Export that was made some time ago. What lives here already under the same
+	// identity is merged with it. It must not block. The record is not changed afterwards.
+	Import(record []byte, age time.Duration) error
 }
 
 // Config is what a [Mover] is made of.

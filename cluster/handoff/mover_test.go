@@ -199,7 +199,10 @@ func (n *node) Export(_ context.Context, shards *Shards, add func([]byte)) error
 }
 
 // Import implements Store.
-func (n *node) Import(record []byte) error {
+func (n *node) Import(record []byte, age time.Duration) error {
+	if age < 0 || age > time.Minute {
+		n.world.t.Errorf("a record is %v old", age)
+	}
 	fields := strings.Fields(string(record))
 	if len(fields) != 2 {
 		return errors.New("not a record")

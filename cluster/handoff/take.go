@@ -21,8 +21,9 @@ type pull struct {
 	granted bool
 	given   Shards // of asked, what will be here when all chunks are
 	chunks  uint32
-	chunk   uint32 // the one that is awaited
-	partial []byte // the beginning of a record
+	chunk   uint32        // the one that is awaited
+	partial []byte        // the beginning of a record
+	age     time.Duration // of the records; what comes over the link is new
 	sent    time.Time
 	began   time.Time
 	records int
@@ -165,7 +166,7 @@ func (m *Mover) unpack(p *pull, data []byte) []byte {
 			return data
 		}
 		end := n + int(size)
-		if err := m.config.Store.Import(data[n:end:end]); err != nil {
+		if err := m.config.Store.Import(data[n:end:end], p.age); err != nil {
 			m.counts.damaged.Add(1)
 			m.config.Logger.Error("a record of another node could not be taken", slog.String("member", p.to.Name), slog.Any("error", err))
 		} else {
