@@ -3,11 +3,14 @@ package main
 import (
 	"sync"
 	"time"
+
+	"github.com/ringfleet/ringfleet/loadtest/chaos"
 )
 
 // absence is a time for which a user was without a connection.
 type absence struct {
 	from, to time.Time // to is zero while it lasts
+	noticed  time.Time // when the client noticed; zero: it has not
 }
 
 // absences are those of one user, the latest of them.
@@ -23,33 +26,73 @@ const keptAbsences = 64
 func (a *absences) begin(at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if last := a.last(); last != nil { // it was of no use before
+		if last.noticed.IsZero() {
+			last.noticed = at
+		}
+		return
+	}
+	a.add(absence{from: at, noticed: at})
+}
+
+// stall notes that the connection is of no use any more, which the client will notice.
+func (a *absences) stall(at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.last() == nil {
+		a.add(absence{from: at})
+	}
+}
+
+// unstall notes that a connection is of use again, if the client has not noticed.
+func (a *absences) unstall(at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last := a.last(); last != nil && last.noticed.IsZero() {
+		last.to = at
+	}
+}
+
+func (a *absences) add(one absence) {
 	if len(a.all) == keptAbsences {
 		a.all = append(a.all[:0], a.all[1:]...)
 	}
-	a.all = append(a.all, absence{from: at})
+	a.all = append(a.all, one)
 }
 
-// end notes that there is a connection again, and returns for how long there was none; false if there
-// was one.
+// last returns the absence that lasts, nil if there is none.
+func (a *absences) last() *absence {
+	if len(a.all) == 0 || !a.all[len(a.all)-1].to.IsZero() {
+		return nil
+	}
+	return &a.all[len(a.all)-1]
+}
+
+// end notes that there is a connection again, and returns for how long the client knew that there was none; false
+// if it did not, or there was one.
 func (a *absences) end(at time.Time) (time.Duration, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.all) == 0 || !a.all[len(a.all)-1].to.IsZero() {
+	last := a.last()
+	if last == nil {
 		return 0, false
 	}
-	last := &a.all[len(a.all)-1]
 	last.to = at
-	return at.Sub(last.from), true
+	if last.noticed.IsZero() {
+		return 0, false
+	}
+	return at.Sub(last.noticed), true
 }
 
-// lasting returns for how long the user has been away at a time; 0 if it is not.
+// lasting returns for how long the client has known at a time that the user is away; 0 if it is not.
 func (a *absences) lasting(at time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.all) == 0 || !a.all[len(a.all)-1].to.IsZero() {
+	last := a.last()
+	if last == nil || last.noticed.IsZero() {
 		return 0
 	}
-	return at.Sub(a.all[len(a.all)-1].from)
+	return at.Sub(last.noticed)
 }
 
 // since returns the absences that lasted at a point in time, or began after it.
@@ -101,6 +144,9 @@ type circumstances struct {
 	caller, callee away
 	patience       time.Duration // by how much absences may delay a call at most
 	late           time.Duration // by how much events may be later than promised for other causes
+
+	now    time.Time      // when this was
+	faults []chaos.Record // of nodes and their network, during the call
 }
 
 // disturbed reports whether a side was away during the call.
@@ -109,4 +155,36 @@ func (c circumstances) disturbed() bool { return c.caller.times+c.callee.times >
 // delay returns how much later than promised the call may end.
 func (c circumstances) delay() time.Duration {
 	return c.late + min(c.caller.total+c.callee.total, c.patience)
+}
+
+// allow returns until when an event may come that was due at a time: later while a fault is being taken over
+// (docs/spec.md §7, P2).
+func (c circumstances) allow(due time.Time) time.Time {
+	for i := range c.faults {
+		f := &c.faults[i]
+		if until := f.Takeover(c.now).Add(slack); f.Separates() && !f.Began.After(due) && until.After(due) {
+			due = until
+		}
+	}
+	return due.Add(c.delay())
+}
+
+// separated reports whether a fault kept the sides from each other during the call.
+func (c circumstances) separated() bool {
+	for i := range c.faults {
+		if c.faults[i].Separates() {
+			return true
+		}
+	}
+	return false
+}
+
+// calm reports whether no fault lasted, or was being taken over, at a time.
+func (c circumstances) calm(at time.Time) bool {
+	for i := range c.faults {
+		if f := &c.faults[i]; !at.Before(f.Began) && !at.After(f.Over(c.now).Add(slack)) {
+			return false
+		}
+	}
+	return true
 }

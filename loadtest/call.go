@@ -14,6 +14,7 @@ import (
 // call is one call, from the decision to make it to the verdict on it.
 type call struct {
 	run      *run
+	number   int64  // from 1
 	tag      string // the content, by which the callee's client finds the call
 	node     *node  // that the caller was connected to
 	caller   *user
@@ -24,6 +25,8 @@ type call struct {
 	over     atomic.Bool
 
 	mu      sync.Mutex
+	local   *client.LocalInvitation  // once it rings
+	remote  *client.RemoteInvitation // once it is shown
 	history history
 	cancel  time.Time // when the cancel was said
 }
@@ -53,29 +56,17 @@ func (c *call) event(o client.Observation) {
 	s := c.history.scenario
 	switch o.Event {
 	case client.LocalInvitationReceivedByPeer:
+		c.local = o.Local
 		if s.callee == connected {
 			c.ringing(o.At)
 		}
 		if s.cancel == onRinging {
 			local := o.Local
-			go c.caller.request(func(ctx context.Context) error { return local.Cancel(ctx) })
+			c.later(func() { c.caller.request(func(ctx context.Context) error { return local.Cancel(ctx) }) })
 		}
 	case client.RemoteInvitationReceived:
-		remote := o.Remote
-		switch s.answer {
-		case invitation.Accept:
-			accept := func() {
-				c.peer.request(func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
-			}
-			if s.cancel == never {
-				go accept()
-				break
-			}
-			time.AfterFunc(rand.N(raceSpread), accept)
-		case invitation.Refuse:
-			go c.peer.request(func(ctx context.Context) error { return remote.Refuse(ctx, "no") })
-		default:
-		}
+		c.remote = o.Remote
+		c.answer(o.Remote)
 	case client.LocalInvitationAccepted:
 		c.accepted(stepCallerAccepted, o.At)
 	case client.RemoteInvitationAccepted:
@@ -90,9 +81,44 @@ func (c *call) event(o client.Observation) {
 	}
 }
 
+// answer does what the callee does when it rings.
+func (c *call) answer(remote *client.RemoteInvitation) {
+	s := c.history.scenario
+	switch s.answer {
+	case invitation.Accept:
+		accept := func() {
+			c.peer.request(func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
+		}
+		if s.cancel == never {
+			c.later(accept)
+			break
+		}
+		time.AfterFunc(rand.N(raceSpread), accept)
+	case invitation.Refuse:
+		c.later(func() { c.peer.request(func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
+	default:
+	}
+}
+
+// later does something now, or in the scenarios of the patient some time later, which is drawn.
+func (c *call) later(do func()) {
+	if !c.history.scenario.patient {
+		go do()
+		return
+	}
+	random := rand.New(rand.NewPCG(c.run.options.seed, patience+uint64(c.number)))
+	time.AfterFunc(leastPatience+time.Duration(random.Int64N(int64(mostPatience-leastPatience))), do)
+}
+
+// patience keeps the draws of the patient apart from others.
+const patience = 1 << 33
+
 // ringing notes that the caller was told that it rings.
 func (c *call) ringing(at time.Time) {
 	d := at.Sub(c.intended)
+	if ch := c.run.chaos; ch != nil {
+		ch.setups.add(c.intended, d)
+	}
 	disturbed := c.met(at).disturbed()
 	c.history.slowest = max(c.history.slowest, d)
 	c.run.took(stepRinging, d)
@@ -122,6 +148,9 @@ func (c *call) met(at time.Time) circumstances {
 	}
 	if c.peer != nil {
 		m.callee = c.peer.absences.during(c.intended, at)
+	}
+	if ch := c.run.chaos; ch != nil {
+		m.now, m.faults = at, ch.log.Between(c.intended, at)
 	}
 	return m
 }

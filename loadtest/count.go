@@ -48,6 +48,9 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 	if h.failed != "" {
 		r.failCall(name + ": " + h.failed)
 	}
+	if ch := r.chaos; ch != nil && h.scenario.callee == connected && h.rung.IsZero() {
+		ch.setups.add(c.intended, neverRang)
+	}
 	if len(h.broken) > 0 {
 		r.series.add(func(t *tally) { t.violations++ })
 	}
@@ -67,6 +70,9 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 	if h.excused != "" {
 		countText(r.excused, name+": "+h.excused)
 	}
+	if h.allowed != "" {
+		countText(r.allowed, name+": "+h.allowed)
+	}
 	if len(h.broken) == 0 {
 		return
 	}
@@ -74,8 +80,12 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 	if r.shown++; r.shown > maxHistories {
 		return
 	}
-	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s, at %.3f s, from %s:\n  %s\n%s",
-		name, c.intended.Sub(r.begin).Seconds(), c.node.target, strings.Join(h.broken, "\n  "), h)
+	more := ""
+	if r.chaos != nil {
+		more = r.chaos.around(r, h)
+	}
+	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s, %v, at %.3f s, from %s:\n  %s\n%s%s",
+		name, h.survival.id, c.intended.Sub(r.begin).Seconds(), c.node.target, strings.Join(h.broken, "\n  "), h, more)
 }
 
 // noteAbsences adds to the history when its users were away.

@@ -23,6 +23,7 @@ type moment struct {
 type history struct {
 	scenario *scenario
 	timers   invitation.Timers // those that hold for the call
+	content  string
 	moments  []moment
 	caller   judge.Part
 	callee   judge.Part
@@ -36,9 +37,11 @@ type history struct {
 	recorded time.Time // when that was answered
 	ended    [3]time.Time
 	slowest  time.Duration // of what is timed of its set-up
+	survival survival
 
 	failed  string // why it is a failed call; "": it is none
 	excused string // what excuses an outcome that the scenario rules out; "": it has no such outcome
+	allowed string // what a fault of the nodes allows; "": nothing of it was needed
 }
 
 // slack is how late an event may be told (docs/spec.md §7, P2).
@@ -71,6 +74,7 @@ var machineEvents = map[client.EventKind]device.Event{
 // take notes an observation of one side's client, and judges it (P3, P4, and the tables of codes).
 func (h *history) take(side invitation.Side, o client.Observation) {
 	h.moments = append(h.moments, moment{at: o.At, side: side, text: describe(o)})
+	h.surviving(side, o)
 	switch o.Step {
 	case client.StepViolation:
 		h.broken = append(h.broken, "contract: "+o.Violation.String())
@@ -172,7 +176,13 @@ func (h *history) over() bool { return h.caller.Ended() && !h.callee.Open() }
 func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 	h.judgeEnd(invitation.Caller, &h.caller, now, met)
 	h.judgeEnd(invitation.Callee, &h.callee, now, met)
-	excuse := judge.Excuse{VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace)}
+	h.judgeSurvival(met)
+	excuse := judge.Excuse{
+		VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace), Separated: met.separated(),
+	}
+	if excuse.Separated && h.caller.Ended() && h.callee.Ended() && h.caller.End != h.callee.End {
+		h.allowed = "it ended in two kinds, as a fault separated the sides"
+	}
 	if v := judge.Agree(&h.caller, []*judge.Part{&h.callee}, excuse); v != nil {
 		h.broken = append(h.broken, v.Error())
 		h.failed = "the sides disagree"
@@ -182,7 +192,12 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 	}
 	outcome := outcomeOf(&h.caller)
 	if h.caller.Ended() && !slices.Contains(h.scenario.outcomes, outcome) {
-		if h.excused = h.excuse(h.caller.Reason, met); h.excused == "" {
+		h.excused = h.excuse(h.caller.Reason, met)
+		switch {
+		case h.excused != "":
+		case h.ranOut(h.caller.Reason, met):
+			h.allowed = "its time was over before a fault was taken over"
+		default:
 			h.breaks(judge.P5, "it ended as %v %v, which the scenario %q rules out", outcome, h.caller.Reason, h.scenario.about)
 			h.failed = fmt.Sprintf("ended as %v %v", outcome, h.caller.Reason)
 		}
@@ -197,7 +212,7 @@ func (h *history) judgeEnd(side invitation.Side, part *judge.Part, now time.Time
 	case part.Open():
 		h.breaks(judge.P2, "the %v has no terminal event, %v after it was due", side, now.Sub(h.due()))
 		h.failed = fmt.Sprintf("the %v has no end", side)
-	case part.Ended() && !from.IsZero() && h.ended[side].After(until.Add(limit+slack+met.delay())):
+	case part.Ended() && !from.IsZero() && h.ended[side].After(met.allow(until.Add(limit+slack))):
 		h.breaks(judge.P2, "the %v's end by %v came %v late", side, part.Reason, h.ended[side].Sub(until)-limit)
 	case side == invitation.Callee && part.Reason == invitation.OutcomeForgotten && h.excuse(part.Reason, met) == "":
 		h.breaks(judge.P1, "the outcome was forgotten before the callee was told")
@@ -258,6 +273,18 @@ func describe(o client.Observation) string {
 	case client.StepIgnored:
 	}
 	return o.Step.String()
+}
+
+// span returns the times of the first and the last moment.
+func (h *history) span() (from, to time.Time) {
+	from, to = h.sent, h.sent
+	for _, m := range h.moments {
+		if m.at.Before(from) {
+			from = m.at
+		}
+		to = later(to, m.at)
+	}
+	return from, to
 }
 
 // String tells the whole history, a line a moment, in the order of time.

@@ -1,5 +1,5 @@
 // Command loadtest is the load generator: it makes calls over WebSockets through the public client
-// and judges the contract's promises P1 to P5 on every one of them, from both clients' side. It can
+// and judges the contract's promises P1 to P5, with --chaos P1 to P7, on every one of them, from both clients' side. It can
 // start a node of its own. docs/loadtest.md explains it.
 package main
 
@@ -63,7 +63,22 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 			}
 		}()
 	}
+	var hurt *chaosRun
+	if o.chaos.on {
+		var err error
+		if hurt, err = o.startFleet(ctx, out); err != nil {
+			return nil, err
+		}
+		defer hurt.close()
+	}
 	r := newRun(o, out)
+	r.chaos = hurt
+	return r.run(ctx)
+}
+
+// run connects the users, makes the calls and prints the result.
+func (r *run) run(ctx context.Context) (*result, error) {
+	o := r.options
 	watching, cancel := context.WithCancel(context.Background())
 	var watchers sync.WaitGroup
 	stopWatching := func() {
@@ -87,12 +102,27 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 	if o.mark != "" {
 		watchers.Go(func() { r.series.follow(watching, o.mark) })
 	}
-	r.drive(ctx)
+	var held *holding
+	switch {
+	case r.chaos == nil:
+		r.drive(ctx)
+	case o.chaos.hold > 0:
+		r.chaos.meet(r.nodes)
+		held = r.hold(ctx)
+	default:
+		r.chaos.meet(r.nodes)
+		r.driveHurt(ctx)
+	}
 	took := time.Since(r.begin)
 	stopWatching()
 	_ = r.readMeters(context.WithoutCancel(ctx)) // a node that is gone by now was read before
 	r.judgeAway(time.Now())
+	var afterwards *chaosResult
+	if r.chaos != nil {
+		afterwards = r.after(context.WithoutCancel(ctx), held)
+	}
 	res := r.result(took)
+	res.Chaos = afterwards
 	res.print(r.out)
 	if o.jsonFile != "" {
 		return res, res.write(o.jsonFile)

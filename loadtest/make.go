@@ -15,9 +15,10 @@ import (
 func (r *run) make(ctx context.Context, s *scenario, caller, callee *user, intended time.Time) {
 	n := r.started.Add(1)
 	c := &call{
-		run: r, tag: r.content(n), node: caller.place.node(), caller: caller, peer: callee, intended: intended,
-		done: make(chan struct{}), history: history{scenario: s, timers: s.timers.Or(r.timers)},
+		run: r, number: n, tag: r.content(n), node: caller.place.node(), caller: caller, peer: callee, intended: intended,
+		done: make(chan struct{}),
 	}
+	c.history = c.newHistory(s)
 	switch s.callee {
 	case connected:
 		c.callee = callee.name
@@ -42,6 +43,10 @@ func (r *run) make(ctx context.Context, s *scenario, caller, callee *user, inten
 	}
 	r.wait(c)
 	r.judge(c)
+}
+
+func (c *call) newHistory(s *scenario) history {
+	return history{scenario: s, timers: s.timers.Or(c.run.timers), content: c.tag}
 }
 
 // lateNumbers are the numbers of late callees in the draws of places.
@@ -75,7 +80,7 @@ func (r *run) send(ctx context.Context, c *call) bool {
 				return false
 			}
 			c.mu.Lock()
-			c.history = history{scenario: c.history.scenario, timers: c.history.timers}
+			c.history = c.newHistory(c.history.scenario)
 			c.mu.Unlock()
 		default:
 			c.caller.fail(fmt.Errorf("send: %w", err))
@@ -157,7 +162,7 @@ func (c *call) due() time.Time {
 	met := c.met(time.Now())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.history.due().Add(met.delay())
+	return met.allow(c.history.due())
 }
 
 // judge hands the call to the judges, after a while in which more may come of it.

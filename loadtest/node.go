@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -19,6 +20,7 @@ type node struct {
 
 	placed   int64        // sessions that there were when the run began
 	sessions atomic.Int64 // that there are now
+	users    sync.Map     // *user → true, those who have them
 	calls    atomic.Int64 // whose caller was connected here when they were begun
 	errors   atomic.Int64 // of users that were connected here, or tried to
 	lost     atomic.Int64 // connections that were lost here
@@ -87,4 +89,24 @@ func (p *place) node() *node {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.order[max(p.dials-1, 0)%len(p.order)]
+}
+
+// stall notes that the node stands still: connections to it are of no use from now on, whatever clients know.
+func (n *node) stall(at time.Time) {
+	n.users.Range(func(u, _ any) bool {
+		if u, ok := u.(*user); ok {
+			u.absences.stall(at)
+		}
+		return true
+	})
+}
+
+// unstall notes that it goes on.
+func (n *node) unstall(at time.Time) {
+	n.users.Range(func(u, _ any) bool {
+		if u, ok := u.(*user); ok {
+			u.absences.unstall(at)
+		}
+		return true
+	})
 }

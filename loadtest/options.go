@@ -12,15 +12,17 @@ import (
 
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/chaos"
 )
 
 const usage = `loadtest: makes calls against ringfleet nodes and judges every one of them.
 
   go run ./loadtest --self-host --calls 20000 --users 200
   go run ./loadtest --target ws://127.0.0.1:8080 --users 1000 --duration 1m --rate 500
+  go run ./loadtest --chaos --users 300 --duration 2m --rate 100
 
 It connects users over WebSockets, lets them call each other in a mix of
-scenarios, and checks the promises P1 to P5 of docs/spec.md from both clients'
+scenarios, and checks the promises P1 to P5 (with --chaos, to P7) of docs/spec.md from both clients'
 side on every call. It exits with 0 if there was no violation, no failed call and
 no error, 1 if there was, 2 if the flags are wrong. docs/loadtest.md explains the result.
 
@@ -51,6 +53,8 @@ type options struct {
 	mark             string // file
 	slowLog          int
 
+	chaos chaosOptions
+
 	dialer func(target string) client.Carrier // nil: a WebSocket
 }
 
@@ -59,7 +63,11 @@ func (o *options) carrier(target string) client.Carrier {
 	if o.dialer != nil {
 		return o.dialer(target)
 	}
-	return &client.WebSocket{URLs: []string{target}, JSON: o.json}
+	w := &client.WebSocket{URLs: []string{target}, JSON: o.json}
+	if o.chaos.on {
+		w.PingAfter, w.PongTimeout = o.chaos.pingTime, o.chaos.pingTime
+	}
+	return w
 }
 
 // list is a flag that may be given several times.
@@ -102,16 +110,20 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	f.DurationVar(&o.timers.Expire, "expire", o.timers.Expire, "the nodes' time limit, if it is not the default")
 	f.DurationVar(&o.timers.AcceptWindow, "accept-window", o.timers.AcceptWindow, "the nodes' time limit, if it is not the default")
 	f.DurationVar(&o.timers.Grace, "grace", o.timers.Grace, "the nodes' time limit, if it is not the default")
+	f.DurationVar(&o.timers.Linger, "linger", o.timers.Linger, "the nodes' time limit, if it is not the default")
+	o.chaos.register(f)
 	err := f.Parse(args)
+	o.chaos.command = args
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(help, usage)
 		f.SetOutput(help)
 		f.PrintDefaults()
-		fmt.Fprintln(help, "\nScenarios, with their weights in the default mix:")
+		fmt.Fprintln(help, "\nScenarios, with their weights in the default mix, and in that of --chaos:")
 		for _, s := range scenarios {
-			fmt.Fprintf(help, "  %-14s %3d  %s\n", s.name, s.weight, s.about)
+			fmt.Fprintf(help, "  %-14s %3d %3d  %s\n", s.name, s.weight, s.chaotic, s.about)
 		}
+		fmt.Fprintf(help, "\nKinds of faults, with their default weights:\n%s", chaos.Help())
 		return nil, flag.ErrHelp
 	case err != nil:
 		return nil, err
@@ -123,7 +135,7 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 
 // complete fills in what was left to default, and returns what is wrong.
 func (o *options) complete(mixText string) error {
-	if o.calls == 0 && o.duration == 0 {
+	if o.calls == 0 && o.duration == 0 && !o.chaos.on {
 		o.calls = 1000
 	}
 	if o.concurrency == 0 {
@@ -134,15 +146,18 @@ func (o *options) complete(mixText string) error {
 		rand.Read(b[:]) // never fails
 		o.seed = binary.LittleEndian.Uint64(b[:])
 	}
-	var err error
-	if o.mix = defaultMix(); mixText != "" {
+	err := o.chaos.complete(o)
+	if err != nil {
+		return err
+	}
+	if o.mix = defaultMix(o.chaos.on); mixText != "" {
 		if o.mix, err = parseMix(mixText); err != nil {
 			return err
 		}
 	}
 	switch {
-	case o.selfHost == (len(o.targets) > 0):
-		return errors.New("want either --target URL or --self-host")
+	case count(o.selfHost, o.chaos.on, len(o.targets) > 0) != 1:
+		return errors.New("want either --target URL, --self-host or --chaos")
 	case o.users < 2:
 		return fmt.Errorf("--users %d: a call needs 2", o.users)
 	case o.calls < 0 || o.duration < 0 || o.rate < 0 || o.concurrency < 0:
@@ -161,6 +176,17 @@ func (o *options) complete(mixText string) error {
 		return fmt.Errorf("timers: want %v to %v each", invitation.MinTimer, invitation.MaxTimer)
 	}
 	return o.checkFiles()
+}
+
+// count returns how many are true.
+func count(all ...bool) int {
+	n := 0
+	for _, one := range all {
+		if one {
+			n++
+		}
+	}
+	return n
 }
 
 // Bounds of the flags.

@@ -36,6 +36,7 @@ type result struct {
 	FailedBy   map[string]int64            `json:"failed_causes"`
 	Excused    int64                       `json:"excused"`
 	ExcusedBy  map[string]int64            `json:"excused_causes"`
+	AllowedBy  map[string]int64            `json:"allowed_causes"` // calls that ended as a fault of the nodes allows
 	LagMs      float64                     `json:"generator_lag_ms"`
 	Latency    map[string]percentiles      `json:"latency"`
 	Nodes      []nodeResult                `json:"nodes"`
@@ -45,6 +46,7 @@ type result struct {
 	NodeCPU    *float64                    `json:"node_cpu_us_per_call,omitempty"` // completed
 	NodeRSS    *float64                    `json:"node_rss_bytes,omitempty"`
 	CPUPerCall *float64                    `json:"cpu_us_per_call,omitempty"` // accepted
+	Chaos      *chaosResult                `json:"chaos,omitempty"`
 	Bytes      *float64                    `json:"peer_bytes_per_call,omitempty"`
 	Messages   *float64                    `json:"peer_messages_per_call,omitempty"`
 }
@@ -60,7 +62,7 @@ func (r *run) result(took time.Duration) *result {
 		CallsPerS: float64(r.completed.Load()) / took.Seconds(), Outcomes: maps.Clone(r.outcomes), Scenarios: r.scenarios,
 		Violations: r.violations, Errors: sum(r.errors), ErrorTexts: maps.Clone(r.errors), Limited: r.limited.Load(),
 		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), Losses: maps.Clone(r.losses), Delayed: r.delayed,
-		Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused),
+		Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused), AllowedBy: maps.Clone(r.allowed),
 		LagMs: float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
 	}
 	for s := range r.steps {
@@ -95,10 +97,14 @@ func (res *result) print(w io.Writer) {
 	res.printNodes(w)
 	res.printPhases(w)
 	printSlowest(w, res.Slowest)
+	if res.Chaos != nil {
+		res.Chaos.print(w)
+	}
 	fmt.Fprintf(w, "\n%d sends limited, %d requests repeated, %d connections lost, %d calls with a side away, the generator lagged %.1f ms at most\n",
 		res.Limited, res.Repeats, res.Reconnects, res.Delayed, res.LagMs)
 	printCounts(w, "connections lost", res.Losses)
 	printCounts(w, "excused", res.ExcusedBy)
+	printCounts(w, "allowed", res.AllowedBy)
 	printCounts(w, "failed", res.FailedBy)
 	printCounts(w, "error", res.ErrorTexts)
 	fmt.Fprintf(w, "%d violations, %d failed calls, %d errors\n", res.Violations, res.Failed, res.Errors)

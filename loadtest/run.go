@@ -35,6 +35,7 @@ type run struct {
 	begin    time.Time // when the first call was to be made
 	series   series
 	slowest  slowest
+	chaos    *chaosRun // nil: nobody hurts the nodes
 
 	mu         sync.Mutex
 	outcomes   map[string]int64            // by outcome
@@ -44,6 +45,7 @@ type run struct {
 	losses     map[string]int64 // connections lost, by cause
 	failed     map[string]int64 // failed calls, by cause
 	excused    map[string]int64 // calls with an outcome that their scenario rules out, by what excuses it
+	allowed    map[string]int64 // calls that ended as a fault allows, by what it allows
 	delayed    int64            // calls during which a side was away
 	shown      int              // violations whose history was printed
 }
@@ -52,7 +54,7 @@ func newRun(o *options, out io.Writer) *run {
 	r := &run{
 		options: o, out: &lockedWriter{w: out}, prefix: "load-" + strings.ToLower(rand.Text()[:6]), timers: o.timers,
 		outcomes: map[string]int64{}, scenarios: map[string]map[string]int64{}, errors: map[string]int64{},
-		losses: map[string]int64{}, failed: map[string]int64{}, excused: map[string]int64{},
+		losses: map[string]int64{}, failed: map[string]int64{}, excused: map[string]int64{}, allowed: map[string]int64{},
 		series: series{width: o.windows}, slowest: slowest{most: o.slowLog},
 	}
 	for i := range r.steps {
@@ -151,7 +153,7 @@ func (r *run) disconnect() {
 
 // drive makes the calls, until as many were made, or as long, as was asked for.
 func (r *run) drive(ctx context.Context) {
-	if r.options.duration > 0 {
+	if r.options.duration > 0 && r.options.chaos.hold == 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.options.duration)
 		defer cancel()

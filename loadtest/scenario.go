@@ -18,10 +18,12 @@ type scenario struct {
 	name     string
 	about    string
 	weight   int               // in the default mix
+	chaotic  int               // in the default mix of --chaos
 	timers   invitation.Timers // zero fields: the node's
 	callee   calleeKind
 	answer   invitation.Request   // what the callee does when it rings: Accept, Refuse or NoRequest
 	cancel   cancelTime           // when the caller cancels
+	patient  bool                 // callee and caller take their time, and answer and cancel some time before it is over
 	outcomes []invitation.Outcome // how it may end
 }
 
@@ -47,38 +49,67 @@ const lateBy = 300 * time.Millisecond
 // shortTimer is the time limit of calls that are to run out.
 const shortTimer = time.Second
 
+// longTimer is the time limit of calls that are to run out while nodes are hurt.
+const longTimer = 12 * time.Second
+
+// How long the patient wait at most, and at least.
+const (
+	mostPatience  = 20 * time.Second
+	leastPatience = time.Second
+)
+
 var scenarios = []*scenario{
 	{
-		name: "accept", about: "the callee accepts", weight: 50,
+		name: "accept", about: "the callee accepts", weight: 50, chaotic: 30,
 		answer: invitation.Accept, outcomes: []invitation.Outcome{invitation.Accepted},
 	},
 	{
-		name: "refuse", about: "the callee refuses", weight: 15,
+		name: "refuse", about: "the callee refuses", weight: 15, chaotic: 10,
 		answer: invitation.Refuse, outcomes: []invitation.Outcome{invitation.Refused},
 	},
 	{
-		name: "cancel", about: "the caller cancels when it rings", weight: 10,
+		name: "cancel", about: "the caller cancels when it rings", weight: 10, chaotic: 8,
 		cancel: onRinging, outcomes: []invitation.Outcome{invitation.Canceled},
 	},
 	{
-		name: "cancel-before", about: "the caller cancels before an offline callee could ring", weight: 5,
+		name: "cancel-before", about: "the caller cancels before an offline callee could ring", weight: 5, chaotic: 4,
 		callee: absent, cancel: atOnce, outcomes: []invitation.Outcome{invitation.Canceled},
 	},
 	{
-		name: "race", about: "the callee accepts while the caller cancels", weight: 10,
+		name: "race", about: "the callee accepts while the caller cancels", weight: 10, chaotic: 10,
 		answer: invitation.Accept, cancel: onRinging, outcomes: []invitation.Outcome{invitation.Accepted, invitation.Canceled},
 	},
 	{
-		name: "expire", about: "nobody answers for a second", weight: 5, timers: invitation.Timers{Expire: shortTimer},
+		name: "expire", about: "nobody answers for a second", weight: 5, chaotic: 4, timers: invitation.Timers{Expire: shortTimer},
 		outcomes: []invitation.Outcome{invitation.Unanswered},
 	},
 	{
-		name: "offline", about: "the callee stays offline for a second", weight: 3, timers: invitation.Timers{NoResponse: shortTimer},
+		name: "offline", about: "the callee stays offline for a second", weight: 3, chaotic: 3, timers: invitation.Timers{NoResponse: shortTimer},
 		callee: absent, outcomes: []invitation.Outcome{invitation.Undelivered},
 	},
 	{
-		name: "late", about: "the callee logs in after the send, and accepts", weight: 2,
+		name: "late", about: "the callee logs in after the send, and accepts", weight: 2, chaotic: 5,
 		callee: late, answer: invitation.Accept, outcomes: []invitation.Outcome{invitation.Accepted},
+	},
+	{
+		name: "long-accept", about: "the callee accepts after up to 20 s", chaotic: 10,
+		answer: invitation.Accept, patient: true, outcomes: []invitation.Outcome{invitation.Accepted},
+	},
+	{
+		name: "long-refuse", about: "the callee refuses after up to 20 s", chaotic: 6,
+		answer: invitation.Refuse, patient: true, outcomes: []invitation.Outcome{invitation.Refused},
+	},
+	{
+		name: "long-cancel", about: "the caller cancels after up to 20 s", chaotic: 6,
+		cancel: onRinging, patient: true, outcomes: []invitation.Outcome{invitation.Canceled},
+	},
+	{
+		name: "long-expire", about: "nobody answers for 12 seconds", chaotic: 2, timers: invitation.Timers{Expire: longTimer},
+		outcomes: []invitation.Outcome{invitation.Unanswered},
+	},
+	{
+		name: "long-offline", about: "the callee stays offline for 12 seconds", chaotic: 2, timers: invitation.Timers{NoResponse: longTimer},
+		callee: absent, outcomes: []invitation.Outcome{invitation.Undelivered},
 	},
 }
 
@@ -97,11 +128,15 @@ type mix struct {
 	total   int
 }
 
-func defaultMix() mix {
+func defaultMix(chaotic bool) mix {
 	m := mix{weights: map[*scenario]int{}}
 	for _, s := range scenarios {
-		m.weights[s] = s.weight
-		m.total += s.weight
+		weight := s.weight
+		if chaotic {
+			weight = s.chaotic
+		}
+		m.weights[s] = weight
+		m.total += weight
 	}
 	return m
 }

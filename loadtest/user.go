@@ -106,6 +106,7 @@ func (u *user) session(o client.Observation) {
 	case client.SessionConnected:
 		u.on = u.place.node()
 		u.on.sessions.Add(1)
+		u.on.users.Store(u, true)
 		if away, was := u.absences.end(o.At); was {
 			u.judgeAbsence(away)
 		}
@@ -131,6 +132,7 @@ func (u *user) session(o client.Observation) {
 func (u *user) leave() {
 	if u.on != nil {
 		u.on.sessions.Add(-1)
+		u.on.users.Delete(u)
 		u.on = nil
 	}
 }

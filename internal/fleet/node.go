@@ -120,6 +120,8 @@ type StartOptions struct {
 	NewAddress bool
 	// Binary, if set, is the program from now on.
 	Binary string
+	// Args, if not nil, are the node's own flags from now on, instead of those of NodeOptions.
+	Args []string
 }
 
 // Why a node cannot be started.
@@ -154,6 +156,9 @@ func (n *Node) Launch(o StartOptions) error {
 	n.mu.Lock()
 	if o.Binary != "" {
 		n.options.Binary = o.Binary
+	}
+	if o.Args != nil {
+		n.options.Args = o.Args
 	}
 	n.launched++
 	_, err := fmt.Fprintf(n.log, "--- start %d of %s: %s\n", n.launched, n.name, n.options.Binary)

@@ -1,4 +1,4 @@
-// Package judge says whether what devices were told keeps the contract's promises P1 to P5
+// Package judge says whether what devices were told keeps the contract's promises P1 to P6
 // (docs/spec.md §7). It knows nothing of how the product works: it sees the events of each device,
 // as an application sees them. The explorer, the simulator and the load generator share it.
 //
@@ -23,6 +23,7 @@ const (
 	P3 Promise = "P3 order"
 	P4 Promise = "P4 no ghost ring"
 	P5 Promise = "P5 fair race"
+	P6 Promise = "P6 survival"
 )
 
 // Violation is a broken promise.
@@ -38,6 +39,7 @@ func (v *Violation) Error() string { return string(v.Promise) + ": " + v.What }
 type Excuse struct {
 	Apart       bool // a failure separated the sides while it was decided: endings other than Accepted may differ in kind
 	VerdictLate bool // the callee's device was away longer than the grace while its verdict was awaited
+	Separated   bool // a failure separated the sides while it was decided: they may end in two kinds, neither in a call
 }
 
 // Agree checks P1 between the caller's device and the callee's, at any time: nil if they agree so
@@ -72,7 +74,7 @@ func Agree(caller *Part, callees []*Part, excuse Excuse) *Violation {
 // sameKind checks that two sides which have ended were told endings of the same kind, as far as
 // every outcome has one kind (docs/spec.md §5, the table of outcomes).
 func sameKind(caller, callee *Part, excuse Excuse) *Violation {
-	if !callee.Ended() || callee.End == caller.End {
+	if !callee.Ended() || callee.End == caller.End || excuse.Separated {
 		return nil
 	}
 	switch callee.Reason {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/client"
+	"github.com/ringfleet/ringfleet/internal/judge"
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// survival is what both sides were told of what an invitation must keep, whatever happens to its nodes
+// (docs/spec.md §7, P6): its id, its content and its deadlines.
+type survival struct {
+	id   invitation.ID
+	told []deadline
+}
+
+// deadline is a deadline that a side was told of.
+type deadline struct {
+	at       time.Time
+	side     invitation.Side
+	ringing  bool // that of the expiry, for the caller; for the callee it may be either
+	ends     time.Time
+}
+
+// maxTold bounds what is kept of one call.
+const maxTold = 256
+
+// surviving notes what a step says about what an invitation keeps.
+func (h *history) surviving(side invitation.Side, o client.Observation) {
+	s := &h.survival
+	switch {
+	case o.ID == (invitation.ID{}):
+	case s.id == (invitation.ID{}):
+		s.id = o.ID
+	case s.id != o.ID:
+		h.breaks(judge.P6, "it is %v for the %v, and was %v", o.ID, side, s.id)
+		s.id = o.ID // so that it is told once
+	}
+	n := o.Notice
+	if n == nil || o.Step != client.StepNoticed && o.Step != client.StepAnswered {
+		return
+	}
+	if side == invitation.Callee && n.Content != "" && n.Content != h.content {
+		h.breaks(judge.P6, "the callee was told another content, %q", n.Content)
+	}
+	live := n.Local == invitation.LocalSentToRemote || n.Local == invitation.LocalReceivedByRemote
+	if side == invitation.Callee {
+		live = n.Remote == invitation.RemoteInvitationReceived
+	}
+	// From the accept on a deadline may be that of the accept window.
+	if live && n.Remaining > 0 && h.accepted.IsZero() && len(s.told) < maxTold {
+		s.told = append(s.told, deadline{
+			at: o.At, side: side, ringing: n.Local == invitation.LocalReceivedByRemote, ends: o.At.Add(n.Remaining),
+		})
+	}
+}
+
+// judgeSurvival checks that no deadline that was told has moved. What was told while a fault lasted may have been
+// under way for long, and tell too late a deadline.
+func (h *history) judgeSurvival(met circumstances) {
+	least := h.sent.Add(min(h.timers.NoResponse, h.timers.Expire))
+	undelivered := later(h.sent, h.taken).Add(h.timers.NoResponse)
+	for _, t := range h.survival.told {
+		from, until := least, undelivered
+		ring := later(h.shown, h.rung).Add(h.timers.Expire)
+		switch {
+		case t.side == invitation.Caller && t.ringing && !h.shown.IsZero():
+			from, until = h.shown.Add(h.timers.Expire), ring
+		case t.side == invitation.Callee && !h.shown.IsZero():
+			until = later(until, ring)
+		default:
+		}
+		tolerance := slack + met.late
+		switch {
+		case t.ends.Before(from.Add(-tolerance)):
+			h.breaks(judge.P6, "the %v was told that it ends %v before its deadline", t.side, from.Sub(t.ends))
+			return
+		case t.ends.After(until.Add(tolerance)) && met.calm(t.at):
+			h.breaks(judge.P6, "the %v was told that it ends %v after its deadline", t.side, t.ends.Sub(until))
+			return
+		}
+	}
+}
+
+// ranOut reports whether a timer's ending was due while a fault was being taken over, so that nobody could
+// answer in time.
+func (h *history) ranOut(reason invitation.Reason, met circumstances) bool {
+	from, until, limit := h.timer(reason)
+	if from.IsZero() {
+		return false
+	}
+	for i := range met.faults {
+		f := &met.faults[i]
+		if f.Separates() && !f.Began.After(until.Add(limit)) && !f.Takeover(met.now).Add(slack).Before(from.Add(limit)) {
+			return true
+		}
+	}
+	return false
+}
