@@ -117,6 +117,7 @@ const warmUp = 5 * time.Second
 func (c *chaosRun) hurt(ctx context.Context, r *run, end time.Time) (over bool) {
 	injector := c.injector(r)
 	injector.Begin()
+	r.series.enter("calm")
 	if !pause(ctx, warmUp) {
 		return true
 	}
@@ -157,6 +158,7 @@ func (c *chaosRun) changed(r *run, f chaos.Record) {
 		r.series.enter(f.Kind.String())
 	} else {
 		fmt.Fprintf(r.out, "%6.0f s  fault %v is ended\n", at, f.Fault)
+		r.series.enter("after a fault")
 	}
 	if f.Kind != chaos.Pause {
 		return

@@ -180,12 +180,11 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 	excuse := judge.Excuse{
 		VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace), Separated: met.separated(),
 	}
-	if excuse.Separated && h.caller.Ended() && h.callee.Ended() && h.caller.End != h.callee.End {
-		h.allowed = "it ended in two kinds, as a fault separated the sides"
-	}
 	if v := judge.Agree(&h.caller, []*judge.Part{&h.callee}, excuse); v != nil {
 		h.broken = append(h.broken, v.Error())
 		h.failed = "the sides disagree"
+	} else if excuse.Separated && h.caller.Ended() && h.callee.Ended() && h.caller.End != h.callee.End {
+		h.allowed = "it ended in two kinds, as a fault separated the sides"
 	}
 	if h.callee.Engaged && h.scenario.callee == absent {
 		h.breaks(judge.P4, "a user who is not there was shown it")

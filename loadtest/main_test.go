@@ -47,6 +47,15 @@ func TestWrongFlags(t *testing.T) {
 		{"--self-host --content-bytes 8193", "8192"},
 		{"--self-host --rate -1", "negative"},
 		{"--self-host extra", "extra"},
+		{"--hold 5 --self-host", "--chaos"},
+		{"--chaos --self-host --rate 1", "either"},
+		{"--chaos", "--rate"},
+		{"--chaos --rate 1 --calls 5", "--calls"},
+		{"--chaos --rate 1 --chaos-nodes 0", "--chaos-nodes"},
+		{"--chaos --rate 1 --chaos-faults fire", "fire"},
+		{"--chaos --rate 1 --chaos-every -1s", "negative"},
+		{"--chaos --rate 1 --chaos-ping 0s", "--chaos-ping"},
+		{"--chaos --rate 1 --node-binary x --node-tags y", "either"},
 		{"--no-such-flag", "no-such-flag"},
 	} {
 		var out, errs bytes.Buffer

@@ -32,6 +32,9 @@ type afterwards struct {
 	After   resources `json:"after"`
 	Seconds float64   `json:"after_s"` // from when the last user had left
 	Left    string    `json:"left"`    // what is still there and should not be; "" for nothing
+
+	clean float64 // since when nothing but memory is left, in seconds since 1970
+	done  bool
 }
 
 // usage asks all nodes.
@@ -114,29 +117,42 @@ func (c *chaosRun) outlive(ctx context.Context, o *options) []afterwards {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, o.timers.Grace+o.timers.Linger+leavingTime+c.options.idle)
 	defer cancel()
-	var all []afterwards
-	for i, n := range c.fleet.Nodes() {
-		one := afterwards{Node: n.Name(), Before: c.before[i], Left: "it does not answer"}
-		var clean float64 // since when nothing is left, in seconds since 1970
-		for {
-			u, err := usageOf(ctx, n)
-			if err == nil {
-				heap := c.options.idle > 0
-				one.After, one.Seconds, one.Left = u, time.Since(begin).Seconds(), u.left(one.Before, heap && clean > 0 && u.collected > clean)
-				if clean == 0 && one.Left == "" {
-					clean = float64(time.Now().Unix())
-				}
-				if one.Left == "" && (!heap || u.collected > clean) {
-					break
-				}
-			}
-			if !pause(ctx, usageInterval) {
-				break
+	all := make([]afterwards, len(c.before))
+	for clean := 0; clean < len(all); {
+		clean = 0
+		for i, n := range c.fleet.Nodes() {
+			if all[i].look(ctx, n, c.before[i], time.Since(begin), c.options.idle > 0) {
+				clean++
 			}
 		}
-		all = append(all, one)
+		if !pause(ctx, usageInterval) {
+			break
+		}
 	}
 	return all
+}
+
+// look asks the node once more, until nothing is left, and reports whether that is so. With heap, its garbage must
+// have been collected since everything else had gone.
+func (a *afterwards) look(ctx context.Context, n *fleet.Node, before resources, after time.Duration, heap bool) bool {
+	if a.done {
+		return true
+	}
+	a.Node, a.Before = n.Name(), before
+	u, err := usageOf(ctx, n)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.Left = err.Error()
+		}
+		return false
+	}
+	collected := a.clean > 0 && u.collected > a.clean
+	a.After, a.Seconds, a.Left = u, after.Seconds(), u.left(before, heap && collected)
+	if a.clean == 0 && a.Left == "" {
+		a.clean = float64(time.Now().UnixMilli()) / 1000
+	}
+	a.done = a.Left == "" && (!heap || collected)
+	return a.done
 }
 
 // printAfterwards writes a table of what is left.
