@@ -24,7 +24,7 @@ type world struct {
 	config   session.Config
 	sessions map[invitation.User]*session.Machine
 	arbiters map[invitation.ID]*arbiter.Machine
-	stopped  map[invitation.ID]bool            // the host remembers that it had one
+	stopped  map[invitation.ID]bool              // the host remembers that it had one
 	lostAt   map[invitation.User]invitation.Time // when a session was lost
 	phones   []*phone
 	queue    []delivery

@@ -338,6 +338,7 @@ func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitati
 	exists := w.server.arbiters[r.id] != nil
 	switch {
 	case r.panicked, r.doubted, r.hurtAt == forever, r.orphanAt != 0, r.askingSince != 0:
+		return
 	case err == invitation.OK && !won:
 	case err != invitation.OK && won && exists:
 	case !won && exists && err != invitation.AlreadyEnd && err != invitation.AlreadyAccept:

@@ -281,6 +281,9 @@ func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 	w, r := s.w, a.record
 	v := a.machine.View()
+	if r.startedAt == 0 {
+		r.startedAt = w.now
+	}
 	switch {
 	case s.paused != 0:
 		r.doubted = true

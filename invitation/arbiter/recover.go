@@ -241,6 +241,7 @@ func (m *Machine) tickAsking(now Time, out effects) effects {
 // stand ends the questions: what is known now counts, and is told.
 func (m *Machine) stand(now Time, out effects) effects {
 	m.asking, m.vouched, m.informed, m.holdAt = false, false, false, 0
+	m.taken = false // the question was answered, the view is not
 	v := m.view
 	switch {
 	case m.confirmed != "" && !v.Verdict && m.said == m.confirmed:
@@ -286,7 +287,7 @@ func (m *Machine) commit(now Time, named invitation.Device, out effects) effects
 // another. What it did not know it takes, and then both sides hear from it.
 func told(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	before := m.view.Version
-	if msg.View.Version < before {
+	if msg.View.Version <= before {
 		if msg.User == m.view.Terms.Caller {
 			return m.tellCaller(out), invitation.OK
 		}

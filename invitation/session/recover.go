@@ -65,7 +65,7 @@ func (m *Machine) lostShards(now Time, in *Input, out []Effect) []Effect {
 
 // vouch tells an arbiter what is known here: one that recovers and asks, or that is to be made anew.
 func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
-	effect := m.report(&entry{view: e.view, side: e.side, answered: true, shown: e.shown, renamed: e.renamed}, false)
+	effect := m.report(now, &entry{view: e.view, side: e.side, answered: true, shown: e.shown, renamed: e.renamed}, false)
 	v := *e.view
 	if e.side == invitation.Callee && v.Stage == invitation.Offering && e.seenAt != 0 {
 		v.Stage, v.Deadline = invitation.Ringing, e.seenAt.Add(v.Terms.Timers.Expire)
@@ -90,7 +90,7 @@ func (e *entry) rang(now Time, remaining time.Duration) {
 func lost(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if e.side == invitation.Caller && !e.answered {
 		m.expect(e, now.Add(askAgain))
-		return append(out, m.report(e, false))
+		return append(out, m.report(now, e, false))
 	}
 	if !in.Over {
 		return vouch(m, now, e, in, out)
@@ -120,7 +120,7 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 	e.asked = true
 	switch {
 	case !e.answered:
-		return append(out, m.report(e, false))
+		return append(out, m.report(now, e, false))
 	case e.ended:
 		return append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCallerDone, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Local: invitation.LocalFailure,
@@ -131,7 +131,7 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 		}})
 	}
 	m.expect(e, now.Add(overdue))
-	return append(out, m.report(e, false))
+	return append(out, m.report(now, e, false))
 }
 
 // adoptAsked answers it where the session does not know the invitation.
@@ -161,7 +161,7 @@ func testify(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 			out = append(out, m.relay(c.device, &c.word))
 		}
 	}
-	effect := m.report(&entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
+	effect := m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
 	effect.Message.Fresh = m.fresh(now)
 	return append(out, effect)
 }
@@ -186,13 +186,35 @@ func (m *Machine) relay(name invitation.Device, w *invitation.Word) Effect {
 // keeps the word.
 func inquire(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	m.claim(now, in)
-	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.changes}
-	if in.Word.Side == invitation.Caller {
-		msg.Kind, msg.Connected = invitation.MsgCaller, true
+	return append(out, m.inquiry(in.Device, in.Word))
+}
+
+func (m *Machine) inquiry(name invitation.Device, w *invitation.Word) Effect {
+	msg := &invitation.Message{ID: w.ID, Online: m.online(), Ask: true, Device: name, Permit: m.changes}
+	if w.Side == invitation.Caller {
+		msg.Kind, msg.Connected = invitation.MsgCaller, m.connected(name)
 	} else {
 		msg.Kind = invitation.MsgCallee
 	}
-	return append(out, m.message(msg))
+	return m.message(msg)
+}
+
+// inquireAgain asks about the claims that are due, or about all of them.
+func (m *Machine) inquireAgain(now Time, all bool, out []Effect) []Effect {
+	for i := range m.claims {
+		c := &m.claims[i]
+		if all || c.askAt != 0 && c.askAt <= now {
+			out = append(out, m.inquiry(c.device, &c.word))
+			if c.word.Kind == invitation.WordDone && c.word.Side == invitation.Callee {
+				out = append(out, m.relay(c.device, &c.word))
+			}
+			if !m.noTimer {
+				c.wait = min(2*c.wait, overdue)
+				c.askAt = now.Add(c.wait)
+			}
+		}
+	}
+	return out
 }
 
 // relayDone gives a last word about an invitation that this session does not know to the arbiter, who
@@ -214,6 +236,9 @@ func (m *Machine) claim(now Time, in *Input) {
 	c := claim{word: *w, device: in.Device, until: now.Add(m.config.Timers.Grace)}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
 		c.until = min(c.until, now.Add(w.Remaining+tellTime))
+	}
+	if !m.noTimer {
+		c.askAt, c.wait = now.Add(askAgain), askAgain
 	}
 	for i := range m.claims {
 		if old := &m.claims[i]; old.word.ID == w.ID && old.word.Side == w.Side && old.device == in.Device {
@@ -245,7 +270,7 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 		if c.word.ID != id || c.word.Side != invitation.Callee {
 			continue
 		}
-		e.shown = append(e.shown, showing{device: c.device, done: c.word.Kind == invitation.WordDone, told: true})
+		e.shown = append(e.shown, showing{device: c.device, done: c.word.Kind == invitation.WordDone, told: c.word.Kind == invitation.WordAccepting})
 		if c.word.Kind == invitation.WordDone {
 			continue
 		}
@@ -260,7 +285,7 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 			continue
 		}
 		effect := m.relay(c.device, &c.word)
-		effect.Message.Concluded = c.word.Kind == invitation.WordDone && e.concluded()
+		effect.Message.Concluded = c.word.Kind == invitation.WordDone && m.concluded(now, e)
 		out = append(out, effect)
 		if c.word.Kind != invitation.WordDone {
 			out = m.notify(now, e, m.device(c.device), out)
@@ -329,6 +354,9 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 // invitation to.
 func claimAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if e.side == invitation.Caller {
+		return out
+	}
+	if d := m.device(in.Device); d.why != 0 {
 		return out
 	}
 	e.shown = append(e.shown, showing{device: in.Device, told: true})

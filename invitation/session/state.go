@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 )
@@ -30,6 +31,8 @@ type ClaimState struct {
 	Word   invitation.Word
 	Device invitation.Device
 	Until  Time // when it is given up
+	AskAt  Time // when the arbiter is asked again
+	Wait   time.Duration
 }
 
 // DeviceState is a device of the user, connected or lost.
@@ -82,7 +85,7 @@ func (m *Machine) State() State {
 		})
 	}
 	for _, c := range m.claims {
-		s.Claims = append(s.Claims, ClaimState{Word: c.word, Device: c.device, Until: c.until})
+		s.Claims = append(s.Claims, ClaimState{Word: c.word, Device: c.device, Until: c.until, AskAt: c.askAt, Wait: c.wait})
 	}
 	for _, e := range m.entries {
 		s.Entries = append(s.Entries, e.state())
@@ -109,7 +112,7 @@ func Restore(s State, config *Config, options ...Option) *Machine {
 	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
 	m.resumes, m.freshAt = s.Resumes, s.FreshAt
 	for _, c := range s.Claims {
-		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until})
+		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until, askAt: c.AskAt, wait: c.Wait})
 	}
 	if n := len(s.Past); n > 0 {
 		m.past = slices.Clone(s.Past[max(0, n-config.Remember):])
