@@ -390,8 +390,9 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	const tolerance = 8 * time.Second // what is told as the time that remains grows by the time that it takes to be told
 	stages := [...]stage{offering, ringing, accepting, confirmed, decided}
 	now := stages[v.Stage]
-	if now == r.stage && r.due != 0 && state.Deadline > r.due.Add(tolerance) {
-		return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more", state.Deadline.Sub(r.due))}
+	if now == r.stage && r.due != 0 && state.Deadline > max(r.due, w.now).Add(tolerance) {
+		return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more in %v (due in %v)",
+			state.Deadline.Sub(r.due), v.Stage, r.due.Sub(w.now))}
 	}
 	decidedBefore, outcome := r.stage == decided, r.outcome
 	heard, calleeHeard := v.Heard, state.CalleeHeard

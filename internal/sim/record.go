@@ -253,7 +253,7 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 	if l.side == invitation.Caller {
 		w.ends[e.Event.String()+" "+e.Reason.String()]++
 	}
-	if !l.own && !r.panicked && !r.doubted {
+	if !l.own && !r.panicked && !r.doubted && r.orphanAt == 0 && r.askingSince == 0 {
 		w.fail(r, r.referee.event(d.name, e))
 	}
 	if e.Reason == invitation.OutcomeForgotten && !w.mayForget(r, p) {

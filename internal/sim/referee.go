@@ -114,6 +114,8 @@ func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 
 func (r *referee) calleeDone(msg *invitation.Message) {
 	switch {
+	case r.stage < accepting && msg.Concluded && msg.Remote == invitation.RemoteCanceled:
+		r.decide(device.Canceled, invitation.CallerGone)
 	case msg.Device != r.chosen || r.stage < accepting:
 	case r.stage == confirmed && msg.Remote == invitation.RemoteAccepted:
 		r.decide(device.Accepted, invitation.NoReason)

@@ -207,7 +207,7 @@ func (m *Machine) absorb(now Time, msg *invitation.Message) {
 		t := m.view.Terms.Timers
 		deadline = now.Add([...]time.Duration{t.NoResponse, t.Expire, t.AcceptWindow, t.AcceptWindow, t.Linger}[stage])
 	}
-	if m.reach(stage, deadline) || m.view.Chosen == "" {
+	if m.reach(stage, deadline) || m.view.Stage == stage && m.view.Chosen == "" && stage != invitation.Ended {
 		m.view.Chosen, m.view.Response = v.Chosen, v.Response
 		m.view.Outcome, m.view.Reason, m.view.Verdict = v.Outcome, v.Reason, v.Verdict
 		if v.Outcome == invitation.Accepted {
@@ -258,7 +258,7 @@ func (m *Machine) stand(now Time, out effects) effects {
 		m.goneAt = 0
 		out = m.tellBoth(m.place(invitation.OK, out))
 	case m.concluded:
-		out = m.end(now, invitation.Forgotten, invitation.OutcomeForgotten, out)
+		out = m.end(now, invitation.Canceled, invitation.CallerGone, out) // so were its devices told
 	default:
 		m.absent = v.Stage == invitation.Accepting && !m.callerOnline
 		m.move(v.Stage, m.deadline)
@@ -281,6 +281,16 @@ func (m *Machine) commit(now Time, named invitation.Device, out effects) effects
 	m.confirmed, m.committed, m.deadline = named, true, 0
 	m.await(max(now, window))
 	return m.tellCallee(m.place(invitation.OK, out))
+}
+
+// calleeQuit takes that all devices of the callee have ended an invitation which rings: while it had no arbiter,
+// they were told that the caller's device has not come back.
+func calleeQuit(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if !msg.Concluded || msg.Remote != invitation.RemoteCanceled {
+		return out, invitation.OK
+	}
+	m.concluded = true
+	return m.end(now, invitation.Canceled, invitation.CallerGone, out), invitation.OK
 }
 
 // told takes what a session knows of an invitation that has an arbiter: this one was not lost, or is already

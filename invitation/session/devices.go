@@ -371,7 +371,8 @@ func (m *Machine) report(now Time, e *entry, ask bool) Effect {
 		msg.Kind = invitation.MsgCaller
 		msg.Connected = m.connected(e.view.Terms.Device)
 	default:
-		msg.Kind, msg.Terms, msg.RequestID, msg.Resumed = invitation.MsgStart, e.view.Terms, e.sendID, e.resumed
+		msg.Kind, msg.Terms, msg.RequestID = invitation.MsgStart, e.view.Terms, e.sendID
+		msg.Resumed = e.resumedNow(now)
 		msg.Connected = m.connected(e.view.Terms.Device)
 	}
 	return m.message(msg)

@@ -203,7 +203,8 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		return out
 	}
 	terms.Timers = terms.Timers.Or(m.config.Timers)
-	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID, resumed: call.Resumed}
+	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID}
+	e.resume(now, call.Resumed)
 	m.unclaim(in.ID)
 	m.add(e)
 	m.expect(e, now.Add(askAgain))
@@ -215,10 +216,12 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 func sendAgain(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	e.sendID = in.Call.RequestID
 	if e.asked && in.Call.Resumed != nil {
-		msg := m.report(now, &entry{view: e.view, side: invitation.Caller, sendID: e.sendID, resumed: in.Call.Resumed}, false)
-		return append(out, msg)
+		again := entry{view: e.view, side: invitation.Caller, sendID: e.sendID}
+		again.resume(now, in.Call.Resumed)
+		return append(out, m.report(now, &again, false))
 	}
 	if !e.answered {
+		e.resume(now, in.Call.Resumed)
 		return append(out, m.report(now, e, false))
 	}
 	return m.answer(now, in, invitation.OK, e, out)

@@ -155,6 +155,7 @@ type entry struct {
 	askAt     Time      // when to ask the arbiter, if nothing is heard before
 
 	resumed *invitation.Resumed // caller: the send was a repeated one, which says so
+	endsAt  Time                // when the state that it tells ends by itself
 	asked   bool                // caller: its arbiter recovers, and waits for the sending device to send again
 }
 
@@ -165,6 +166,7 @@ type claim struct {
 	until  Time // when it is given up
 	askAt  Time // when the arbiter is asked again
 	wait   time.Duration
+	endsAt Time // when what the word says ends by itself; 0: not said
 }
 
 // Machine is the session of one user. Make it with [New].

@@ -158,12 +158,39 @@ func disown(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
 func testify(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	for i := range m.claims {
 		if c := &m.claims[i]; c.word.ID == in.ID && c.word.Side == invitation.Callee {
-			out = append(out, m.relay(c.device, &c.word))
+			out = append(out, m.relay(c.device, c.spoken(now)))
 		}
 	}
 	effect := m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
 	effect.Message.Fresh = m.fresh(now)
 	return append(out, effect)
+}
+
+// resume notes what a repeated send says of the invitation, once: it is the same until the send is answered.
+func (e *entry) resume(now Time, r *invitation.Resumed) {
+	if r == nil || e.resumed != nil && e.resumed.Local >= r.Local && e.resumed.Confirmed == r.Confirmed {
+		return
+	}
+	e.resumed, e.endsAt = r, now.Add(r.Remaining)
+}
+
+// resumedNow returns it as of now.
+func (e *entry) resumedNow(now Time) *invitation.Resumed {
+	if e.resumed == nil {
+		return nil
+	}
+	r := *e.resumed
+	r.Remaining = max(0, e.endsAt.Sub(now))
+	return &r
+}
+
+// spoken returns a claim's word as of now.
+func (c *claim) spoken(now Time) *invitation.Word {
+	w := c.word
+	if c.endsAt != 0 {
+		w.Remaining = max(1, c.endsAt.Sub(now))
+	}
+	return &w
 }
 
 // relay makes the message by which an arbiter hears a callee's device's word.
@@ -186,6 +213,7 @@ func (m *Machine) relay(name invitation.Device, w *invitation.Word) Effect {
 // keeps the word.
 func inquire(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	m.claim(now, in)
+	m.hurry(now, in.ID)
 	return append(out, m.inquiry(in.Device, in.Word))
 }
 
@@ -206,7 +234,7 @@ func (m *Machine) inquireAgain(now Time, all bool, out []Effect) []Effect {
 		if all || c.askAt != 0 && c.askAt <= now {
 			out = append(out, m.inquiry(c.device, &c.word))
 			if c.word.Kind == invitation.WordDone && c.word.Side == invitation.Callee {
-				out = append(out, m.relay(c.device, &c.word))
+				out = append(out, m.relay(c.device, c.spoken(now)))
 			}
 			if !m.noTimer {
 				c.wait = min(2*c.wait, overdue)
@@ -236,6 +264,9 @@ func (m *Machine) claim(now Time, in *Input) {
 	c := claim{word: *w, device: in.Device, until: now.Add(m.config.Timers.Grace)}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
 		c.until = min(c.until, now.Add(w.Remaining+tellTime))
+	}
+	if w.Remaining != 0 {
+		c.endsAt = now.Add(w.Remaining)
 	}
 	if !m.noTimer {
 		c.askAt, c.wait = now.Add(askAgain), askAgain
@@ -276,7 +307,7 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 		}
 		e.rang(now, 0)
 		if c.word.Kind == invitation.WordSeen {
-			e.rang(now, c.word.Remaining)
+			e.rang(now, c.spoken(now).Remaining)
 		}
 	}
 	for i := range m.claims {
@@ -284,7 +315,7 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 		if c.word.ID != id || c.word.Side != invitation.Callee {
 			continue
 		}
-		effect := m.relay(c.device, &c.word)
+		effect := m.relay(c.device, c.spoken(now))
 		effect.Message.Concluded = c.word.Kind == invitation.WordDone && m.concluded(now, e)
 		out = append(out, effect)
 		if c.word.Kind != invitation.WordDone {
@@ -332,8 +363,32 @@ func forgotten(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect
 	return out
 }
 
+// whyOver returns why an invitation that nobody else knows is over for a device: another one of the user has
+// answered it, or the caller's device has not come back.
+func (m *Machine) whyOver(id invitation.ID) invitation.Reason {
+	for i := range m.claims {
+		if c := &m.claims[i]; c.word.ID == id && c.word.Kind == invitation.WordDone && c.word.Remote == invitation.RemoteAccepted {
+			return invitation.AnsweredElsewhere
+		}
+	}
+	return invitation.CallerGone
+}
+
+// hurry ends soon what another device of the user says that it has accepted.
+func (m *Machine) hurry(now Time, id invitation.ID) {
+	if m.whyOver(id) != invitation.AnsweredElsewhere {
+		return
+	}
+	for i := range m.claims {
+		if c := &m.claims[i]; c.word.ID == id && c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
+			c.until = min(c.until, now.Add(tellTime))
+		}
+	}
+}
+
 // giveUp ends what devices spoke of and nobody else: the caller's device has not come back inside the grace.
 func (m *Machine) giveUp(now Time, out []Effect) []Effect {
+	var ended []invitation.ID
 	for i := 0; i < len(m.claims); {
 		c := m.claims[i]
 		if c.until > now {
@@ -343,9 +398,15 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 		m.claims = slices.Delete(m.claims, i, i+1)
 		n := invitation.ForgottenNotice(c.word.ID, c.word.Side)
 		if c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
-			n.Remote, n.Code, n.Reason = invitation.RemoteCanceled, 0, invitation.CallerGone
+			n.Remote, n.Code, n.Reason = invitation.RemoteCanceled, 0, m.whyOver(c.word.ID)
+			ended = append(ended, c.word.ID)
 		}
 		out = m.tellForgotten(c.device, n, out)
+	}
+	for _, id := range ended {
+		if !m.claimed(id) && !m.remembers(id) {
+			m.remember(id)
+		}
 	}
 	return out
 }
