@@ -390,7 +390,8 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	const tolerance = 8 * time.Second // what is told as the time that remains grows by the time that it takes to be told
 	stages := [...]stage{offering, ringing, accepting, confirmed, decided}
 	now := stages[v.Stage]
-	if now == r.stage && r.due != 0 && state.Deadline > max(r.due, w.now).Add(tolerance) {
+	unanswered := now == offering && rec.parts[0].line.id.IsZero() // so nobody knows when it was taken
+	if now == r.stage && r.due != 0 && !unanswered && state.Deadline > max(r.due, w.now).Add(tolerance) {
 		return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more in %v (due in %v)",
 			state.Deadline.Sub(r.due), v.Stage, r.due.Sub(w.now))}
 	}

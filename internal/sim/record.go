@@ -283,7 +283,8 @@ func (w *world) join(r *record, d *Device, l *line) {
 // mayForget reports whether a device may be told that the outcome is forgotten: after the linger, when
 // its login is over, and of an invitation that was never sent or whose actor panicked.
 func (w *world) mayForget(r *record, p *part) bool {
-	if r.hurtAt != 0 && w.now.Sub(r.hurtAt) >= r.timers.Grace {
+	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead
+	if r.hurtAt != 0 && (w.now.Sub(r.hurtAt) >= r.timers.Grace || r.orphanAt != 0 && over) {
 		return true
 	}
 	return p.own || p.device.overAt != 0 || r.panicked || r.full || r.startedAt == 0 || r.endedAt != 0 && w.now >= r.endedAt.Add(r.timers.Linger)

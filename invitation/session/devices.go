@@ -67,6 +67,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	if d := m.device(login.Device); d != nil && d.why != 0 {
 		out = m.expel(now, d, out)
 	}
+	if !login.Resume {
+		m.disclaim(login.Device)
+	}
 	if d := m.device(login.Device); d != nil {
 		if d.connected && d.conn != in.Conn {
 			out = append(out, end(d.conn, invitation.EndReplaced))
@@ -292,6 +295,7 @@ func (m *Machine) expel(now Time, d *device, out []Effect) []Effect {
 	}
 	name := d.name
 	m.devices = slices.DeleteFunc(m.devices, func(d device) bool { return d.name == name })
+	m.disclaim(name)
 	m.changes++
 	return m.reportAll(now, m.unlist(now, name, out))
 }

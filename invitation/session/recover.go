@@ -292,6 +292,11 @@ func (m *Machine) unclaim(id invitation.ID) {
 	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.word.ID == id })
 }
 
+// disclaim forgets what a device whose login is over said of what lives: it has ended that.
+func (m *Machine) disclaim(name invitation.Device) {
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.device == name && c.word.Kind != invitation.WordDone })
+}
+
 // takeClaims makes what devices said part of an invitation that has just become known, and gives it to the
 // arbiter. Whether any of them was told a commit is not known, so it counts as told.
 func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
