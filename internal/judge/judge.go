@@ -36,7 +36,7 @@ func (v *Violation) Error() string { return string(v.Promise) + ": " + v.What }
 
 // Excuse names what docs/spec.md §7 does not promise about one invitation.
 type Excuse struct {
-	Apart       bool // a failure separated the sides while it was decided: endings other than Accepted may differ in kind
+	Apart       bool // a failure separated the sides while it was decided: endings may differ in kind
 	VerdictLate bool // the callee's device was away longer than the grace while its verdict was awaited
 }
 
@@ -88,7 +88,7 @@ func sameKind(caller, callee *Part, excuse Excuse) *Violation {
 	if excuse.VerdictLate && caller.Reason == invitation.CalleeLost {
 		return nil
 	}
-	if excuse.Apart && caller.End != device.Accepted && callee.End != device.Accepted {
+	if excuse.Apart {
 		return nil
 	}
 	return &Violation{P1, fmt.Sprintf("%v %v on the caller's side, %v %v on the callee's",

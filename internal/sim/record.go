@@ -253,7 +253,8 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 	if l.side == invitation.Caller {
 		w.ends[e.Event.String()+" "+e.Reason.String()]++
 	}
-	if !l.own && !r.panicked && !r.doubted && r.orphanAt == 0 && r.askingSince == 0 {
+	if !l.own && !r.panicked && !r.doubted && r.orphanAt == 0 && r.askingSince == 0 &&
+		!(r.hurtAt != 0 && e.Event == device.Accepted && r.referee.reason == invitation.AcceptNotConfirmed) { // the confirm was known to one that was lost
 		w.fail(r, r.referee.event(d.name, e))
 	}
 	if e.Reason == invitation.OutcomeForgotten && !w.mayForget(r, p) {

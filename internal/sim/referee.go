@@ -114,6 +114,9 @@ func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 
 func (r *referee) calleeDone(msg *invitation.Message) {
 	switch {
+	case r.stage < accepting && msg.Remote == invitation.RemoteRefused:
+		r.chosen = msg.Device
+		r.decide(device.Refused, invitation.NoReason)
 	case r.stage < accepting && msg.Concluded && msg.Remote == invitation.RemoteCanceled:
 		r.decide(device.Canceled, invitation.CallerGone)
 	case msg.Device != r.chosen || r.stage < accepting:

@@ -283,9 +283,14 @@ func (m *Machine) commit(now Time, named invitation.Device, out effects) effects
 	return m.tellCallee(m.place(invitation.OK, out))
 }
 
-// calleeQuit takes that all devices of the callee have ended an invitation which rings: while it had no arbiter,
-// they were told that the caller's device has not come back.
+// calleeQuit takes what devices were told of an invitation which rings, by an arbiter that was lost: that one of them
+// has refused; or, while there was none, that the caller's device has not come back.
 func calleeQuit(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Remote == invitation.RemoteRefused {
+		out = m.end(now, invitation.Refused, invitation.NoReason, out)
+		m.view.Chosen = msg.Device
+		return m.calleeConcluded(msg, out), invitation.OK
+	}
 	if !msg.Concluded || msg.Remote != invitation.RemoteCanceled {
 		return out, invitation.OK
 	}

@@ -413,7 +413,8 @@ func claimDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 func calleeDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	e.showing(in.Device).done = true
 	concluded := m.concluded(now, e)
-	if concluded || in.Device == e.view.Chosen || in.Word.Remote == invitation.RemoteAccepted {
+	answered := in.Word.Remote == invitation.RemoteAccepted || in.Word.Remote == invitation.RemoteRefused
+	if concluded || answered || in.Device == e.view.Chosen {
 		out = append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCalleeDone, ID: in.ID, Device: in.Device, Remote: in.Word.Remote, Concluded: concluded,
 		}))
@@ -426,7 +427,9 @@ func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []
 	if in.View.Settled {
 		return out
 	}
-	return append(out, m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
+	out = append(out, m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
+	out[len(out)-1].Message.Concluded = true
+	return out
 }
 
 // Both sides.

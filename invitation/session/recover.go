@@ -439,6 +439,14 @@ func sayAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	return append(out, m.relay(in.Device, in.Word))
 }
 
+// notShown answers an accept or a refuse of a device that was not shown the invitation, so far as is known here.
+func notShown(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Callee && m.fresh(now) {
+		return out // its word will say that it was; it repeats the call
+	}
+	return m.answer(now, in, invitation.NotFound, e, out)
+}
+
 // notFound answers a call about an invitation that is not known here, unless a device has spoken of it, or has
 // not said yet what it speaks of.
 func notFound(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
