@@ -200,7 +200,7 @@ func (w *world) takeAway(i int, to *server) {
 		}
 		if a := s.arbiters[id]; a != nil {
 			delete(s.arbiters, id)
-			r.orphanAt, r.askingSince = w.now, 0
+			r.orphanAt, r.askingSince, r.chosenAt = w.now, 0, 0
 			if r.endedAt != 0 {
 				r.doubted = true
 				r.endedAt, r.verdictAt, r.commitAt = 0, 0, 0
@@ -379,6 +379,12 @@ func (w *world) recovered(r *record, m *arbiter.Machine, msg *invitation.Message
 	state, v := m.State(), m.View()
 	w.fail(r, r.referee.resume(w, r, &state, v))
 	r.orphanAt, r.askingSince = 0, 0
+	if v.Stage >= invitation.Accepting && v.Chosen != "" {
+		r.chosenAt = w.now
+	}
+	if v.Stage == invitation.Confirmed {
+		r.commitAt = w.now
+	}
 	r.hurtAt = max(r.hurtAt, w.now)
 	if v.Stage == invitation.Ended {
 		w.arbitrated(r, msg, v)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -86,7 +87,10 @@ func (w *world) late(id invitation.ID, until Time) {
 
 // numberOf returns the number of a user that takes part.
 func (w *world) numberOf(r *record, u invitation.User) int32 {
-	if r == nil || w.users[r.caller].name == u {
+	if r == nil {
+		return int32(slices.IndexFunc(w.users, func(other *user) bool { return other.name == u }))
+	}
+	if w.users[r.caller].name == u {
 		return r.caller
 	}
 	return r.callee
@@ -133,7 +137,7 @@ func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) 
 			w.fail(r, &judge.Violation{Promise: judge.P2, What: "gave up on the word of a device that was not away for the grace"})
 		}
 	}
-	if r.lostAt != 0 || r.lateAt != 0 || r.panicked || r.full || msg.Kind != invitation.MsgTick {
+	if r.hurtAt != 0 || r.lostAt != 0 || r.lateAt != 0 || r.panicked || r.full || msg.Kind != invitation.MsgTick {
 		return
 	}
 	caller := r.parts[0].device
@@ -247,6 +251,9 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 		return
 	}
 	p.endedAt = w.now
+	if l.side == invitation.Callee && (r.orphanAt != 0 || r.askingSince != 0) && e.Event != device.Accepted && !l.own {
+		r.doubted = true // its session gave up on the caller's device
+	}
 	if e.Event == device.Accepted && l.side == invitation.Callee {
 		r.accepted = p
 	}
@@ -284,6 +291,9 @@ func (w *world) join(r *record, d *Device, l *line) {
 // mayForget reports whether a device may be told that the outcome is forgotten: after the linger, when
 // its login is over, and of an invitation that was never sent or whose actor panicked.
 func (w *world) mayForget(r *record, p *part) bool {
+	if d := p.device; r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second {
+		return true // meanwhile a session that was lost had nothing to remember it by
+	}
 	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead
 	if r.hurtAt != 0 && (w.now.Sub(r.hurtAt) >= r.timers.Grace || r.orphanAt != 0 && over) {
 		return true

@@ -98,6 +98,10 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 		if msg.Full && r.stage == offering {
 			r.decide(device.Failed, invitation.NoResponse)
 		}
+	case invitation.MsgRecover:
+		if msg.User == msg.View.Terms.Callee {
+			r.calleePresence(now, t, msg)
+		}
 	case invitation.MsgAbort:
 		r.decide(device.Failed, invitation.OutcomeForgotten)
 	case invitation.MsgTick:

@@ -257,6 +257,8 @@ func (m *Machine) stand(now Time, out effects) effects {
 		m.move(invitation.Ended, linger)
 		m.goneAt = 0
 		out = m.tellBoth(m.place(invitation.OK, out))
+	case m.concluded && m.deadline != 0 && m.deadline <= now:
+		out = m.expire(now, out)
 	case m.concluded:
 		out = m.end(now, invitation.Canceled, invitation.CallerGone, out) // so were its devices told
 	default:

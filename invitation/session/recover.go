@@ -162,7 +162,7 @@ func testify(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		}
 	}
 	effect := m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
-	effect.Message.Fresh = m.fresh(now)
+	effect.Message.Fresh = m.fresh(now) && !m.told(now)
 	return append(out, effect)
 }
 
@@ -191,6 +191,16 @@ func (c *claim) spoken(now Time) *invitation.Word {
 		w.Remaining = max(1, c.endsAt.Sub(now))
 	}
 	return &w
+}
+
+// told reports whether the devices that are connected have said what they know.
+func (m *Machine) told(now Time) bool {
+	for i := range m.devices {
+		if d := &m.devices[i]; d.connected && d.telling > now {
+			return false
+		}
+	}
+	return m.online()
 }
 
 // relay makes the message by which an arbiter hears a callee's device's word.
@@ -368,20 +378,30 @@ func forgotten(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect
 	return out
 }
 
-// whyOver returns why an invitation that nobody else knows is over for a device: another one of the user has
-// answered it, or the caller's device has not come back.
-func (m *Machine) whyOver(id invitation.ID) invitation.Reason {
-	for i := range m.claims {
-		if c := &m.claims[i]; c.word.ID == id && c.word.Kind == invitation.WordDone && c.word.Remote == invitation.RemoteAccepted {
-			return invitation.AnsweredElsewhere
-		}
+// whyOver returns how an invitation that nobody else knows is over for a device: another one of the user has
+// accepted it, its time is over, or the caller's device has not come back.
+func (m *Machine) whyOver(c *claim) (invitation.RemoteState, uint8, invitation.Reason) {
+	switch {
+	case m.answered(c.word.ID):
+		return invitation.RemoteCanceled, 0, invitation.AnsweredElsewhere
+	case c.endsAt == 0 || c.until < c.endsAt:
+		return invitation.RemoteCanceled, 0, invitation.CallerGone
+	case c.word.Kind == invitation.WordAccepting:
+		return invitation.RemoteFailure, uint8(invitation.RemoteLocalOffline), invitation.CallerOffline
 	}
-	return invitation.CallerGone
+	return invitation.RemoteFailure, uint8(invitation.RemoteExpire), invitation.Expired
+}
+
+// answered reports whether a device says that it has accepted.
+func (m *Machine) answered(id invitation.ID) bool {
+	return slices.ContainsFunc(m.claims, func(c claim) bool {
+		return c.word.ID == id && c.word.Kind == invitation.WordDone && c.word.Remote == invitation.RemoteAccepted
+	})
 }
 
 // hurry ends soon what another device of the user says that it has accepted.
 func (m *Machine) hurry(now Time, id invitation.ID) {
-	if m.whyOver(id) != invitation.AnsweredElsewhere {
+	if !m.answered(id) {
 		return
 	}
 	for i := range m.claims {
@@ -403,7 +423,7 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 		m.claims = slices.Delete(m.claims, i, i+1)
 		n := invitation.ForgottenNotice(c.word.ID, c.word.Side)
 		if c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
-			n.Remote, n.Code, n.Reason = invitation.RemoteCanceled, 0, m.whyOver(c.word.ID)
+			n.Remote, n.Code, n.Reason = m.whyOver(&c)
 			ended = append(ended, c.word.ID)
 		}
 		out = m.tellForgotten(c.device, n, out)
