@@ -55,7 +55,7 @@ func Agree(caller *Part, callees []*Part, excuse Excuse) *Violation {
 	case caller.End == device.Accepted && accepted == 0:
 		return &Violation{P1, "accepted on the caller's side, on no device of the callee"}
 	case accepted == 1 && caller.Ended() && caller.End != device.Accepted &&
-		!(excuse.VerdictLate && caller.Reason == invitation.CalleeLost) && caller.Reason != invitation.OutcomeForgotten:
+		!(excuse.VerdictLate && (excuse.Apart || caller.Reason == invitation.CalleeLost)) && caller.Reason != invitation.OutcomeForgotten:
 		return &Violation{P1, fmt.Sprintf("accepted on the callee's side, %v %v on the caller's", caller.End, caller.Reason)}
 	}
 	if !caller.Ended() || caller.Reason == invitation.OutcomeForgotten {

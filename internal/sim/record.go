@@ -61,6 +61,7 @@ const (
 	afterReturn   = auditAfter + 2*time.Second // the device came back
 	afterLoss     = lastRepeat + 4*time.Second // a message was lost: the longest time between repeats
 	afterTakeover = 6 * time.Second            // what a node had was taken over
+	apartFor      = 45 * time.Second           // a failure may have separated the sides: a session waits for the grace
 	sweepEach     = 250 * time.Millisecond     // how often everything that is open is looked at
 	keptRecords   = 10 * time.Minute           // for how long a record is kept after its end
 )
@@ -123,7 +124,7 @@ func (w *world) arbitrated(r *record, msg *invitation.Message, v *invitation.Vie
 	}
 	if v.Verdict && r.verdictAt == 0 {
 		r.verdictAt = w.now
-		if r.panicked && msg.Kind == invitation.MsgTick && w.awayTooLong(r) {
+		if (r.panicked || r.hurtAt != 0) && msg.Kind == invitation.MsgTick && w.awayTooLong(r) {
 			r.excused = true
 		}
 	}
@@ -260,8 +261,11 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 	if l.side == invitation.Caller {
 		w.ends[e.Event.String()+" "+e.Reason.String()]++
 	}
+	if r.hurtAt != 0 && w.now.Sub(r.hurtAt) < apartFor && e.Event != device.Accepted {
+		r.doubted = true
+	}
 	if !l.own && !r.panicked && !r.doubted && r.orphanAt == 0 && r.askingSince == 0 &&
-		!(r.hurtAt != 0 && e.Event == device.Accepted && r.referee.reason == invitation.AcceptNotConfirmed) { // the confirm was known to one that was lost
+		!(r.hurtAt != 0 && e.Event == device.Accepted) { // the confirm was known to one that was lost
 		w.fail(r, r.referee.event(d.name, e))
 	}
 	if e.Reason == invitation.OutcomeForgotten && !w.mayForget(r, p) {
@@ -293,6 +297,9 @@ func (w *world) join(r *record, d *Device, l *line) {
 func (w *world) mayForget(r *record, p *part) bool {
 	if d := p.device; r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second {
 		return true // meanwhile a session that was lost had nothing to remember it by
+	}
+	if r.hurtAt != 0 && r.endedAt != 0 && p.shownAt >= r.endedAt {
+		return true // an offer that was on its way, to a session that is new
 	}
 	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead
 	if r.hurtAt != 0 && (w.now.Sub(r.hurtAt) >= r.timers.Grace || r.orphanAt != 0 && over) {
@@ -376,6 +383,9 @@ func (w *world) limit(r *record, p *part) Time {
 	}
 	if r.hurtAt != 0 {
 		from = max(from, r.hurtAt.Add(afterTakeover))
+		if w.server.arbiters[r.id] == nil { // its session waits for the caller's device
+			from = max(from, r.hurtAt, d.since).Add(w.config.Timers.Grace)
+		}
 	}
 	from = max(from, p.shownAt)
 	if d.since > r.sentAt {

@@ -291,7 +291,7 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 		if !asked {
 			r.askingSince = w.now
 		}
-	case asked || r.askingSince != 0 || r.orphanAt != 0:
+	case asked || msg.Kind == invitation.MsgRecover || r.askingSince != 0 || r.orphanAt != 0:
 		w.recovered(r, a.machine, msg)
 	default:
 		w.arbitrated(r, msg, v)

@@ -343,8 +343,8 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 	}
 	m.see(e, v)
 	e.renamed = e.renamed || v.Chosen != before.Chosen
-	if v.Permit == m.changes && !e.renamed {
-		e.asking = false
+	if v.Permit == m.changes && !e.renamed || v.Stage == invitation.Ended {
+		e.asking = false // nothing that has ended is shown any more
 	}
 	m.heard(now, e)
 	repeated := v.Version == before.Version && v.Permit == before.Permit
@@ -360,7 +360,7 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 			out = m.notify(now, e, m.device(s.device), out)
 		}
 	}
-	if repeated && v.Stage == invitation.Ended && !v.Verdict && v.Chosen != "" && e.showing(v.Chosen) == nil {
+	if repeated && v.Stage >= invitation.Confirmed && !v.Verdict && v.Chosen != "" && e.showing(v.Chosen) == nil {
 		out = m.notify(now, e, m.device(v.Chosen), out) // a new program under the name: it says that it knows nothing
 	}
 	if v.Stage <= invitation.Ringing {

@@ -273,7 +273,7 @@ func (m *Machine) claim(now Time, in *Input) {
 	w := in.Word
 	c := claim{word: *w, device: in.Device, until: now.Add(m.config.Timers.Grace)}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
-		c.until = min(c.until, now.Add(w.Remaining+tellTime))
+		c.until = min(c.until, now.Add(w.Remaining+overdue))
 	}
 	if w.Remaining != 0 {
 		c.endsAt = now.Add(w.Remaining)
