@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -340,13 +342,14 @@ func (w *world) handOver(g *server) {
 		}
 		s.carryOut(int32(u), ours, &session.Input{Kind: session.InTick}, false, 0)
 	}
-	for id, a := range g.arbiters {
-		ours := s.arbiters[id]
+	for _, id := range slices.SortedFunc(maps.Keys(g.arbiters), func(a, b invitation.ID) int { return slices.Compare(a[:], b[:]) }) {
+		a, ours := g.arbiters[id], s.arbiters[id]
 		a.record.doubted, a.record.hurtAt = true, max(a.record.hurtAt, w.now)
 		switch {
 		case s.stopped[id]:
 		case ours == nil:
 			a.armed = 0
+			a.record.askingSince = w.now // its referee goes on from what it knows
 			s.arbiters[id] = a
 			s.arbitrate(a, &invitation.Message{Kind: invitation.MsgTick, ID: id})
 		default:
@@ -357,6 +360,11 @@ func (w *world) handOver(g *server) {
 	for id := range g.stopped {
 		if s.arbiters[id] == nil {
 			s.stopped[id] = true
+		}
+	}
+	for _, r := range w.open {
+		if w.concerns(r, g.paused-1) {
+			r.doubted, r.hurtAt = true, max(r.hurtAt, w.now)
 		}
 	}
 	g.sessions = nil

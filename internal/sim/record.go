@@ -295,10 +295,13 @@ func (w *world) join(r *record, d *Device, l *line) {
 // mayForget reports whether a device may be told that the outcome is forgotten: after the linger, when
 // its login is over, and of an invitation that was never sent or whose actor panicked.
 func (w *world) mayForget(r *record, p *part) bool {
+	if r.hurtAt != 0 && r.doubted {
+		return true // two activations of a session, or of the arbiter
+	}
 	if d := p.device; r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second {
 		return true // meanwhile a session that was lost had nothing to remember it by
 	}
-	if r.hurtAt != 0 && r.endedAt != 0 && p.shownAt >= r.endedAt {
+	if w.nodes[w.nodeOf(p.device.user)].fresh != 0 && r.endedAt != 0 && p.shownAt >= r.endedAt {
 		return true // an offer that was on its way, to a session that is new
 	}
 	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead

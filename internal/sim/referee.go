@@ -88,6 +88,9 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 			r.decide(device.Canceled, invitation.CallerGone)
 		}
 	case invitation.MsgConfirm:
+		if r.stage < accepting || r.stage == accepting && msg.Named != r.chosen { // asked by an arbiter that was lost
+			r.due, r.chosen, r.stage = now, msg.Named, accepting
+		}
 		if r.stage == accepting && msg.Named == r.chosen {
 			r.stage, r.verdict, r.due, r.gone = confirmed, max(now, r.due).Add(t.Grace), 0, 0
 		}

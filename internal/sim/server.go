@@ -118,6 +118,9 @@ func (s *server) fromDevice(e *event) {
 // toSession gives what arbiters say to a session.
 func (s *server) toSession(e *event) {
 	in := session.Input{Kind: session.InUnknown, ID: e.id, Over: e.over}
+	if r := s.w.records[e.id]; r != nil && s.paused != 0 {
+		r.doubted = true
+	}
 	switch {
 	case e.view != nil:
 		in = session.Input{Kind: session.InView, View: e.view}

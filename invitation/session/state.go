@@ -187,7 +187,10 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	m.changes = max(m.changes, other.changes) + 1
 	m.mergeTokens(now, other)
 	m.resumes, m.freshAt = max(m.resumes, other.resumes), max(m.freshAt, other.freshAt)
+	ours, theirs := slices.Clone(m.devices), slices.Clone(other.devices)
 	out = m.mergeDevices(now, other, out)
+	m.unshowStale(ours)
+	other.dropStale(m, theirs)
 	known := m.mergeEntries(other)
 	m.mergePast(other)
 	out = m.mergeClaims(now, other, out)
@@ -235,6 +238,24 @@ func (m *Machine) mergeDevices(now Time, other *Machine, out []Effect) []Effect 
 		m.devices[i].attached = m.changes
 	}
 	return out
+}
+
+// unshowStale forgets what a device was shown here on another connection than the one that goes on, which was
+// attached elsewhere: it said there what it was shown.
+func (m *Machine) unshowStale(before []device) { m.dropStale(m, before) }
+
+func (m *Machine) dropStale(merged *Machine, before []device) {
+	for _, old := range before {
+		d := merged.device(old.name)
+		if d == nil || d.conn == old.conn {
+			continue
+		}
+		for _, e := range m.entries {
+			e.shown = slices.DeleteFunc(e.shown, func(s showing) bool {
+				return s.device == old.name && !s.done && !s.told && e.view.Chosen != old.name
+			})
+		}
+	}
 }
 
 // supersede ends the earlier login d, of which later knows a newer one: as [Machine.restart] does, but
