@@ -113,6 +113,7 @@ func (w *world) route(e *event) *server {
 	}
 	if g := n.ghost; g != nil && !g.asleep && e.what != fromDevice && w.chance(0.3) {
 		if e.what == toArbiter && g.arbiters[e.id] != nil || e.what == toSession && g.sessions[e.who] != nil {
+			w.lost(e.id) // for those who wait for it elsewhere
 			return g
 		}
 	}
@@ -438,4 +439,13 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 		r.lost, r.verdict = 0, 0
 	}
 	return nil
+}
+
+// await takes since when the chosen device is away from the arbiter, where one that was lost may have known more.
+func (r *referee) await(m *arbiter.Machine, rec *record) {
+	state := m.State()
+	r.verdict, r.lost = state.Patience, 0
+	if state.LostAt != 0 {
+		r.lost = state.LostAt.Add(rec.timers.Grace)
+	}
 }

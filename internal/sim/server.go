@@ -298,6 +298,9 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 		w.recovered(r, a.machine, msg)
 	default:
 		w.arbitrated(r, msg, v)
+		if r.hurtAt != 0 && v.Stage == invitation.Confirmed {
+			r.referee.await(a.machine, r)
+		}
 	}
 	for i := range s.tells {
 		e := &s.tells[i]

@@ -87,7 +87,7 @@ func (m *Machine) see(e *entry, v *invitation.View) {
 func (m *Machine) full(side invitation.Side) bool {
 	bound := m.config.MaxOutgoing
 	if side == invitation.Callee {
-		bound = m.config.MaxIncoming
+		bound = m.config.MaxIncoming - m.reserved()
 	}
 	return m.live[side] >= bound || m.known[side] >= lingering*bound && !m.evict(side)
 }
@@ -310,7 +310,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	case v.Stage == invitation.Ended:
 		m.remember(v.Terms.ID)
 		return append(out, m.report(now, e, false))
-	case m.full(invitation.Callee):
+	case !m.rang(v.Terms.ID) && m.full(invitation.Callee):
 		out = append(out, m.report(now, e, false))
 		out[len(out)-1].Message.Full = true
 		return out

@@ -283,10 +283,17 @@ func (m *Machine) claim(now Time, in *Input) {
 	}
 	for i := range m.claims {
 		if old := &m.claims[i]; old.word.ID == w.ID && old.word.Side == w.Side && old.device == in.Device {
+			if old.word.Kind == invitation.WordDone && w.Kind != invitation.WordDone {
+				return // a word only moves forward
+			}
 			c.until = min(c.until, old.until)
 			*old = c
 			return
 		}
+	}
+	lives := w.Side == invitation.Callee && w.Kind != invitation.WordDone && !m.rang(w.ID)
+	if lives && m.live[invitation.Callee]+m.reserved() >= m.config.MaxIncoming {
+		return
 	}
 	if len(m.claims) < m.config.MaxOutgoing+m.config.MaxIncoming {
 		m.claims = append(m.claims, c)
@@ -295,6 +302,27 @@ func (m *Machine) claim(now Time, in *Input) {
 
 func (m *Machine) claimed(id invitation.ID) bool {
 	return slices.ContainsFunc(m.claims, func(c claim) bool { return c.word.ID == id })
+}
+
+// rang reports whether a device speaks of an incoming invitation that lives.
+func (m *Machine) rang(id invitation.ID) bool {
+	return slices.ContainsFunc(m.claims, func(c claim) bool {
+		return c.word.ID == id && c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone
+	})
+}
+
+// reserved returns how many incoming invitations devices speak of that live: they count for the user's bound.
+func (m *Machine) reserved() int {
+	n := 0
+	for i := range m.claims {
+		first := slices.IndexFunc(m.claims, func(c claim) bool {
+			return c.word.ID == m.claims[i].word.ID && c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone
+		})
+		if first == i {
+			n++
+		}
+	}
+	return n
 }
 
 // unclaim forgets what was said about an invitation.
