@@ -37,7 +37,7 @@ func (v *Violation) Error() string { return string(v.Promise) + ": " + v.What }
 
 // Excuse names what docs/spec.md §7 does not promise about one invitation.
 type Excuse struct {
-	Apart       bool // a failure separated the sides while it was decided: endings other than Accepted may differ in kind
+	Apart       bool // a failure separated the sides while it was decided: endings may differ in kind
 	VerdictLate bool // the callee's device was away longer than the grace while its verdict was awaited
 	Separated   bool // a failure separated the sides while it was decided: they may end in two kinds, neither in a call
 }
@@ -57,7 +57,7 @@ func Agree(caller *Part, callees []*Part, excuse Excuse) *Violation {
 	case caller.End == device.Accepted && accepted == 0:
 		return &Violation{P1, "accepted on the caller's side, on no device of the callee"}
 	case accepted == 1 && caller.Ended() && caller.End != device.Accepted &&
-		!(excuse.VerdictLate && caller.Reason == invitation.CalleeLost) && caller.Reason != invitation.OutcomeForgotten:
+		!(excuse.VerdictLate && (excuse.Apart || caller.Reason == invitation.CalleeLost)) && caller.Reason != invitation.OutcomeForgotten:
 		return &Violation{P1, fmt.Sprintf("accepted on the callee's side, %v %v on the caller's", caller.End, caller.Reason)}
 	}
 	if !caller.Ended() || caller.Reason == invitation.OutcomeForgotten {
@@ -90,7 +90,7 @@ func sameKind(caller, callee *Part, excuse Excuse) *Violation {
 	if excuse.VerdictLate && caller.Reason == invitation.CalleeLost {
 		return nil
 	}
-	if excuse.Apart && caller.End != device.Accepted && callee.End != device.Accepted {
+	if excuse.Apart {
 		return nil
 	}
 	return &Violation{P1, fmt.Sprintf("%v %v on the caller's side, %v %v on the callee's",

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -111,6 +113,7 @@ func (w *world) route(e *event) *server {
 	}
 	if g := n.ghost; g != nil && !g.asleep && e.what != fromDevice && w.chance(0.3) {
 		if e.what == toArbiter && g.arbiters[e.id] != nil || e.what == toSession && g.sessions[e.who] != nil {
+			w.lost(e.id) // for those who wait for it elsewhere
 			return g
 		}
 	}
@@ -200,7 +203,7 @@ func (w *world) takeAway(i int, to *server) {
 		}
 		if a := s.arbiters[id]; a != nil {
 			delete(s.arbiters, id)
-			r.orphanAt, r.askingSince = w.now, 0
+			r.orphanAt, r.askingSince, r.chosenAt = w.now, 0, 0
 			if r.endedAt != 0 {
 				r.doubted = true
 				r.endedAt, r.verdictAt, r.commitAt = 0, 0, 0
@@ -340,13 +343,14 @@ func (w *world) handOver(g *server) {
 		}
 		s.carryOut(int32(u), ours, &session.Input{Kind: session.InTick}, false, 0)
 	}
-	for id, a := range g.arbiters {
-		ours := s.arbiters[id]
+	for _, id := range slices.SortedFunc(maps.Keys(g.arbiters), func(a, b invitation.ID) int { return slices.Compare(a[:], b[:]) }) {
+		a, ours := g.arbiters[id], s.arbiters[id]
 		a.record.doubted, a.record.hurtAt = true, max(a.record.hurtAt, w.now)
 		switch {
 		case s.stopped[id]:
 		case ours == nil:
 			a.armed = 0
+			a.record.askingSince = w.now // its referee goes on from what it knows
 			s.arbiters[id] = a
 			s.arbitrate(a, &invitation.Message{Kind: invitation.MsgTick, ID: id})
 		default:
@@ -357,6 +361,11 @@ func (w *world) handOver(g *server) {
 	for id := range g.stopped {
 		if s.arbiters[id] == nil {
 			s.stopped[id] = true
+		}
+	}
+	for _, r := range w.open {
+		if w.concerns(r, g.paused-1) {
+			r.doubted, r.hurtAt = true, max(r.hurtAt, w.now)
 		}
 	}
 	g.sessions = nil
@@ -379,6 +388,12 @@ func (w *world) recovered(r *record, m *arbiter.Machine, msg *invitation.Message
 	state, v := m.State(), m.View()
 	w.fail(r, r.referee.resume(w, r, &state, v))
 	r.orphanAt, r.askingSince = 0, 0
+	if v.Stage >= invitation.Accepting && v.Chosen != "" {
+		r.chosenAt = w.now
+	}
+	if v.Stage == invitation.Confirmed {
+		r.commitAt = w.now
+	}
 	r.hurtAt = max(r.hurtAt, w.now)
 	if v.Stage == invitation.Ended {
 		w.arbitrated(r, msg, v)
@@ -390,8 +405,15 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	const tolerance = 8 * time.Second // what is told as the time that remains grows by the time that it takes to be told
 	stages := [...]stage{offering, ringing, accepting, confirmed, decided}
 	now := stages[v.Stage]
-	if now == r.stage && r.due != 0 && state.Deadline > r.due.Add(tolerance) {
-		return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more", state.Deadline.Sub(r.due))}
+	unanswered := now == offering && rec.parts[0].line.id.IsZero() // so nobody knows when it was taken
+	for _, p := range rec.parts[1:] {                              // or of the accept
+		for _, c := range p.device.calls {
+			unanswered = unanswered || now == accepting && c.call.Request == invitation.Accept && c.line == p.line
+		}
+	}
+	if now == r.stage && r.due != 0 && !unanswered && state.Deadline > max(r.due, w.now).Add(tolerance) {
+		return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more in %v (due in %v)",
+			state.Deadline.Sub(r.due), v.Stage, r.due.Sub(w.now))}
 	}
 	decidedBefore, outcome := r.stage == decided, r.outcome
 	heard, calleeHeard := v.Heard, state.CalleeHeard
@@ -417,4 +439,13 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 		r.lost, r.verdict = 0, 0
 	}
 	return nil
+}
+
+// await takes since when the chosen device is away from the arbiter, where one that was lost may have known more.
+func (r *referee) await(m *arbiter.Machine, rec *record) {
+	state := m.State()
+	r.verdict, r.lost = state.Patience, 0
+	if state.LostAt != 0 {
+		r.lost = state.LostAt.Add(rec.timers.Grace)
+	}
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -60,6 +61,7 @@ const (
 	afterReturn   = auditAfter + 2*time.Second // the device came back
 	afterLoss     = lastRepeat + 4*time.Second // a message was lost: the longest time between repeats
 	afterTakeover = 6 * time.Second            // what a node had was taken over
+	apartFor      = 45 * time.Second           // a failure may have separated the sides: a session waits for the grace
 	sweepEach     = 250 * time.Millisecond     // how often everything that is open is looked at
 	keptRecords   = 10 * time.Minute           // for how long a record is kept after its end
 )
@@ -86,7 +88,10 @@ func (w *world) late(id invitation.ID, until Time) {
 
 // numberOf returns the number of a user that takes part.
 func (w *world) numberOf(r *record, u invitation.User) int32 {
-	if r == nil || w.users[r.caller].name == u {
+	if r == nil {
+		return int32(slices.IndexFunc(w.users, func(other *user) bool { return other.name == u }))
+	}
+	if w.users[r.caller].name == u {
 		return r.caller
 	}
 	return r.callee
@@ -119,7 +124,7 @@ func (w *world) arbitrated(r *record, msg *invitation.Message, v *invitation.Vie
 	}
 	if v.Verdict && r.verdictAt == 0 {
 		r.verdictAt = w.now
-		if r.panicked && msg.Kind == invitation.MsgTick && w.awayTooLong(r) {
+		if (r.panicked || r.hurtAt != 0) && msg.Kind == invitation.MsgTick && w.awayTooLong(r) {
 			r.excused = true
 		}
 	}
@@ -133,7 +138,7 @@ func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) 
 			w.fail(r, &judge.Violation{Promise: judge.P2, What: "gave up on the word of a device that was not away for the grace"})
 		}
 	}
-	if r.lostAt != 0 || r.lateAt != 0 || r.panicked || r.full || msg.Kind != invitation.MsgTick {
+	if r.hurtAt != 0 || r.lostAt != 0 || r.lateAt != 0 || r.panicked || r.full || msg.Kind != invitation.MsgTick {
 		return
 	}
 	caller := r.parts[0].device
@@ -211,7 +216,7 @@ func (w *world) permitted(h *sessionHost, e *session.Effect, in *session.Input, 
 		why = "shown without a word from the arbiter"
 	case in.View.Stage > invitation.Ringing:
 		why = "shown on a word that was given after the outcome"
-	case known && said < h.attached[e.Conn.Number]:
+	case known && said < h.attached[e.Conn.Number] && !r.doubted: // two sessions may have put a question of one number
 		why = "shown on a word that was given before the device connected"
 	default:
 		return
@@ -247,13 +252,20 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 		return
 	}
 	p.endedAt = w.now
+	if l.side == invitation.Callee && (r.orphanAt != 0 || r.askingSince != 0) && e.Event != device.Accepted && !l.own {
+		r.doubted = true // its session gave up on the caller's device
+	}
 	if e.Event == device.Accepted && l.side == invitation.Callee {
 		r.accepted = p
 	}
 	if l.side == invitation.Caller {
 		w.ends[e.Event.String()+" "+e.Reason.String()]++
 	}
-	if !l.own && !r.panicked && !r.doubted {
+	if r.hurtAt != 0 && w.now.Sub(r.hurtAt) < apartFor && e.Event != device.Accepted {
+		r.doubted = true
+	}
+	if !l.own && !r.panicked && !r.doubted && r.orphanAt == 0 && r.askingSince == 0 &&
+		!(r.hurtAt != 0 && e.Event == device.Accepted) { // the confirm was known to one that was lost
 		w.fail(r, r.referee.event(d.name, e))
 	}
 	if e.Reason == invitation.OutcomeForgotten && !w.mayForget(r, p) {
@@ -283,7 +295,17 @@ func (w *world) join(r *record, d *Device, l *line) {
 // mayForget reports whether a device may be told that the outcome is forgotten: after the linger, when
 // its login is over, and of an invitation that was never sent or whose actor panicked.
 func (w *world) mayForget(r *record, p *part) bool {
-	if r.hurtAt != 0 && w.now.Sub(r.hurtAt) >= r.timers.Grace {
+	if r.hurtAt != 0 && r.doubted {
+		return true // two activations of a session, or of the arbiter
+	}
+	if d := p.device; r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second {
+		return true // meanwhile a session that was lost had nothing to remember it by
+	}
+	if w.nodes[w.nodeOf(p.device.user)].fresh != 0 && r.endedAt != 0 && p.shownAt >= r.endedAt {
+		return true // an offer that was on its way, to a session that is new
+	}
+	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead
+	if r.hurtAt != 0 && (w.now.Sub(r.hurtAt) >= r.timers.Grace || r.orphanAt != 0 && over) {
 		return true
 	}
 	return p.own || p.device.overAt != 0 || r.panicked || r.full || r.startedAt == 0 || r.endedAt != 0 && w.now >= r.endedAt.Add(r.timers.Linger)
@@ -338,6 +360,7 @@ func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitati
 	exists := w.server.arbiters[r.id] != nil
 	switch {
 	case r.panicked, r.doubted, r.hurtAt == forever, r.orphanAt != 0, r.askingSince != 0:
+		return
 	case err == invitation.OK && !won:
 	case err != invitation.OK && won && exists:
 	case !won && exists && err != invitation.AlreadyEnd && err != invitation.AlreadyAccept:
@@ -363,6 +386,9 @@ func (w *world) limit(r *record, p *part) Time {
 	}
 	if r.hurtAt != 0 {
 		from = max(from, r.hurtAt.Add(afterTakeover))
+		if w.server.arbiters[r.id] == nil { // its session waits for the caller's device
+			from = max(from, r.hurtAt, d.since).Add(w.config.Timers.Grace)
+		}
 	}
 	from = max(from, p.shownAt)
 	if d.since > r.sentAt {

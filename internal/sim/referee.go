@@ -88,6 +88,9 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 			r.decide(device.Canceled, invitation.CallerGone)
 		}
 	case invitation.MsgConfirm:
+		if r.stage < accepting || r.stage == accepting && msg.Named != r.chosen { // asked by an arbiter that was lost
+			r.due, r.chosen, r.stage = now, msg.Named, accepting
+		}
 		if r.stage == accepting && msg.Named == r.chosen {
 			r.stage, r.verdict, r.due, r.gone = confirmed, max(now, r.due).Add(t.Grace), 0, 0
 		}
@@ -97,6 +100,10 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 		r.calleePresence(now, t, msg)
 		if msg.Full && r.stage == offering {
 			r.decide(device.Failed, invitation.NoResponse)
+		}
+	case invitation.MsgRecover:
+		if msg.User == msg.View.Terms.Callee {
+			r.calleePresence(now, t, msg)
 		}
 	case invitation.MsgAbort:
 		r.decide(device.Failed, invitation.OutcomeForgotten)
@@ -114,6 +121,11 @@ func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 
 func (r *referee) calleeDone(msg *invitation.Message) {
 	switch {
+	case r.stage < accepting && msg.Remote == invitation.RemoteRefused:
+		r.chosen = msg.Device
+		r.decide(device.Refused, invitation.NoReason)
+	case r.stage < accepting && msg.Concluded && msg.Remote == invitation.RemoteCanceled:
+		r.decide(device.Canceled, invitation.CallerGone)
 	case msg.Device != r.chosen || r.stage < accepting:
 	case r.stage == confirmed && msg.Remote == invitation.RemoteAccepted:
 		r.decide(device.Accepted, invitation.NoReason)

@@ -118,6 +118,9 @@ func (s *server) fromDevice(e *event) {
 // toSession gives what arbiters say to a session.
 func (s *server) toSession(e *event) {
 	in := session.Input{Kind: session.InUnknown, ID: e.id, Over: e.over}
+	if r := s.w.records[e.id]; r != nil && s.paused != 0 {
+		r.doubted = true
+	}
 	switch {
 	case e.view != nil:
 		in = session.Input{Kind: session.InView, View: e.view}
@@ -284,6 +287,9 @@ func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 	w, r := s.w, a.record
 	v := a.machine.View()
+	if r.startedAt == 0 {
+		r.startedAt = w.now
+	}
 	switch {
 	case s.paused != 0:
 		r.doubted = true
@@ -291,10 +297,13 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 		if !asked {
 			r.askingSince = w.now
 		}
-	case asked || r.askingSince != 0 || r.orphanAt != 0:
+	case asked || msg.Kind == invitation.MsgRecover || r.askingSince != 0 || r.orphanAt != 0:
 		w.recovered(r, a.machine, msg)
 	default:
 		w.arbitrated(r, msg, v)
+		if r.hurtAt != 0 && v.Stage == invitation.Confirmed {
+			r.referee.await(a.machine, r)
+		}
 	}
 	for i := range s.tells {
 		e := &s.tells[i]

@@ -207,7 +207,7 @@ func (m *Machine) absorb(now Time, msg *invitation.Message) {
 		t := m.view.Terms.Timers
 		deadline = now.Add([...]time.Duration{t.NoResponse, t.Expire, t.AcceptWindow, t.AcceptWindow, t.Linger}[stage])
 	}
-	if m.reach(stage, deadline) || m.view.Chosen == "" {
+	if m.reach(stage, deadline) || m.view.Stage == stage && m.view.Chosen == "" && stage != invitation.Ended {
 		m.view.Chosen, m.view.Response = v.Chosen, v.Response
 		m.view.Outcome, m.view.Reason, m.view.Verdict = v.Outcome, v.Reason, v.Verdict
 		if v.Outcome == invitation.Accepted {
@@ -241,6 +241,7 @@ func (m *Machine) tickAsking(now Time, out effects) effects {
 // stand ends the questions: what is known now counts, and is told.
 func (m *Machine) stand(now Time, out effects) effects {
 	m.asking, m.vouched, m.informed, m.holdAt = false, false, false, 0
+	m.taken = false // the question was answered, the view is not
 	v := m.view
 	switch {
 	case m.confirmed != "" && !v.Verdict && m.said == m.confirmed:
@@ -256,8 +257,10 @@ func (m *Machine) stand(now Time, out effects) effects {
 		m.move(invitation.Ended, linger)
 		m.goneAt = 0
 		out = m.tellBoth(m.place(invitation.OK, out))
+	case m.concluded && m.deadline != 0 && m.deadline <= now:
+		out = m.expire(now, out)
 	case m.concluded:
-		out = m.end(now, invitation.Forgotten, invitation.OutcomeForgotten, out)
+		out = m.end(now, invitation.Canceled, invitation.CallerGone, out) // so were its devices told
 	default:
 		m.absent = v.Stage == invitation.Accepting && !m.callerOnline
 		m.move(v.Stage, m.deadline)
@@ -282,11 +285,26 @@ func (m *Machine) commit(now Time, named invitation.Device, out effects) effects
 	return m.tellCallee(m.place(invitation.OK, out))
 }
 
+// calleeQuit takes what devices were told of an invitation which rings, by an arbiter that was lost: that one of them
+// has refused; or, while there was none, that the caller's device has not come back.
+func calleeQuit(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Remote == invitation.RemoteRefused {
+		out = m.end(now, invitation.Refused, invitation.NoReason, out)
+		m.view.Chosen = msg.Device
+		return m.calleeConcluded(msg, out), invitation.OK
+	}
+	if !msg.Concluded || msg.Remote != invitation.RemoteCanceled {
+		return out, invitation.OK
+	}
+	m.concluded = true
+	return m.end(now, invitation.Canceled, invitation.CallerGone, out), invitation.OK
+}
+
 // told takes what a session knows of an invitation that has an arbiter: this one was not lost, or is already
 // another. What it did not know it takes, and then both sides hear from it.
 func told(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	before := m.view.Version
-	if msg.View.Version < before {
+	if msg.View.Version <= before {
 		if msg.User == m.view.Terms.Caller {
 			return m.tellCaller(out), invitation.OK
 		}

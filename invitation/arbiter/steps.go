@@ -230,6 +230,8 @@ func answerAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effe
 		return out, invitation.OK
 	case msg.Device == m.view.Chosen && msg.RequestID == m.answerID:
 		return out, invitation.OK
+	case msg.Device == m.view.Chosen && m.view.Stage == invitation.Confirmed:
+		return m.tellCallee(out), invitation.AlreadyAccept // a new program of the device that accepted
 	case msg.Device == m.view.Chosen && m.view.Stage != invitation.Ended:
 		return out, invitation.AlreadyAccept
 	}

@@ -82,6 +82,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	if d := m.device(login.Device); d != nil && d.why != 0 {
 		out = m.expel(now, d, out)
 	}
+	if !login.Resume {
+		m.disclaim(login.Device)
+	}
 	if d := m.device(login.Device); d != nil {
 		if d.connected && d.conn != in.Conn {
 			out = append(out, end(d.conn, invitation.EndReplaced))
@@ -217,6 +220,9 @@ func (m *Machine) restart(now Time, name invitation.Device, out []Effect) []Effe
 	out = m.cancelAll(name, out)
 	for _, e := range m.entries {
 		if e.side == invitation.Callee && e.view.Chosen != name {
+			if s := e.showing(name); s != nil && e.view.Stage < invitation.Accepting {
+				s.told = false // an accept that was not recorded
+			}
 			out = m.unshow(now, e, name, out)
 		}
 	}
@@ -307,22 +313,23 @@ func (m *Machine) expel(now Time, d *device, out []Effect) []Effect {
 	}
 	name := d.name
 	m.devices = slices.DeleteFunc(m.devices, func(d device) bool { return d.name == name })
+	m.disclaim(name)
 	m.changes++
 	return m.reportAll(now, m.unlist(now, name, out))
 }
 
 // unshow forgets that an invitation was shown to a device which will not say its last word. Of one
 // that was told the commit that is not known: its word may be on the way (see parting).
-func (m *Machine) unshow(_ Time, e *entry, name invitation.Device, out []Effect) []Effect {
+func (m *Machine) unshow(now Time, e *entry, name invitation.Device, out []Effect) []Effect {
 	s := e.showing(name)
 	if s == nil || s.done || s.told {
 		return out
 	}
 	e.shown = slices.DeleteFunc(e.shown, func(s showing) bool { return s.device == name })
-	if e.view.Chosen == name || e.view.Stage == invitation.Ended && e.concluded() {
+	if e.view.Chosen == name || e.view.Stage == invitation.Ended && m.concluded(now, e) {
 		out = append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCalleeDone, ID: e.view.Terms.ID, Device: name, Remote: invitation.RemoteFailure,
-			Concluded: e.concluded(),
+			Concluded: m.concluded(now, e),
 		}))
 	}
 	return out
@@ -373,23 +380,24 @@ func (m *Machine) reportChange(now Time, e *entry) Effect {
 		e.asking = true
 		m.expect(e, now.Add(askAgain))
 	}
-	return m.report(e, ask)
+	return m.report(now, e, ask)
 }
 
 // report makes the message that tells an arbiter about the presence of this side's devices.
-func (m *Machine) report(e *entry, ask bool) Effect {
+func (m *Machine) report(now Time, e *entry, ask bool) Effect {
 	msg := &invitation.Message{ID: e.view.Terms.ID, Online: m.online(), Ask: ask, Permit: m.changes}
 	switch {
 	case e.side == invitation.Callee:
 		msg.Kind = invitation.MsgCallee
 		e.renamed = e.renamed && !ask
 		msg.Chosen, msg.Connected = e.view.Chosen, m.connected(e.view.Chosen)
-		msg.Concluded = e.view.Stage == invitation.Ended && e.concluded()
+		msg.Concluded = e.view.Stage == invitation.Ended && m.concluded(now, e)
 	case e.answered:
 		msg.Kind = invitation.MsgCaller
 		msg.Connected = m.connected(e.view.Terms.Device)
 	default:
-		msg.Kind, msg.Terms, msg.RequestID, msg.Resumed = invitation.MsgStart, e.view.Terms, e.sendID, e.resumed
+		msg.Kind, msg.Terms, msg.RequestID = invitation.MsgStart, e.view.Terms, e.sendID
+		msg.Resumed = e.resumedNow(now)
 		msg.Connected = m.connected(e.view.Terms.Device)
 	}
 	return m.message(msg)

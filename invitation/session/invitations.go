@@ -24,6 +24,8 @@ func (e *entry) rings(name invitation.Device) bool {
 }
 
 // concluded reports whether every device that was shown the invitation has said its last word.
+func (m *Machine) concluded(now Time, e *entry) bool { return e.concluded() && !m.fresh(now) }
+
 func (e *entry) concluded() bool {
 	return !slices.ContainsFunc(e.shown, func(s showing) bool { return !s.done })
 }
@@ -85,7 +87,7 @@ func (m *Machine) see(e *entry, v *invitation.View) {
 func (m *Machine) full(side invitation.Side) bool {
 	bound := m.config.MaxOutgoing
 	if side == invitation.Callee {
-		bound = m.config.MaxIncoming
+		bound = m.config.MaxIncoming - m.reserved()
 	}
 	return m.live[side] >= bound || m.known[side] >= lingering*bound && !m.evict(side)
 }
@@ -201,11 +203,12 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		return out
 	}
 	terms.Timers = terms.Timers.Or(m.config.Timers)
-	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID, resumed: call.Resumed}
+	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID}
+	e.resume(now, call.Resumed)
 	m.unclaim(in.ID)
 	m.add(e)
 	m.expect(e, now.Add(askAgain))
-	return append(out, m.report(e, false))
+	return append(out, m.report(now, e, false))
 }
 
 // sendAgain answers a repeated send with the invitation that the first one made. While that one is
@@ -213,11 +216,13 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 func sendAgain(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	e.sendID = in.Call.RequestID
 	if e.asked && in.Call.Resumed != nil {
-		msg := m.report(&entry{view: e.view, side: invitation.Caller, sendID: e.sendID, resumed: in.Call.Resumed}, false)
-		return append(out, msg)
+		again := entry{view: e.view, side: invitation.Caller, sendID: e.sendID}
+		again.resume(now, in.Call.Resumed)
+		return append(out, m.report(now, &again, false))
 	}
 	if !e.answered {
-		return append(out, m.report(e, false))
+		e.resume(now, in.Call.Resumed)
+		return append(out, m.report(now, e, false))
 	}
 	return m.answer(now, in, invitation.OK, e, out)
 }
@@ -299,14 +304,14 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		return m.dismissClaims(now, v.Terms.ID, out)
 	case v.Stage == invitation.Ended && m.claimed(v.Terms.ID):
 	case v.Stage == invitation.Ended && m.fresh(now):
-		out = append(out, m.report(e, false))
+		out = append(out, m.report(now, e, false))
 		out[len(out)-1].Message.Concluded = false
 		return out
 	case v.Stage == invitation.Ended:
 		m.remember(v.Terms.ID)
-		return append(out, m.report(e, false))
-	case m.full(invitation.Callee):
-		out = append(out, m.report(e, false))
+		return append(out, m.report(now, e, false))
+	case !m.rang(v.Terms.ID) && m.full(invitation.Callee):
+		out = append(out, m.report(now, e, false))
 		out[len(out)-1].Message.Full = true
 		return out
 	}
@@ -318,7 +323,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 			out = m.show(now, e, &m.devices[i], out)
 		}
 	}
-	return append(out, m.report(e, false))
+	return append(out, m.report(now, e, false))
 }
 
 // show shows an invitation to a device for the first time.
@@ -338,8 +343,8 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 	}
 	m.see(e, v)
 	e.renamed = e.renamed || v.Chosen != before.Chosen
-	if v.Permit == m.changes && !e.renamed {
-		e.asking = false
+	if v.Permit == m.changes && !e.renamed || v.Stage == invitation.Ended {
+		e.asking = false // nothing that has ended is shown any more
 	}
 	m.heard(now, e)
 	repeated := v.Version == before.Version && v.Permit == before.Permit
@@ -355,6 +360,9 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 			out = m.notify(now, e, m.device(s.device), out)
 		}
 	}
+	if repeated && v.Stage >= invitation.Confirmed && !v.Verdict && v.Chosen != "" && e.showing(v.Chosen) == nil {
+		out = m.notify(now, e, m.device(v.Chosen), out) // a new program under the name: it says that it knows nothing
+	}
 	if v.Stage <= invitation.Ringing {
 		for i := range m.devices {
 			if d := &m.devices[i]; d.attached <= v.Permit {
@@ -365,9 +373,9 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 	switch {
 	case v.Settled:
 		m.drop(e)
-	case v.Stage == invitation.Ended && v.Outcome != invitation.Accepted && e.concluded(), repeated:
+	case v.Stage == invitation.Ended && v.Outcome != invitation.Accepted && m.concluded(now, e), repeated:
 		// That all devices have said their last word about an accepted one was said with that word.
-		out = append(out, m.report(e, false))
+		out = append(out, m.report(now, e, false))
 	}
 	return out
 }
@@ -384,7 +392,10 @@ func claimSeen(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	if e.side == invitation.Caller {
 		return out
 	}
-	e.shown = append(e.shown, showing{device: in.Device, told: m.freshAt != 0})
+	if d := m.device(in.Device); d.why != 0 {
+		return out // its login is over: it is told nothing more
+	}
+	e.shown = append(e.shown, showing{device: in.Device})
 	out = m.notify(now, e, m.device(in.Device), out)
 	return say(m, now, e, in, out)
 }
@@ -399,10 +410,11 @@ func claimDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	return calleeDone(m, now, e, in, out)
 }
 
-func calleeDone(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect {
+func calleeDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	e.showing(in.Device).done = true
-	concluded := e.concluded()
-	if concluded || in.Device == e.view.Chosen || in.Word.Remote == invitation.RemoteAccepted {
+	concluded := m.concluded(now, e)
+	answered := in.Word.Remote == invitation.RemoteAccepted || in.Word.Remote == invitation.RemoteRefused
+	if concluded || answered || in.Device == e.view.Chosen {
 		out = append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCalleeDone, ID: in.ID, Device: in.Device, Remote: in.Word.Remote, Concluded: concluded,
 		}))
@@ -411,11 +423,13 @@ func calleeDone(m *Machine, _ Time, e *entry, in *Input, out []Effect) []Effect 
 }
 
 // concludedBefore answers a view of an invitation that has ended here, or was never shown.
-func concludedBefore(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	if in.View.Settled {
 		return out
 	}
-	return append(out, m.report(&entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
+	out = append(out, m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
+	out[len(out)-1].Message.Concluded = true
+	return out
 }
 
 // Both sides.

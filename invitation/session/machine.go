@@ -156,6 +156,7 @@ type entry struct {
 	askAt     Time      // when to ask the arbiter, if nothing is heard before
 
 	resumed *invitation.Resumed // caller: the send was a repeated one, which says so
+	endsAt  Time                // when the state that it tells ends by itself
 	asked   bool                // caller: its arbiter recovers, and waits for the sending device to send again
 }
 
@@ -164,6 +165,9 @@ type claim struct {
 	word   invitation.Word
 	device invitation.Device
 	until  Time // when it is given up
+	askAt  Time // when the arbiter is asked again
+	wait   time.Duration
+	endsAt Time // when what the word says ends by itself; 0: not said
 }
 
 // Machine is the session of one user. Make it with [New].
@@ -245,7 +249,7 @@ func (m *Machine) Deadline() Time {
 		at = invitation.Earliest(at, m.devices[i].until)
 	}
 	for i := range m.claims {
-		at = invitation.Earliest(at, m.claims[i].until)
+		at = invitation.Earliest(at, invitation.Earliest(m.claims[i].until, m.claims[i].askAt))
 	}
 	return at
 }
@@ -311,7 +315,7 @@ func (m *Machine) idle(now Time) {
 }
 
 func (m *Machine) tick(now Time, out []Effect) []Effect {
-	out = m.giveUp(now, m.release(now, out))
+	out = m.inquireAgain(now, false, m.giveUp(now, m.release(now, out)))
 	m.idle(now)
 	if m.sweepAt != 0 && m.sweepAt <= now {
 		out = m.ask(now, false, invitation.ID{}, out)
@@ -326,11 +330,14 @@ func (m *Machine) tick(now Time, out []Effect) []Effect {
 // ask puts the questions that are due; with all, every question that is unanswered, and one about
 // the invitation named.
 func (m *Machine) ask(now Time, all bool, named invitation.ID, out []Effect) []Effect {
+	if all {
+		out = m.inquireAgain(now, true, out)
+	}
 	m.sweepAt = 0
 	for _, e := range m.entries {
 		unanswered := e.asking || !e.answered && e.side == invitation.Caller || e.view.Terms.ID == named
 		if all && unanswered || e.askAt != 0 && e.askAt <= now {
-			out = append(out, m.report(e, true))
+			out = append(out, m.report(now, e, true))
 			m.expect(e, now.Add(askAgain))
 		}
 		m.sweepAt = invitation.Earliest(m.sweepAt, e.askAt)

@@ -58,7 +58,7 @@ func (m *Machine) lostShards(now Time, in *Input, out []Effect) []Effect {
 
 // vouch tells an arbiter what is known here: one that recovers and asks, or that is to be made anew.
 func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
-	effect := m.report(&entry{view: e.view, side: e.side, answered: true, shown: e.shown, renamed: e.renamed}, false)
+	effect := m.report(now, &entry{view: e.view, side: e.side, answered: true, shown: e.shown, renamed: e.renamed}, false)
 	v := *e.view
 	if e.side == invitation.Callee && v.Stage == invitation.Offering && e.seenAt != 0 {
 		v.Stage, v.Deadline = invitation.Ringing, e.seenAt.Add(v.Terms.Timers.Expire)
@@ -83,7 +83,7 @@ func (e *entry) rang(now Time, remaining time.Duration) {
 func lost(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if e.side == invitation.Caller && !e.answered {
 		m.expect(e, now.Add(askAgain))
-		return append(out, m.report(e, false))
+		return append(out, m.report(now, e, false))
 	}
 	if !in.Over {
 		return vouch(m, now, e, in, out)
@@ -113,7 +113,7 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 	e.asked = true
 	switch {
 	case !e.answered:
-		return append(out, m.report(e, false))
+		return append(out, m.report(now, e, false))
 	case e.ended:
 		return append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCallerDone, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Local: invitation.LocalFailure,
@@ -124,7 +124,7 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 		}})
 	}
 	m.expect(e, now.Add(overdue))
-	return append(out, m.report(e, false))
+	return append(out, m.report(now, e, false))
 }
 
 // adoptAsked answers it where the session does not know the invitation.
@@ -151,12 +151,49 @@ func disown(m *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
 func testify(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	for i := range m.claims {
 		if c := &m.claims[i]; c.word.ID == in.ID && c.word.Side == invitation.Callee {
-			out = append(out, m.relay(c.device, &c.word))
+			out = append(out, m.relay(c.device, c.spoken(now)))
 		}
 	}
-	effect := m.report(&entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
-	effect.Message.Fresh = m.fresh(now)
+	effect := m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
+	effect.Message.Fresh = m.fresh(now) && !m.told(now)
 	return append(out, effect)
+}
+
+// resume notes what a repeated send says of the invitation, once: it is the same until the send is answered.
+func (e *entry) resume(now Time, r *invitation.Resumed) {
+	if r == nil || e.resumed != nil && e.resumed.Local >= r.Local && e.resumed.Confirmed == r.Confirmed {
+		return
+	}
+	e.resumed, e.endsAt = r, now.Add(r.Remaining)
+}
+
+// resumedNow returns it as of now.
+func (e *entry) resumedNow(now Time) *invitation.Resumed {
+	if e.resumed == nil {
+		return nil
+	}
+	r := *e.resumed
+	r.Remaining = max(0, e.endsAt.Sub(now))
+	return &r
+}
+
+// spoken returns a claim's word as of now.
+func (c *claim) spoken(now Time) *invitation.Word {
+	w := c.word
+	if c.endsAt != 0 {
+		w.Remaining = max(1, c.endsAt.Sub(now))
+	}
+	return &w
+}
+
+// told reports whether the devices that are connected have said what they know.
+func (m *Machine) told(now Time) bool {
+	for i := range m.devices {
+		if d := &m.devices[i]; d.connected && d.telling > now {
+			return false
+		}
+	}
+	return m.online()
 }
 
 // relay makes the message by which an arbiter hears a callee's device's word.
@@ -179,13 +216,36 @@ func (m *Machine) relay(name invitation.Device, w *invitation.Word) Effect {
 // keeps the word.
 func inquire(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	m.claim(now, in)
-	msg := &invitation.Message{ID: in.ID, Online: true, Ask: true, Device: in.Device, Permit: m.changes}
-	if in.Word.Side == invitation.Caller {
-		msg.Kind, msg.Connected = invitation.MsgCaller, true
+	m.hurry(now, in.ID)
+	return append(out, m.inquiry(in.Device, in.Word))
+}
+
+func (m *Machine) inquiry(name invitation.Device, w *invitation.Word) Effect {
+	msg := &invitation.Message{ID: w.ID, Online: m.online(), Ask: true, Device: name, Permit: m.changes}
+	if w.Side == invitation.Caller {
+		msg.Kind, msg.Connected = invitation.MsgCaller, m.connected(name)
 	} else {
 		msg.Kind = invitation.MsgCallee
 	}
-	return append(out, m.message(msg))
+	return m.message(msg)
+}
+
+// inquireAgain asks about the claims that are due, or about all of them.
+func (m *Machine) inquireAgain(now Time, all bool, out []Effect) []Effect {
+	for i := range m.claims {
+		c := &m.claims[i]
+		if all || c.askAt != 0 && c.askAt <= now {
+			out = append(out, m.inquiry(c.device, &c.word))
+			if c.word.Kind == invitation.WordDone && c.word.Side == invitation.Callee {
+				out = append(out, m.relay(c.device, c.spoken(now)))
+			}
+			if !m.noTimer {
+				c.wait = min(2*c.wait, overdue)
+				c.askAt = now.Add(c.wait)
+			}
+		}
+	}
+	return out
 }
 
 // relayDone gives a last word about an invitation that this session does not know to the arbiter, who
@@ -206,14 +266,27 @@ func (m *Machine) claim(now Time, in *Input) {
 	w := in.Word
 	c := claim{word: *w, device: in.Device, until: now.Add(m.config.Timers.Grace)}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
-		c.until = min(c.until, now.Add(w.Remaining+tellTime))
+		c.until = min(c.until, now.Add(w.Remaining+overdue))
+	}
+	if w.Remaining != 0 {
+		c.endsAt = now.Add(w.Remaining)
+	}
+	if !m.noTimer {
+		c.askAt, c.wait = now.Add(askAgain), askAgain
 	}
 	for i := range m.claims {
 		if old := &m.claims[i]; old.word.ID == w.ID && old.word.Side == w.Side && old.device == in.Device {
+			if old.word.Kind == invitation.WordDone && w.Kind != invitation.WordDone {
+				return // a word only moves forward
+			}
 			c.until = min(c.until, old.until)
 			*old = c
 			return
 		}
+	}
+	lives := w.Side == invitation.Callee && w.Kind != invitation.WordDone && !m.rang(w.ID)
+	if lives && m.live[invitation.Callee]+m.reserved() >= m.config.MaxIncoming {
+		return
 	}
 	if len(m.claims) < m.config.MaxOutgoing+m.config.MaxIncoming {
 		m.claims = append(m.claims, c)
@@ -224,9 +297,35 @@ func (m *Machine) claimed(id invitation.ID) bool {
 	return slices.ContainsFunc(m.claims, func(c claim) bool { return c.word.ID == id })
 }
 
+// rang reports whether a device speaks of an incoming invitation that lives.
+func (m *Machine) rang(id invitation.ID) bool {
+	return slices.ContainsFunc(m.claims, func(c claim) bool {
+		return c.word.ID == id && c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone
+	})
+}
+
+// reserved returns how many incoming invitations devices speak of that live: they count for the user's bound.
+func (m *Machine) reserved() int {
+	n := 0
+	for i := range m.claims {
+		first := slices.IndexFunc(m.claims, func(c claim) bool {
+			return c.word.ID == m.claims[i].word.ID && c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone
+		})
+		if first == i {
+			n++
+		}
+	}
+	return n
+}
+
 // unclaim forgets what was said about an invitation.
 func (m *Machine) unclaim(id invitation.ID) {
 	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.word.ID == id })
+}
+
+// disclaim forgets what a device whose login is over said of what lives: it has ended that.
+func (m *Machine) disclaim(name invitation.Device) {
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.device == name && c.word.Kind != invitation.WordDone })
 }
 
 // takeClaims makes what devices said part of an invitation that has just become known, and gives it to the
@@ -238,13 +337,13 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 		if c.word.ID != id || c.word.Side != invitation.Callee {
 			continue
 		}
-		e.shown = append(e.shown, showing{device: c.device, done: c.word.Kind == invitation.WordDone, told: true})
+		e.shown = append(e.shown, showing{device: c.device, done: c.word.Kind == invitation.WordDone, told: c.word.Kind == invitation.WordAccepting})
 		if c.word.Kind == invitation.WordDone {
 			continue
 		}
 		e.rang(now, 0)
 		if c.word.Kind == invitation.WordSeen {
-			e.rang(now, c.word.Remaining)
+			e.rang(now, c.spoken(now).Remaining)
 		}
 	}
 	for i := range m.claims {
@@ -252,8 +351,8 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 		if c.word.ID != id || c.word.Side != invitation.Callee {
 			continue
 		}
-		effect := m.relay(c.device, &c.word)
-		effect.Message.Concluded = c.word.Kind == invitation.WordDone && e.concluded()
+		effect := m.relay(c.device, c.spoken(now))
+		effect.Message.Concluded = c.word.Kind == invitation.WordDone && m.concluded(now, e)
 		out = append(out, effect)
 		if c.word.Kind != invitation.WordDone {
 			out = m.notify(now, e, m.device(c.device), out)
@@ -300,8 +399,42 @@ func forgotten(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect
 	return out
 }
 
+// whyOver returns how an invitation that nobody else knows is over for a device: another one of the user has
+// accepted it, its time is over, or the caller's device has not come back.
+func (m *Machine) whyOver(c *claim) (invitation.RemoteState, uint8, invitation.Reason) {
+	switch {
+	case m.answered(c.word.ID):
+		return invitation.RemoteCanceled, 0, invitation.AnsweredElsewhere
+	case c.endsAt == 0 || c.until < c.endsAt:
+		return invitation.RemoteCanceled, 0, invitation.CallerGone
+	case c.word.Kind == invitation.WordAccepting:
+		return invitation.RemoteFailure, uint8(invitation.RemoteLocalOffline), invitation.CallerOffline
+	}
+	return invitation.RemoteFailure, uint8(invitation.RemoteExpire), invitation.Expired
+}
+
+// answered reports whether a device says that it has accepted.
+func (m *Machine) answered(id invitation.ID) bool {
+	return slices.ContainsFunc(m.claims, func(c claim) bool {
+		return c.word.ID == id && c.word.Kind == invitation.WordDone && c.word.Remote == invitation.RemoteAccepted
+	})
+}
+
+// hurry ends soon what another device of the user says that it has accepted.
+func (m *Machine) hurry(now Time, id invitation.ID) {
+	if !m.answered(id) {
+		return
+	}
+	for i := range m.claims {
+		if c := &m.claims[i]; c.word.ID == id && c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
+			c.until = min(c.until, now.Add(tellTime))
+		}
+	}
+}
+
 // giveUp ends what devices spoke of and nobody else: the caller's device has not come back inside the grace.
 func (m *Machine) giveUp(now Time, out []Effect) []Effect {
+	var ended []invitation.ID
 	for i := 0; i < len(m.claims); {
 		c := m.claims[i]
 		if c.until > now {
@@ -311,9 +444,15 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 		m.claims = slices.Delete(m.claims, i, i+1)
 		n := invitation.ForgottenNotice(c.word.ID, c.word.Side)
 		if c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
-			n.Remote, n.Code, n.Reason = invitation.RemoteCanceled, 0, invitation.CallerGone
+			n.Remote, n.Code, n.Reason = m.whyOver(&c)
+			ended = append(ended, c.word.ID)
 		}
 		out = m.tellForgotten(c.device, n, out)
+	}
+	for _, id := range ended {
+		if !m.claimed(id) && !m.remembers(id) {
+			m.remember(id)
+		}
 	}
 	return out
 }
@@ -322,6 +461,9 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 // invitation to.
 func claimAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if e.side == invitation.Caller {
+		return out
+	}
+	if d := m.device(in.Device); d.why != 0 {
 		return out
 	}
 	e.shown = append(e.shown, showing{device: in.Device, told: true})
@@ -336,6 +478,14 @@ func sayAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 		return out
 	}
 	return append(out, m.relay(in.Device, in.Word))
+}
+
+// notShown answers an accept or a refuse of a device that was not shown the invitation, so far as is known here.
+func notShown(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if e.side == invitation.Callee && m.fresh(now) {
+		return out // its word will say that it was; it repeats the call
+	}
+	return m.answer(now, in, invitation.NotFound, e, out)
 }
 
 // notFound answers a call about an invitation that is not known here, unless a device has spoken of it, or has

@@ -129,8 +129,8 @@ var rules = [standings][topics]rule{
 	parked: {
 		onSend:        rejects(invitation.InvalidArgument), // another device's invitation has this id
 		onCancel:      rejects(invitation.NotFound),
-		onAccept:      rejects(invitation.NotFound),
-		onRefuse:      rejects(invitation.NotFound),
+		onAccept:      moves(notShown),
+		onRefuse:      moves(notShown),
 		onQuery:       moves(query),
 		onSeen:        moves(claimSeen),
 		onConfirmed:   ignored,

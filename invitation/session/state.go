@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 )
@@ -30,6 +31,9 @@ type ClaimState struct {
 	Word   invitation.Word
 	Device invitation.Device
 	Until  Time // when it is given up
+	AskAt  Time // when the arbiter is asked again
+	Wait   time.Duration
+	EndsAt Time // when what the word says ends by itself; 0: not said
 }
 
 // DeviceState is a device of the user, connected or lost.
@@ -58,6 +62,7 @@ type EntryState struct {
 	SeenAt    Time
 	AskAt     Time
 	Resumed   *invitation.Resumed // caller: the send was a repeated one
+	EndsAt    Time                // when the state that it tells ends by itself
 	Asked     bool                // caller: its arbiter recovers, and waits for the sending device
 }
 
@@ -82,7 +87,7 @@ func (m *Machine) State() State {
 		})
 	}
 	for _, c := range m.claims {
-		s.Claims = append(s.Claims, ClaimState{Word: c.word, Device: c.device, Until: c.until})
+		s.Claims = append(s.Claims, ClaimState{Word: c.word, Device: c.device, Until: c.until, AskAt: c.askAt, Wait: c.wait, EndsAt: c.endsAt})
 	}
 	for _, e := range m.entries {
 		s.Entries = append(s.Entries, e.state())
@@ -93,7 +98,7 @@ func (m *Machine) State() State {
 func (e *entry) state() EntryState {
 	s := EntryState{
 		View: e.view, Answered: e.answered, Withdrawn: e.withdrawn, SendID: e.sendID, Ended: e.ended, Asking: e.asking,
-		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, Asked: e.asked,
+		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, EndsAt: e.endsAt, Asked: e.asked,
 	}
 	for _, shown := range e.shown {
 		s.Shown = append(s.Shown, ShownState{Device: shown.device, Done: shown.done, Told: shown.told})
@@ -109,7 +114,7 @@ func Restore(s State, config *Config, options ...Option) *Machine {
 	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
 	m.resumes, m.freshAt = s.Resumes, s.FreshAt
 	for _, c := range s.Claims {
-		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until})
+		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until, askAt: c.AskAt, wait: c.Wait, endsAt: c.EndsAt})
 	}
 	if n := len(s.Past); n > 0 {
 		m.past = slices.Clone(s.Past[max(0, n-config.Remember):])
@@ -139,7 +144,7 @@ func (s *EntryState) entry(user invitation.User) *entry {
 	}
 	e := &entry{
 		view: s.View, answered: s.Answered, withdrawn: s.Withdrawn, sendID: s.SendID, ended: s.Ended, asking: s.Asking,
-		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, asked: s.Asked,
+		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, endsAt: s.EndsAt, asked: s.Asked,
 	}
 	switch user {
 	case s.View.Terms.Caller:
@@ -182,7 +187,10 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	m.changes = max(m.changes, other.changes) + 1
 	m.mergeTokens(now, other)
 	m.resumes, m.freshAt = max(m.resumes, other.resumes), max(m.freshAt, other.freshAt)
+	ours, theirs := slices.Clone(m.devices), slices.Clone(other.devices)
 	out = m.mergeDevices(now, other, out)
+	m.unshowStale(ours)
+	other.dropStale(m, theirs)
 	known := m.mergeEntries(other)
 	m.mergePast(other)
 	out = m.mergeClaims(now, other, out)
@@ -230,6 +238,24 @@ func (m *Machine) mergeDevices(now Time, other *Machine, out []Effect) []Effect 
 		m.devices[i].attached = m.changes
 	}
 	return out
+}
+
+// unshowStale forgets what a device was shown here on another connection than the one that goes on, which was
+// attached elsewhere: it said there what it was shown.
+func (m *Machine) unshowStale(before []device) { m.dropStale(m, before) }
+
+func (m *Machine) dropStale(merged *Machine, before []device) {
+	for _, old := range before {
+		d := merged.device(old.name)
+		if d == nil || d.conn == old.conn {
+			continue
+		}
+		for _, e := range m.entries {
+			e.shown = slices.DeleteFunc(e.shown, func(s showing) bool {
+				return s.device == old.name && !s.done && !s.told && e.view.Chosen != old.name
+			})
+		}
+	}
 }
 
 // supersede ends the earlier login d, of which later knows a newer one: as [Machine.restart] does, but
@@ -297,6 +323,7 @@ func (m *Machine) mergeEntry(ours, theirs *entry) {
 	ours.ended = ours.ended || theirs.ended
 	ours.asking = ours.asking || theirs.asking
 	ours.renamed = ours.renamed || theirs.renamed
+	ours.endsAt = invitation.Earliest(ours.endsAt, theirs.endsAt)
 	ours.resumed, ours.asked = cmp.Or(ours.resumed, theirs.resumed), ours.asked || theirs.asked
 	ours.seenAt = invitation.Earliest(ours.seenAt, theirs.seenAt)
 	ours.askAt = invitation.Earliest(ours.askAt, theirs.askAt)
