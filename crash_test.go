@@ -34,9 +34,7 @@ func TestCrashUnderLoad(t *testing.T) {
 				t.Errorf("%s is left with %+v", s.Node, s)
 			}
 		}
-		for len(f.nodes) > 0 {
-			f.stop(f.nodes[0].Name())
-		}
+		f.end()
 	})
 }
 
@@ -54,6 +52,7 @@ func TestPartitionUnderLoad(t *testing.T) {
 					f.start(name)
 				}
 				c := f.calls(40)
+				c.cut = true
 				time.Sleep(5 * time.Second)
 				for _, name := range []string{"b", "a", "c"} {
 					before, start := c.done.Load(), time.Now()
@@ -64,6 +63,9 @@ func TestPartitionUnderLoad(t *testing.T) {
 					t.Logf("cut %s: %5d calls in %v", name, c.done.Load()-before, time.Since(start).Round(time.Millisecond))
 				}
 				c.end()
+				if late := c.late.Load(); late > c.done.Load()/1_000 {
+					t.Errorf("of %d accepts, %d were not confirmed in time", c.done.Load(), late)
+				}
 				time.Sleep(10 * time.Minute) // until all has been forgotten
 				for _, n := range f.nodes {
 					s := n.Status()
@@ -71,9 +73,7 @@ func TestPartitionUnderLoad(t *testing.T) {
 						t.Errorf("%s is left with %+v", s.Node, s)
 					}
 				}
-				for len(f.nodes) > 0 {
-					f.stop(f.nodes[0].Name())
-				}
+				f.end()
 			})
 		})
 	}

@@ -134,6 +134,14 @@ func (f *fleet) stop(name string) {
 	}
 }
 
+// end stops all nodes.
+func (f *fleet) end() {
+	for len(f.nodes) > 0 {
+		f.stop(f.nodes[0].Name())
+	}
+	time.Sleep(10 * time.Second) // until the last probe of the gossip has timed out, in the bubble
+}
+
 // Dial implements client.Carrier.
 func (f *fleet) Dial(ctx context.Context, login invitation.Login, receiver client.Receiver) (client.Link, error) {
 	f.mu.Lock()
@@ -203,6 +211,8 @@ type calls struct {
 	t       *testing.T
 	clients []*client.Client
 	done    atomic.Int64
+	cut     bool         // nodes are cut off for longer than the time to confirm an accept
+	late    atomic.Int64 // accepts that were not confirmed in time
 	stop    chan struct{}
 	running sync.WaitGroup
 }
@@ -246,6 +256,10 @@ func (c *calls) call(i int, random *rand.Rand) {
 			err = call.Wait(ctx)
 		}
 		cancel()
+		if c.cut && err == nil && call.Reason() == invitation.AcceptNotConfirmed {
+			c.late.Add(1)
+			continue
+		}
 		if err != nil || call.State() != invitation.LocalAcceptedByRemote || call.Response() != content {
 			c.t.Errorf("call %s from %s to %s ended as %v %v %v, response %q: %v", content, c.clients[i].User(),
 				c.clients[j].User(), call.State(), call.Code(), call.Reason(), call.Response(), err)
@@ -306,9 +320,7 @@ func TestMovesUnderLoad(t *testing.T) {
 						t.Errorf("%s is left with %+v", s.Node, s)
 					}
 				}
-				for len(f.nodes) > 0 {
-					f.stop(f.nodes[0].Name())
-				}
+				f.end()
 			})
 		})
 	}

@@ -40,6 +40,7 @@ type Local struct {
 	sending   bool              // send was called, its answer has not come
 	canceling bool              // cancel was called: no confirm any more
 	confirmed invitation.Device // the callee's device confirmed: no cancel any more
+	answer    string            // what that device responded, when it accepted
 	settled   bool
 }
 
@@ -253,7 +254,7 @@ func localAsked(l *Local, n *invitation.Notice, err invitation.CallError) (Outpu
 		return out, invitation.OK
 	}
 	if l.confirmed == "" {
-		l.confirmed = n.Confirm
+		l.confirmed, l.answer = n.Confirm, n.Response
 	}
 	out.Word = l.Word()
 	return out, invitation.OK
@@ -266,6 +267,9 @@ func localToldEnd(l *Local, n *invitation.Notice, _ invitation.CallError) (Outpu
 	}
 	l.state, l.code, l.reason = n.Local, invitation.LocalError(n.Code), n.Reason
 	l.response, l.settled = n.Response, n.Settled
+	if l.state == invitation.LocalAcceptedByRemote && l.response == "" {
+		l.response = l.answer // of an arbiter that was lost; the one that ends it may know that it was accepted only
+	}
 	return Output{Event: localEvents[l.state], Word: l.Word()}, invitation.OK
 }
 

@@ -465,6 +465,9 @@ func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	default:
 		msg.Kind = invitation.MsgCallerDone
 		e.ended = true
+		if e.asked && e.view.Version == 0 { // it lingers; it does not count as live
+			m.see(e, &invitation.View{Terms: e.view.Terms, Stage: invitation.Ended})
+		}
 	}
 	return append(out, m.message(msg))
 }

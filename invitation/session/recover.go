@@ -131,8 +131,8 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 func adoptAsked(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	e := &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Caller, answered: true}
 	for i := range m.claims {
-		if c := &m.claims[i]; c.word.ID == in.ID && c.device == in.View.Terms.Device {
-			e.ended = c.word.Kind == invitation.WordDone
+		if c := &m.claims[i]; c.word.ID == in.ID && c.device == in.View.Terms.Device && c.word.Kind == invitation.WordDone {
+			e.ended, e.view.Stage = true, invitation.Ended // it lingers; it does not count as live
 		}
 	}
 	m.unclaim(in.ID)
