@@ -51,8 +51,8 @@ func TestPartitionUnderLoad(t *testing.T) {
 				for _, name := range []string{"a", "b", "c"} {
 					f.start(name)
 				}
+				f.cuts = true
 				c := f.calls(40)
-				c.cut = true
 				time.Sleep(5 * time.Second)
 				for _, name := range []string{"b", "a", "c"} {
 					before, start := c.done.Load(), time.Now()

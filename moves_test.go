@@ -32,6 +32,7 @@ type fleet struct {
 	rand    *rand.Rand
 	nodes   []*ringfleet.Node
 	starts  int
+	cuts    bool               // nodes will be cut off
 	gossips map[string]string  // the gossip address of each node that was started last under a name
 	lines   map[string][]*line // the clients' connections to each node
 }
@@ -211,7 +212,7 @@ type calls struct {
 	t       *testing.T
 	clients []*client.Client
 	done    atomic.Int64
-	cut     bool         // nodes are cut off for longer than the time to confirm an accept
+	cuts    bool         // nodes are cut off for longer than there is to confirm an accept
 	late    atomic.Int64 // accepts that were not confirmed in time
 	stop    chan struct{}
 	running sync.WaitGroup
@@ -219,7 +220,7 @@ type calls struct {
 
 func (f *fleet) calls(users int) *calls {
 	f.t.Helper()
-	c := &calls{t: f.t, stop: make(chan struct{})}
+	c := &calls{t: f.t, stop: make(chan struct{}), cuts: f.cuts}
 	for i := range users {
 		options := client.Options{
 			User: invitation.User(fmt.Sprint("user", i)), Device: "d",
@@ -256,7 +257,7 @@ func (c *calls) call(i int, random *rand.Rand) {
 			err = call.Wait(ctx)
 		}
 		cancel()
-		if c.cut && err == nil && call.Reason() == invitation.AcceptNotConfirmed {
+		if c.cuts && err == nil && call.Reason() == invitation.AcceptNotConfirmed {
 			c.late.Add(1)
 			continue
 		}
