@@ -423,6 +423,9 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	}
 	if state.LostAt != 0 {
 		r.lost = state.LostAt.Add(rec.timers.Grace)
+		if state.Patience != 0 {
+			r.lost = min(r.lost, state.Patience)
+		}
 	}
 	if now >= confirmed {
 		r.due = 0
@@ -446,6 +449,6 @@ func (r *referee) await(m *arbiter.Machine, rec *record) {
 	state := m.State()
 	r.verdict, r.lost = state.Patience, 0
 	if state.LostAt != 0 {
-		r.lost = state.LostAt.Add(rec.timers.Grace)
+		r.lost = min(state.Patience, state.LostAt.Add(rec.timers.Grace))
 	}
 }

@@ -361,7 +361,9 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		}
 	}
 	if repeated && v.Stage >= invitation.Confirmed && !v.Verdict && v.Chosen != "" && e.showing(v.Chosen) == nil {
-		out = m.notify(now, e, m.device(v.Chosen), out) // a new program under the name: it says that it knows nothing
+		if d := m.device(v.Chosen); d != nil && d.why == 0 {
+			out = m.notify(now, e, d, out) // a new program under the name: it says that it knows nothing
+		}
 	}
 	if v.Stage <= invitation.Ringing {
 		for i := range m.devices {
