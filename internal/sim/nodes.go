@@ -268,6 +268,7 @@ func (w *world) takeOver(i int) {
 			continue
 		}
 		login := &invitation.Login{User: d.userName, Device: d.name, Resume: true, Stamp: l.stamp, Reattach: true}
+		l.again = true
 		s := w.server
 		s.step(d.user, &session.Input{Kind: session.InAttach, Device: d.name, Conn: l.address(d.conn), Login: login}, 0)
 	}
