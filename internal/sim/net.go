@@ -11,6 +11,7 @@ import (
 type link struct {
 	device *Device
 	node   int  // of the gateway
+	again  bool // it was attached again, elsewhere: a paused node has nothing to say on it any more
 	taken  bool // its session has taken the login
 	since  Time // when
 	stamp  uint64

@@ -268,6 +268,7 @@ func (w *world) takeOver(i int) {
 			continue
 		}
 		login := &invitation.Login{User: d.userName, Device: d.name, Resume: true, Stamp: l.stamp, Reattach: true}
+		l.again = true
 		s := w.server
 		s.step(d.user, &session.Input{Kind: session.InAttach, Device: d.name, Conn: l.address(d.conn), Login: login}, 0)
 	}
@@ -423,6 +424,9 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	}
 	if state.LostAt != 0 {
 		r.lost = state.LostAt.Add(rec.timers.Grace)
+		if state.Patience != 0 {
+			r.lost = min(r.lost, state.Patience)
+		}
 	}
 	if now >= confirmed {
 		r.due = 0
@@ -446,6 +450,6 @@ func (r *referee) await(m *arbiter.Machine, rec *record) {
 	state := m.State()
 	r.verdict, r.lost = state.Patience, 0
 	if state.LostAt != 0 {
-		r.lost = state.LostAt.Add(rec.timers.Grace)
+		r.lost = min(state.Patience, state.LostAt.Add(rec.timers.Grace))
 	}
 }

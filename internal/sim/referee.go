@@ -158,7 +158,7 @@ func (r *referee) tick(now Time, at invitation.Stage) *judge.Violation {
 	case at != invitation.Ended:
 	case r.stage == confirmed:
 		if r.lost > now || r.lost == 0 && r.verdict > now {
-			return &judge.Violation{Promise: judge.P2, What: "gave up on a verdict before the grace was over"}
+			return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("gave up on a verdict before the grace was over: %v %v", r.lost.Sub(now), r.verdict.Sub(now))}
 		}
 		r.decide(device.Failed, invitation.CalleeLost)
 		r.late = true

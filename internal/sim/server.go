@@ -193,6 +193,9 @@ func (s *server) carryOut(u int32, h *sessionHost, in *session.Input, known bool
 	for i := range s.effects {
 		switch e := &s.effects[i]; e.Kind {
 		case session.ToDevice:
+			if l := w.links[e.Conn.Number]; s.paused != 0 && (l == nil || l.again) {
+				continue
+			}
 			w.permitted(h, e, in, known, said)
 			w.tell(e.Conn.Number, &e.Down)
 		case session.ToArbiter:
@@ -264,6 +267,7 @@ func (s *server) toArbiter(e *event) {
 			return
 		}
 		a = &arbiterHost{machine: arbiter.New(terms), record: r}
+		r.full = false
 		s.arbiters[e.id] = a
 	}
 	s.arbitrate(a, msg)

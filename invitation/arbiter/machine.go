@@ -40,6 +40,7 @@ type Machine struct {
 	goneAt   Time // when the sending device will have been away for the grace; 0: it is connected
 	patience Time // Confirmed and Ended: until when the named callee's device's word is awaited; 0: not awaited
 	lostAt   Time // when the chosen device's connection was lost; 0: it is connected
+	warned   bool // the callee's side was asked once more: the patience is over soon
 	retryAt  Time // when what is unanswered is repeated; 0: nothing is
 	retries  uint8
 	noTimer  bool // retryAt is never set: the host gives MsgResend
@@ -101,7 +102,7 @@ func (m *Machine) Deadline() Time {
 	if m.view.Stage < invitation.Confirmed || m.asking {
 		d = invitation.Earliest(d, m.goneAt)
 	}
-	return invitation.Earliest(d, m.patience)
+	return invitation.Earliest(d, m.patienceDue())
 }
 
 // Step takes one message at now and appends what is to be done to out.

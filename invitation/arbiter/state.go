@@ -15,6 +15,7 @@ type State struct {
 	Deadline Time // when the stage ends by itself; in Ended, the linger
 	GoneAt   Time // when the sending device will have been away for the grace
 	Patience Time // until when the named callee's device's word is awaited
+	Warned   bool // the callee's side was asked once more
 	LostAt   Time // when the chosen device's connection was lost
 	RetryAt  Time // when what is unanswered is repeated
 	Retries  uint8
@@ -47,7 +48,7 @@ type State struct {
 // State returns what the machine knows. O(1).
 func (m *Machine) State() State {
 	return State{
-		View: m.view, Deadline: m.deadline, GoneAt: m.goneAt, Patience: m.patience, LostAt: m.lostAt, RetryAt: m.retryAt,
+		View: m.view, Deadline: m.deadline, GoneAt: m.goneAt, Patience: m.patience, Warned: m.warned, LostAt: m.lostAt, RetryAt: m.retryAt,
 		Retries: m.retries, Placed: m.placed, Taken: m.taken, CalleeHeard: m.calleeHeard, CallerOnline: m.callerOnline,
 		Connected: m.connected, Absent: m.absent, CalleeOnline: m.calleeOnline, CallerDone: m.callerDone,
 		Committed: m.committed, Concluded: m.concluded, Confirmed: m.confirmed, Said: m.said, Denied: m.denied,
@@ -64,6 +65,7 @@ func Restore(s State, options ...Option) *Machine {
 	m.retries, m.placed, m.taken, m.calleeHeard, m.callerOnline = s.Retries, s.Placed, s.Taken, s.CalleeHeard, s.CallerOnline
 	m.connected, m.absent, m.calleeOnline, m.callerDone = s.Connected, s.Absent, s.CalleeOnline, s.CallerDone
 	m.committed, m.concluded, m.confirmed, m.said = s.Committed, s.Concluded, s.Confirmed, s.Said
+	m.warned = s.Warned
 	m.denied, m.asking, m.vouched, m.informed, m.holdAt = s.Denied, s.Asking, s.Vouched, s.Informed, s.HoldAt
 	m.sendID, m.cancelID, m.answerID = s.SendID, s.CancelID, s.AnswerID
 	return m
@@ -170,6 +172,7 @@ func (m *Machine) hear(other *Machine) {
 	if !m.asking {
 		m.vouched, m.informed, m.holdAt = false, false, 0
 	}
+	m.warned = false
 	if m.view.Stage < invitation.Confirmed || m.view.Verdict || m.callerDone {
 		m.patience = 0
 	}

@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"time"
+
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -183,7 +185,7 @@ func (m *Machine) await(from Time) {
 	if m.lostAt != 0 {
 		from = m.lostAt
 	}
-	m.patience = from.Add(m.view.Terms.Timers.Grace)
+	m.patience, m.warned = from.Add(m.view.Terms.Timers.Grace), false
 }
 
 func seen(m *Machine, now Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
@@ -351,7 +353,7 @@ func tick(m *Machine, now Time, msg *invitation.Message, out effects) (effects, 
 	switch {
 	case m.asking:
 		return m.tickAsking(now, out), invitation.OK
-	case m.patience != 0 && m.patience <= now:
+	case m.patience != 0 && m.patienceDue() <= now:
 		out = m.lost(now, out)
 	case m.deadline != 0 && m.deadline <= now:
 		out = m.expire(now, out)
@@ -371,8 +373,23 @@ func tick(m *Machine, now Time, msg *invitation.Message, out effects) (effects, 
 	return out, invitation.OK
 }
 
-// lost gives up on the named device's word.
+// patienceDue returns when something is to be done about the patience: to ask a last time, then to give up.
+func (m *Machine) patienceDue() Time {
+	if m.patience == 0 || m.warned {
+		return m.patience
+	}
+	return m.patience.Add(-m.lastHold())
+}
+
+func (m *Machine) lastHold() time.Duration { return min(holdFor, m.view.Terms.Timers.Grace/2) }
+
+// lost gives up on the named device's word, once the callee's side has been asked a last time: what is known here of
+// that device may be old, if this node was paused and another one has taken its place.
 func (m *Machine) lost(now Time, out effects) effects {
+	if !m.warned {
+		m.warned, m.patience = true, max(m.patience, now.Add(m.lastHold()))
+		return m.tellCallee(out)
+	}
 	if m.view.Stage == invitation.Ended {
 		return m.verdict(out)
 	}

@@ -361,7 +361,9 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		}
 	}
 	if repeated && v.Stage >= invitation.Confirmed && !v.Verdict && v.Chosen != "" && e.showing(v.Chosen) == nil {
-		out = m.notify(now, e, m.device(v.Chosen), out) // a new program under the name: it says that it knows nothing
+		if d := m.device(v.Chosen); d != nil && d.why == 0 {
+			out = m.notify(now, e, d, out) // a new program under the name: it says that it knows nothing
+		}
 	}
 	if v.Stage <= invitation.Ringing {
 		for i := range m.devices {
@@ -429,6 +431,12 @@ func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []
 	}
 	out = append(out, m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
 	out[len(out)-1].Message.Concluded = true
+	if v := in.View; v.Stage >= invitation.Confirmed && !v.Verdict {
+		if d := m.device(v.Chosen); d != nil && d.connected && d.why == 0 { // only its own word counts
+			n := v.Notice(invitation.Callee, d.name, now)
+			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+		}
+	}
 	return out
 }
 
@@ -502,6 +510,15 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{
 		Request: r.Request, RequestID: r.RequestID, Error: r.Error, ID: in.ID, Notice: &n,
 	}}})
+}
+
+// relayLate gives a callee's device's last word about an invitation that is over here to its arbiter, if there is
+// one: it may have been made anew, and wait for it.
+func relayLate(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
+	if in.Word.Side == invitation.Callee {
+		out = append(out, m.relay(in.Device, in.Word))
+	}
+	return dismiss(m, now, e, in, out)
 }
 
 // dismiss tells a device that it may forget an invitation that is over here.

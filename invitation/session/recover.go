@@ -285,8 +285,8 @@ func (m *Machine) claim(now Time, in *Input) {
 		}
 	}
 	lives := w.Side == invitation.Callee && w.Kind != invitation.WordDone && !m.rang(w.ID)
-	if lives && m.live[invitation.Callee]+m.reserved() >= m.config.MaxIncoming {
-		return
+	if lives && m.reserved() >= m.config.MaxIncoming {
+		return // it had no more before: what has come since may be as many
 	}
 	if len(m.claims) < m.config.MaxOutgoing+m.config.MaxIncoming {
 		m.claims = append(m.claims, c)

@@ -98,7 +98,7 @@ var rules = [standings][topics]rule{
 		onQuery:       rejects(invitation.AlreadyEnd),
 		onSeen:        repeats(dismiss),
 		onConfirmed:   repeats(dismiss),
-		onDone:        repeats(dismiss),
+		onDone:        repeats(relayLate),
 		onSent:        repeats(dismiss),
 		onAccepting:   repeats(dismiss),
 		onCallerView:  ignored,

@@ -174,7 +174,7 @@ func (s *EntryState) entry(user invitation.User) *entry {
 //     Single the newest login of all stays.
 //   - Invitations: those of both. Of one that both know, the view with the higher version counts; a
 //     device was shown it, was told the commit, and has said its last word, if either knows that. Its
-//     devices are told how it stands.
+//     devices are told how it stands, but not that it rings: that takes a permit.
 //   - Presence: the number of its last change becomes higher than either's, so that the arbiters take
 //     this report and not a late one of before; and all devices count as connected by that change, so
 //     that nothing is shown to them by an arbiter's answer to a question of before.
@@ -197,7 +197,7 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	for _, e := range known {
 		for i := range m.devices {
 			if d := &m.devices[i]; e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered && e.view.Version != 0 ||
-				e.side == invitation.Callee && e.rings(d.name) {
+				e.side == invitation.Callee && e.rings(d.name) && e.view.Stage > invitation.Ringing {
 				out = m.notify(now, e, d, out)
 			}
 		}
