@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/peerwire"
@@ -36,11 +37,11 @@ func (w *world) moveSession(h *sessionHost) {
 	}
 	state := h.machine.State()
 	for i := range state.Devices {
-		state.Devices[i].Conn.Node = "node" // a record of a connection names its node
+		state.Devices[i].Conn.Node = "node" + state.Devices[i].Conn.Node // a record of a connection names its node
 	}
 	r := w.moved(&snapshot.Record{Session: &state})
 	for i := range r.Session.Devices {
-		r.Session.Devices[i].Conn.Node = ""
+		r.Session.Devices[i].Conn.Node = strings.TrimPrefix(r.Session.Devices[i].Conn.Node, "node")
 	}
 	*h.machine = *session.Restore(*r.Session, &w.config)
 }
