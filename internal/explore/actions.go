@@ -32,6 +32,9 @@ const (
 	tickUser                     // the deadline of user a's session is due
 	advance                      // time passes until the earliest deadline
 	repeat                       // nothing is under way: what is unanswered is repeated
+	crash                        // a node is lost: see crash
+	tickGhost                    // the deadline of call a's other arbiter is due
+	endGhost                     // it is merged away
 	overdue                      // nothing is heard from the arbiter of call b: user a's session asks
 )
 
@@ -84,6 +87,7 @@ func (m *model) enabled(s *state, out []action) []action {
 			out = m.enabledPacket(s, k, out)
 		}
 	}
+	out = m.enabledCrash(s, out)
 	due := false
 	for i := range m.Calls {
 		if s.arbiter[i] == 0 {
@@ -101,7 +105,7 @@ func (m *model) enabled(s *state, out []action) []action {
 			}
 		}
 	}
-	if d := m.span(s); !due && d != 0 && (s.sent == 0 || d <= m.late()) {
+	if d := m.span(s); !due && d != 0 && (s.sent == 0 || d <= m.late() && s.orphan == 0) {
 		out = append(out, action{advance, 0, 0})
 	}
 	if s.quiet() && !due {
@@ -176,6 +180,8 @@ func (m *model) apart(s *state, call int) bool {
 	switch {
 	case m.Calls[call].Never:
 		return true
+	case s.orphan>>call&1 != 0 || s.ghost[call] != 0:
+		return false
 	case r.phase != decided:
 		return false
 	case s.arbiter[call] == 0 || r.chosen == "" || m.arbiters.get(s.arbiter[call]).View().Verdict:
@@ -220,7 +226,7 @@ func (m *model) enabledAlone(s *state, u int, out []action) []action {
 // only. A world of one call that is not brief has every order of them.
 func (m *model) epilog(s *state) int {
 	for k, p := range s.net[:s.sent] {
-		if i := m.about(p); m.minor(p) || i >= 0 && m.apart(s, i) {
+		if i := m.about(p); m.minor(s, p) || i >= 0 && m.apart(s, i) {
 			return k
 		}
 	}
@@ -229,7 +235,10 @@ func (m *model) epilog(s *state) int {
 
 // minor reports whether a packet decides nothing: it reports presence and asks nothing, or answers a
 // call, which every view makes up for.
-func (m *model) minor(p packet) bool {
+func (m *model) minor(s *state, p packet) bool {
+	if s.orphan != 0 { // there it may tell what is not known
+		return false
+	}
 	if p.to() >= maxUsers {
 		msg := m.messages.get(p.item())
 		return msg.Kind == invitation.MsgCallee && !msg.Ask && !msg.Full
@@ -419,6 +428,9 @@ func (m *model) bury(s *state) {
 // is delivered twice does, too.
 func (m *model) dead(s *state, k int) bool {
 	p := s.net[k]
+	if s.orphan != 0 {
+		return false
+	}
 	if p.to() >= maxUsers {
 		call, msg := p.to()-maxUsers, m.messages.get(p.item())
 		if s.arbiter[call] == 0 {
@@ -487,6 +499,13 @@ func (m *model) applyOne(s state, a action) (state, *judge.Violation) {
 	case logOut:
 		seat := m.seats.copied(s.seat[a.a])
 		return m.applySeat(s, int(a.a), m.finishSeat(int(a.a), seat, seat.phone.Logout()))
+	case crash:
+		return m.crash(s, a.a, a.b)
+	case tickGhost:
+		return m.stepGhost(s, int(a.a)), nil
+	case endGhost:
+		s.ghost[a.a] = 0
+		return s, nil
 	case tickCall:
 		return m.stepArbiter(s, int(a.a), m.messages.put(&invitation.Message{Kind: invitation.MsgTick}))
 	case tickUser:
@@ -527,6 +546,10 @@ func (m *model) repeat(s state) (state, *judge.Violation) {
 	}
 	for d := range m.Devices {
 		if p := m.seats.get(s.seat[d]).phone; p.Conn != 0 {
+			if m.Crashes != 0 {
+				p = m.seats.copied(s.seat[d]).phone
+				p.Now = origin
+			}
 			for _, up := range m.upInputs(d, p.Conn, p.Repeat()) {
 				s.up[d] = m.queues.push(s.up[d], up)
 			}

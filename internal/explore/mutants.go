@@ -136,7 +136,7 @@ func addLimbo(add func(World, Mutant)) {
 		},
 	})
 	add(Named("one", 0, 0, 0), Mutant{
-		Name: "verdict unheard", Breaks: judge.P1,
+		Name: "verdict unheard", Breaks: judge.P2,
 		Why: "the callee's device's word about the commit is not taken",
 		Arbiter: func(_ *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
 			if msg.Kind == invitation.MsgCalleeDone && msg.Remote == invitation.RemoteAccepted {
@@ -264,10 +264,10 @@ func addGhosts(add func(World, Mutant)) {
 	add(Named("late-device", 0, 1, 0), Mutant{
 		Name: "old permit", Breaks: judge.P4,
 		Why: "any word of the arbiter counts as a permit, also one given before the device connected",
-		Session: func(_ *session.Machine, in *session.Input, step sessionStep) []session.Effect {
+		Session: func(m *session.Machine, in *session.Input, step sessionStep) []session.Effect {
 			if in.Kind == session.InView && in.View.Terms.Callee == "ben" && in.View.Stage <= invitation.Ringing {
 				v, old := *in.View, *in
-				v.Permit = 1 << 40
+				v.Permit = m.State().Changes
 				old.View = &v
 				return step(&old)
 			}

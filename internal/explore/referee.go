@@ -35,6 +35,8 @@ type referee struct {
 	reason      invitation.Reason
 	heard       uint64 // the caller's last change of presence that has come
 	calleeHeard uint64
+	apart       bool // a failure separated the sides while it was decided: endings may differ in kind
+	hurt        bool // an arbiter of it was lost
 	late        bool // the verdict was awaited for longer than the contract promises
 }
 
@@ -81,6 +83,9 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 			r.decide(device.Canceled, invitation.CallerGone)
 		}
 	case invitation.MsgConfirm:
+		if r.hurt && (r.phase < accepting || r.phase == accepting && msg.Named != r.chosen) { // asked by one that was lost
+			r.phase, r.chosen, r.due = accepting, msg.Named, now
+		}
 		if r.phase == accepting && msg.Named == r.chosen {
 			r.phase, r.verdict, r.due, r.gone = confirmed, max(now, r.due).Add(t.Grace), 0, 0
 		}
@@ -105,6 +110,11 @@ func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 
 func (r *referee) calleeDone(msg *invitation.Message) {
 	switch {
+	case r.hurt && r.phase < accepting && msg.Remote == invitation.RemoteRefused:
+		r.chosen = msg.Device
+		r.decide(device.Refused, invitation.NoReason)
+	case r.hurt && r.phase < accepting && msg.Concluded && msg.Remote == invitation.RemoteCanceled:
+		r.decide(device.Canceled, invitation.CallerGone)
 	case msg.Device != r.chosen || r.phase < accepting:
 	case r.phase == confirmed && msg.Remote == invitation.RemoteAccepted:
 		r.decide(device.Accepted, invitation.NoReason)
@@ -170,7 +180,7 @@ func (p phase) String() string {
 
 // event compares a terminal event with what is decided (P5).
 func (r *referee) event(on invitation.Device, e phone.Event) *judge.Violation {
-	if !e.Event.Event.Terminal() || e.Reason == invitation.OutcomeForgotten {
+	if !e.Event.Event.Terminal() || e.Reason == invitation.OutcomeForgotten || r.apart {
 		return nil
 	}
 	unfair := func(why string) *judge.Violation {
@@ -211,6 +221,9 @@ func (r *referee) event(on invitation.Device, e phone.Event) *judge.Violation {
 // result compares the answer to a call with what is decided (P5). The arbiter is gone once both
 // sides have acknowledged: then what is left knows only that the invitation has ended.
 func (r *referee) result(on invitation.Device, a phone.Result, gone bool) *judge.Violation {
+	if r.apart {
+		return nil
+	}
 	won := false
 	switch a.Request {
 	case invitation.Cancel:

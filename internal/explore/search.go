@@ -72,7 +72,7 @@ func explore(w World, limit int) (*Result, *model) {
 	clear(m.sessionMemo) // of what came before
 	clear(m.seatMemo)
 	e.steps = []step{{}}
-	e.levels = make([][]reached, w.Losses+w.Dups+w.Breaks+1)
+	e.levels = make([][]reached, w.Losses+w.Dups+w.Breaks+w.Crashes+1)
 	e.levels[0] = []reached{{e.start, 0}}
 	e.seen.add(&e.start)
 	for level := range e.levels {
@@ -160,7 +160,7 @@ func (m *model) check(s *state) *judge.Violation {
 			}
 		}
 		caller := &m.seats.get(s.seat[m.Calls[i].From]).parts[i]
-		if v := judge.Agree(caller, callees[:n], judge.Excuse{VerdictLate: ref.late}); v != nil {
+		if v := judge.Agree(caller, callees[:n], judge.Excuse{VerdictLate: ref.late, Apart: ref.apart}); v != nil {
 			return v
 		}
 	}
@@ -174,7 +174,8 @@ func (m *model) check(s *state) *judge.Violation {
 // From a state from which another way has led to the end already, it does again.
 func (m *model) settles(s state) *judge.Violation {
 	const enough = 200 // rounds: of each timer, and of repeating what one of two losses took
-	s.losses, s.dups, s.breaks = 0, 0, 0
+	s.losses, s.dups, s.breaks, s.crashes = 0, 0, 0, 0
+	s.ghost = [maxCalls]uint32{}
 	var way [][2]uint64
 	for range enough {
 		h := s.hash()
@@ -230,7 +231,7 @@ func (m *model) wait(s state) (state, bool, *judge.Violation) {
 		case tickCall, tickUser, advance, overdue:
 			next, v := m.apply(s, a)
 			return next, true, v
-		case appAct, sayUp, sayDown, deliver, deliverCut, lose, double, cut, comeBack, logOut, repeat:
+		case appAct, sayUp, sayDown, deliver, deliverCut, lose, double, cut, comeBack, logOut, repeat, crash, tickGhost, endGhost:
 		}
 	}
 	return s, false, nil
@@ -265,7 +266,7 @@ func (m *model) drain(s state) (state, *judge.Violation) {
 func (m *model) promptly(s *state) *judge.Violation {
 	for i := range m.Calls {
 		ref := m.referees.get(s.referee[i])
-		if ref.phase != decided || m.awaits(s, i, ref.chosen) || len(m.enabledOverdue(s, nil)) > 0 {
+		if s.orphan>>i&1 != 0 || ref.phase != decided || m.awaits(s, i, ref.chosen) || len(m.enabledOverdue(s, nil)) > 0 {
 			continue
 		}
 		if v := m.owed(s, i, "though it is decided, and nothing is under way"); v != nil {

@@ -14,7 +14,7 @@ func (s *state) hash() [2]uint64 {
 	h := [2]uint64{0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f}
 	faults := int(unsafe.Offsetof(s.losses))
 	h = fold(h, b[:faults])
-	h = fold(h, b[faults+3:])
+	h = fold(h, b[faults+4:])
 	h[1] &^= 1<<budgets - 1
 	return h
 }
@@ -42,22 +42,23 @@ const (
 	maxLosses = 2
 	maxDups   = 1
 	maxBreaks = 1
-	budgets   = (maxLosses + 1) * (maxDups + 1) * (maxBreaks + 1)
+	maxCrash  = 2
+	budgets   = (maxLosses + 1) * (maxDups + 1) * (maxBreaks + 1) * (maxCrash + 1)
 )
 
 // faults returns how many faults are left.
-func (s *state) faults() int { return int(s.losses) + int(s.dups) + int(s.breaks) }
+func (s *state) faults() int { return int(s.losses) + int(s.dups) + int(s.breaks) + int(s.crashes) }
 
 // below holds for each number of faults left the mask of those that are not more of any kind.
 var below = func() (masks [budgets]uint64) {
-	each := func(do func(i int, l, d, b uint8)) {
+	each := func(do func(i int, l, d, b, c uint8)) {
 		for i := range budgets {
-			do(i, uint8(i/4), uint8(i/2%2), uint8(i%2))
+			do(i, uint8(i/12), uint8(i/6%2), uint8(i/3%2), uint8(i%3))
 		}
 	}
-	each(func(i int, l, d, b uint8) {
-		each(func(j int, l2, d2, b2 uint8) {
-			if l2 <= l && d2 <= d && b2 <= b {
+	each(func(i int, l, d, b, c uint8) {
+		each(func(j int, l2, d2, b2, c2 uint8) {
+			if l2 <= l && d2 <= d && b2 <= b && c2 <= c {
 				masks[i] |= 1 << j
 			}
 		})
@@ -65,7 +66,7 @@ var below = func() (masks [budgets]uint64) {
 	return masks
 }()
 
-func (s *state) left() int { return (int(s.losses)*2+int(s.dups))*2 + int(s.breaks) }
+func (s *state) left() int { return ((int(s.losses)*2+int(s.dups))*2+int(s.breaks))*3 + int(s.crashes) }
 
 // set is a set of states, by their hashes. With each it holds with how many faults left it has been
 // reached, or with fewer than that: a mask, in the lowest bits.

@@ -30,6 +30,8 @@ type (
 		referee   uint32
 		packets   []packet
 		violation *judge.Violation
+		gone      bool          // it was made and has stopped at once
+		restarted time.Duration // by how much a deadline is later than the lost arbiter's
 	}
 	seatResult struct {
 		device    uint8
@@ -94,7 +96,7 @@ func (m *model) computeSession(id uint32, u int, input uint32) sessionResult {
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case session.ToDevice:
-			t := toDevice{conn: e.Conn.Number, down: m.downs.put(timeless(e.Down)), show: -1}
+			t := toDevice{conn: e.Conn.Number, down: m.downs.put(m.timeless(e.Down)), show: -1}
 			if n := e.Down.Notice; n != nil && n.Side == invitation.Callee && n.Remote == invitation.RemoteInvitationReceived {
 				t.show = int8(m.call(n.ID))
 			}
@@ -152,12 +154,26 @@ func (m *model) permitted(
 // stepArbiter gives a message to the arbiter of a call.
 func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violation) {
 	key := memo3{s.arbiter[call], s.referee[call], msg}
+	if s.stopped>>call&1 != 0 {
+		key.a = stopped
+	}
 	r, ok := m.arbiterMemo[key]
 	if !ok {
-		r = m.computeArbiter(s.arbiter[call], s.referee[call], call, msg)
+		r = m.computeArbiter(key.a, s.referee[call], call, msg)
 		m.arbiterMemo[key] = r
 	}
+	had := s.arbiter[call] != 0
 	s.arbiter[call], s.referee[call] = r.arbiter, r.referee
+	switch {
+	case r.arbiter == 0 && had || r.gone:
+		s.stopped |= 1 << call
+		s.orphan &^= 1 << call
+	case r.arbiter != 0 && !m.arbiters.get(r.arbiter).Asking():
+		s.orphan &^= 1 << call
+	}
+	if r.restarted != 0 && r.violation == nil && !m.unanswered(&s, call) {
+		r.violation = &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more", r.restarted)}
+	}
 	for _, p := range r.packets {
 		if m.story != nil {
 			m.told("      arbiter says to %s: %s", m.users[p.to()], m.packetText(p))
@@ -178,18 +194,22 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 	msg := *m.messages.get(message)
 	referee := *m.referees.get(ref)
 	var r arbiterResult
-	if id == 0 && (msg.Kind != invitation.MsgStart || referee.phase != unsent) {
+	terms := msg.Terms
+	if msg.Kind == invitation.MsgRecover {
+		terms = msg.View.Terms
+	}
+	if id == stopped || id == 0 && terms == nil {
 		r.referee = ref
-		r.packets = append(r.packets, newPacket(m.user(msg.User), m.inputs.put(m.without(&msg))))
+		r.packets = append(r.packets, newPacket(m.user(msg.User), m.inputs.put(m.without(&msg, id == stopped))))
 		return r
 	}
 	var machine *arbiter.Machine
 	if id == 0 {
-		machine = arbiter.New(msg.Terms, arbiter.WithoutRetry())
+		machine = arbiter.New(terms, arbiter.WithoutRetry())
 	} else {
 		machine = m.arbiters.copied(id)
 	}
-	before := machine.View().Stage
+	before, lost := machine.View().Stage, machine.Asking() || id == 0 && referee.phase != unsent
 	step := func(msg *invitation.Message) []arbiter.Effect { return machine.Step(origin, msg, nil) }
 	var effects []arbiter.Effect
 	if m.Mutant != nil && m.Mutant.Arbiter != nil {
@@ -198,11 +218,17 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 		effects = step(&msg)
 	}
 	after := machine.View().Stage
-	if before != after {
+	if before != after && !lost && !machine.Asking() {
 		m.edges["arbiter "+before.String()+" "+msg.Kind.String()+" "+after.String()] = true
 	}
-	r.violation = referee.watch(m.Timers, &msg, after, msg.User == m.Devices[m.Calls[call].From].User)
-	terms := machine.View().Terms
+	switch {
+	case machine.Asking():
+	case lost || msg.Kind == invitation.MsgRecover:
+		r.restarted = referee.resume(m.Timers, machine)
+	default:
+		r.violation = referee.watch(m.Timers, &msg, after, msg.User == m.Devices[m.Calls[call].From].User)
+	}
+	terms = machine.View().Terms
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case arbiter.TellCaller:
@@ -217,16 +243,16 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 			machine = nil
 		}
 	}
-	r.arbiter, r.referee = m.arbiters.put(machine), m.referees.put(&referee)
+	r.arbiter, r.referee, r.gone = m.arbiters.put(machine), m.referees.put(&referee), machine == nil
 	return r
 }
 
 // without returns what the host answers to a message for an invitation without an arbiter.
-func (m *model) without(msg *invitation.Message) *session.Input {
+func (m *model) without(msg *invitation.Message, over bool) *session.Input {
 	if msg.Kind == invitation.MsgStart { // it had one: see the duties in package arbiter
 		return &session.Input{Kind: session.InReply, Reply: arbiter.Stopped(msg)}
 	}
-	return &session.Input{Kind: session.InUnknown, ID: msg.ID}
+	return &session.Input{Kind: session.InUnknown, ID: msg.ID, Over: over}
 }
 
 // Deadlines in views, and the times remaining that devices are told, are left out. Applications are
@@ -235,18 +261,25 @@ func (m *model) without(msg *invitation.Message) *session.Input {
 
 func (m *model) viewTo(u invitation.User, view *invitation.View) packet {
 	v := *view
-	v.Deadline = 0
+	if m.Crashes == 0 {
+		v.Deadline, v.HeardCallee = 0, 0
+	}
 	return newPacket(m.user(u), m.inputs.put(&session.Input{Kind: session.InView, View: &v}))
 }
 
 func (m *model) replyTo(u invitation.User, reply *invitation.Reply) packet {
 	r, v := *reply, *reply.View
-	v.Deadline = 0
+	if m.Crashes == 0 {
+		v.Deadline, v.HeardCallee = 0, 0
+	}
 	r.View = &v
 	return newPacket(m.user(u), m.inputs.put(&session.Input{Kind: session.InReply, Reply: &r}))
 }
 
-func timeless(d invitation.Down) *invitation.Down {
+func (m *model) timeless(d invitation.Down) *invitation.Down {
+	if m.Crashes != 0 {
+		return &d
+	}
 	if d.Notice != nil {
 		n := *d.Notice
 		n.Remaining = 0
@@ -280,12 +313,18 @@ func (m *model) applySeat(s state, d int, r seatResult) (state, *judge.Violation
 	}
 	v := r.violation
 	for _, e := range r.events {
-		if w := m.referees.get(s.referee[m.eventCall(e)]).event(m.Devices[d].Name, e); w != nil && v == nil {
+		call := m.eventCall(e)
+		if s.orphan>>call&1 != 0 && e.Event.Event.Terminal() { // decided by an arbiter that was lost, or by nobody
+			r := *m.referees.get(s.referee[call])
+			r.apart = true
+			s.referee[call] = m.referees.put(&r)
+		}
+		if w := m.referees.get(s.referee[call]).event(m.Devices[d].Name, e); w != nil && v == nil {
 			v = w
 		}
 	}
 	for _, a := range r.results {
-		if call := m.resultCall(a); v == nil && call >= 0 {
+		if call := m.resultCall(a); v == nil && call >= 0 && s.orphan>>call&1 == 0 {
 			v = m.referees.get(s.referee[call]).result(m.Devices[d].Name, a, s.arbiter[call] == 0)
 		}
 	}
@@ -433,6 +472,10 @@ func (m *model) takeDown(s state, d int) (state, *judge.Violation) {
 
 // phoneTake is a step of a device, or of its mutant.
 func (m *model) phoneTake(p *phone.Phone, d *invitation.Down) phone.Output {
+	if m.Crashes != 0 {
+		p.Now = origin
+		defer func() { p.Now = 0 }()
+	}
 	if m.Mutant != nil && m.Mutant.Phone != nil {
 		return m.Mutant.Phone(p, d, p.Take)
 	}
@@ -457,11 +500,15 @@ func (m *model) connect(s state, d int) state {
 	seat.logins++
 	seat.lostAt = 0
 	conn := uint64(d)<<8 | uint64(seat.logins)
+	if m.Crashes != 0 {
+		seat.phone.Now = origin
+	}
 	login := seat.phone.Login(conn)
 	if !login.Resume {
 		login.Stamp = m.stamp(&s) // what the gateway's clock gives
 	}
 	ups := m.upInputs(d, conn, seat.phone.Repeat())
+	seat.phone.Now = 0
 	first := m.inputs.put(&session.Input{
 		Kind: session.InAttach, Device: m.Devices[d].Name, Conn: session.Conn{Number: conn}, Login: login,
 	})
@@ -551,7 +598,8 @@ func (m *model) pass(s state, d time.Duration) (state, *judge.Violation) {
 	for i := range m.Calls {
 		s.arbiter[i] = m.arbiters.shift(s.arbiter[i], by)
 		s.referee[i] = m.referees.shift(s.referee[i], by)
-		if w := m.referees.get(s.referee[i]).overdue(); w != nil {
+		s.ghost[i] = m.arbiters.shift(s.ghost[i], by)
+		if w := m.referees.get(s.referee[i]).overdue(); w != nil && s.orphan>>i&1 == 0 {
 			v = w
 		}
 	}

@@ -23,6 +23,7 @@ type World struct {
 	Losses  int // messages lost
 	Breaks  int // connections broken, with what is under way on them
 	Dups    int // messages delivered twice
+	Crashes int // losses of what nodes have: see crashes
 	Timers  invitation.Timers
 	// SlowLinks lets what a device and its session say to each other be under way for any time. Without
 	// it they hear each other at once.
@@ -79,11 +80,15 @@ type state struct {
 	down    [maxDevices]uint32 // what it was told: numbers of Downs
 	arbiter [maxCalls]uint32   // 0: none
 	referee [maxCalls]uint32
+	ghost   [maxCalls]uint32 // an arbiter that was lost for the others, and goes on; 0: none
 	losses  uint8
 	breaks  uint8
 	dups    uint8
+	crashes uint8
 	sent    uint8
-	pad     [4]byte        // none of the bytes that are hashed is unnamed
+	stopped uint8          // the calls whose arbiter the host remembers to have stopped, as bits
+	orphan  uint8          // the calls whose arbiter was lost, and of which there is none yet that has recovered
+	pad     [1]byte        // none of the bytes that are hashed is unnamed
 	net     [maxNet]packet // sorted; sent of them are there
 }
 
@@ -207,7 +212,7 @@ func (m *model) call(id invitation.ID) int {
 
 // start returns the state in which the devices that are online at the start are logged in.
 func (m *model) start() state {
-	s := state{losses: uint8(m.Losses), breaks: uint8(m.Breaks), dups: uint8(m.Dups)}
+	s := state{losses: uint8(m.Losses), breaks: uint8(m.Breaks), dups: uint8(m.Dups), crashes: uint8(m.Crashes)}
 	for u, user := range m.users {
 		s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry()))
 	}

@@ -22,9 +22,10 @@ const Remembered = 32
 type Phone struct {
 	User   invitation.User
 	Device invitation.Device
-	Conn   uint64 // the connection it has now; 0: none
-	Over   bool   // its login is over: it does not come back by itself
-	Stamp  uint64 // of its login; 0: it never logged in
+	Conn   uint64          // the connection it has now; 0: none
+	Over   bool            // its login is over: it does not come back by itself
+	Stamp  uint64          // of its login; 0: it never logged in
+	Now    invitation.Time // of what is to happen next; without it, times are not kept
 
 	requests uint64
 	calls    []pending
@@ -45,8 +46,11 @@ type pending struct {
 
 // Line is one invitation on a phone: Local or Remote is set.
 type Line struct {
-	ID     invitation.ID // zero until the send is answered
-	Key    string        // the caller's send key
+	ID     invitation.ID   // zero until the send is answered
+	Key    string          // the caller's send key
+	Send   invitation.Call // the caller's send
+	Until  invitation.Time // when its state ends by itself, as told last; 0: not told
+	Reply  string          // what the callee's application responded
 	Local  *device.Local
 	Remote *device.Remote
 }
@@ -107,7 +111,7 @@ func (p *Phone) Login(conn uint64) *invitation.Login {
 	p.Conn = conn
 	login := &invitation.Login{User: p.User, Device: p.Device, Resume: p.Stamp != 0, Stamp: p.Stamp}
 	for _, l := range p.lines {
-		if w := l.word(); w.Kind != invitation.NoWord && !w.ID.IsZero() {
+		if w := l.report(p.Now); w.Kind != invitation.NoWord && !w.ID.IsZero() {
 			login.Words = append(login.Words, w)
 		}
 	}
@@ -121,7 +125,7 @@ func (p *Phone) Lose() { p.Conn = 0 }
 func (p *Phone) Repeat() []invitation.Up {
 	ups := make([]invitation.Up, len(p.calls))
 	for i := range p.calls {
-		c := p.calls[i].call
+		c := p.again(&p.calls[i])
 		ups[i].Call = &c
 	}
 	return ups
@@ -154,6 +158,7 @@ func (p *Phone) Send(call invitation.Call) (Output, invitation.CallError) {
 	out, err := l.Local.Send()
 	var o Output
 	call.Request = out.Request
+	l.Send = call
 	p.call(l, call, &o)
 	return o, err
 }
@@ -181,6 +186,7 @@ func (p *Phone) Refuse(l *Line, response string) (Output, invitation.CallError) 
 func (p *Phone) reply(l *Line, request invitation.Request, response string) Output {
 	var o Output
 	if request != invitation.NoRequest {
+		l.Reply = response
 		p.call(l, invitation.Call{Request: request, Response: response}, &o)
 	}
 	return o
@@ -199,6 +205,11 @@ func (p *Phone) Take(d *invitation.Down) Output {
 	switch {
 	case d.Welcome != nil:
 		p.Stamp = d.Welcome.Stamp
+		if d.Welcome.Tell {
+			p.tell(&out)
+		}
+	case d.Retell != nil:
+		p.retell(d.Retell, &out)
 	case d.Ending != nil:
 		p.Conn, out.Ending = 0, d.Ending
 		p.Over = p.Over || !d.Ending.End.Reconnect() && d.Ending.End != invitation.EndReplaced
@@ -290,6 +301,9 @@ func (p *Phone) remembered(id invitation.ID, side invitation.Side) (invitation.W
 
 func (p *Phone) step(l *Line, n *invitation.Notice, out *Output) {
 	l.ID = n.ID
+	if p.Now != 0 && n.Remaining != 0 {
+		l.Until = p.Now.Add(n.Remaining)
+	}
 	if l.Local != nil {
 		p.act(l, l.Local.Notice(n), out)
 	} else {

@@ -246,7 +246,7 @@ func (m *Machine) User() invitation.User { return m.user }
 func (m *Machine) Deadline() Time {
 	at := invitation.Earliest(m.sweepAt, m.leaveAt)
 	for i := range m.devices {
-		at = invitation.Earliest(at, m.devices[i].until)
+		at = invitation.Earliest(at, invitation.Earliest(m.devices[i].until, m.devices[i].telling))
 	}
 	for i := range m.claims {
 		at = invitation.Earliest(at, invitation.Earliest(m.claims[i].until, m.claims[i].askAt))
@@ -315,6 +315,11 @@ func (m *Machine) idle(now Time) {
 }
 
 func (m *Machine) tick(now Time, out []Effect) []Effect {
+	for i := range m.devices {
+		if d := &m.devices[i]; d.telling <= now {
+			d.telling = 0
+		}
+	}
 	out = m.inquireAgain(now, false, m.giveUp(now, m.release(now, out)))
 	m.idle(now)
 	if m.sweepAt != 0 && m.sweepAt <= now {
