@@ -136,9 +136,16 @@ var sabotages = []sabotage{
 		})
 	}},
 	{"any view is a permit", 40, func() Hooks {
-		return onArbiter(func(_ Time, _ *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
-			return changed(step(msg), func(v *invitation.View) { v.Permit = 1 << 60 })
-		})
+		return Hooks{Session: func(_ Time, m *session.Machine, in *session.Input, step sessionStep) []session.Effect {
+			if in.Kind == session.InView {
+				v := *in.View
+				v.Permit = m.State().Changes
+				permitted := *in
+				permitted.View = &v
+				in = &permitted
+			}
+			return step(in)
+		}}
 	}},
 	{"the host forgets the invitations whose arbiters are gone", 40, func() Hooks { return Hooks{Amnesia: true} }},
 	{"a session passes on no end", 20, func() Hooks {
