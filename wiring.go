@@ -54,6 +54,24 @@ func (b backend) Detach(conn uint64, user invitation.User, device invitation.Dev
 	b.node.detach(user, in, detachTimes, detachFirst)
 }
 
+// turns are those of the actors: gateway and link bring messages and send what comes of them. It implements
+// gateway.Turns and link.Turns.
+type turns struct{ node *Node }
+
+// Help implements gateway.Turns and link.Turns.
+func (t turns) Help(tell func()) { t.node.host.Help(tell) }
+
+// Settles implements gateway.Turns and link.Turns.
+func (t turns) Settles() bool { return t.node.host.Settles() }
+
+// settle sends what the actors have said.
+func (n *Node) settle() {
+	n.gateway.Flush()
+	if stream := n.stream.Load(); stream != nil {
+		stream.Flush()
+	}
+}
+
 // conn returns the address of a connection of this node.
 func (n *Node) conn(number uint64) session.Conn {
 	return session.Conn{Node: n.config.Name, Number: number}

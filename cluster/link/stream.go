@@ -44,12 +44,25 @@ type StreamConfig struct {
 	// Ping is how often a peer is pinged, and Timeout after what silence a connection is given up. The default
 	// values are 1 s and 3 s.
 	Ping, Timeout time.Duration
+	// Turns are those of whoever runs the actors. The default is none: what comes in is handed over one by one, and
+	// what goes out is written by goroutines of the link.
+	Turns Turns
 	// Logger gets connections at level Debug and refusals, once for each cause, at level Warn. The
 	// default discards.
 	Logger *slog.Logger
 
 	listener net.Listener                                             // tests: instead of Listen
 	dial     func(ctx context.Context, addr string) (net.Conn, error) // tests: instead of TCP
+}
+
+// Turns let the goroutines that bring envelopes do the receivers' work as well, and those that work for them
+// write what comes of it. Each saves waking another goroutine, which at low load costs more than the work.
+type Turns interface {
+	// Help calls tell, which hands over envelopes that came together, and may then work for their receivers for a
+	// while.
+	Help(tell func())
+	// Settles reports whether [Stream.Flush] is going to be called soon, and will see what was sent before.
+	Settles() bool
 }
 
 const (
@@ -114,6 +127,7 @@ type Stream struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	peers    atomic.Pointer[map[string]*peer] // by name; replaced as a whole
+	left     atomic.Bool                      // something was left to Flush
 	counts   streamCounts
 
 	mu        sync.Mutex // for what follows, and for replacing peers
@@ -200,6 +214,25 @@ func (s *Stream) Send(to cluster.Member, envelope []byte) error {
 		return cluster.ErrUnreachable
 	}
 	return p.send(envelope)
+}
+
+// Flush writes what waits for the peers, as far as that goes without blocking. [Turns] that settle call it.
+func (s *Stream) Flush() {
+	if !s.left.Swap(false) {
+		return
+	}
+	for _, p := range *s.peers.Load() {
+		p.flush()
+	}
+}
+
+// settles reports whether Flush is called soon.
+func (s *Stream) settles() bool {
+	if s.config.Turns == nil {
+		return false
+	}
+	s.left.Store(true)
+	return s.config.Turns.Settles()
 }
 
 // Close ends all connections; what waits is dropped. It returns when nothing is received any more, so it must
