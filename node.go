@@ -59,9 +59,9 @@ func Start(config Config) (*Node, error) {
 	}
 	n := &Node{
 		config: config.withDefaults(), invitations: observe.NewInvitations(), registry: prometheus.NewRegistry(),
-		boot: uint64(time.Now().UnixNano()), failed: make(chan struct{}),
-		halted: make(chan struct{}),
+		failed: make(chan struct{}), halted: make(chan struct{}),
 	}
+	n.boot = uint64(n.config.WallClock().UnixNano())
 	n.config.Gateway.FirstConnection, n.config.Gateway.Turns = n.boot, turns{n}
 	gw, err := gateway.New(n.config.Gateway, backend{n})
 	if err != nil {

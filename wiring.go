@@ -21,7 +21,7 @@ type backend struct{ node *Node }
 // Attach implements gateway.Backend. A new login is stamped with the wall clock, so that of two
 // logins the newer can be told wherever they meet; a stamp decides nothing else.
 func (b backend) Attach(conn uint64, login invitation.Login) error {
-	now := time.Now()
+	now := b.node.config.WallClock()
 	switch {
 	case !login.Resume:
 		login.Stamp = uint64(max(now.UnixMilli(), 1))

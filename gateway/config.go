@@ -48,6 +48,8 @@ type Config struct {
 	// Logger gets one record per connection at level debug, and faults above it. Neither user ids
 	// nor content are logged. The default is to discard.
 	Logger *slog.Logger
+	// WallClock is the time that clients are told with every frame. The default is time.Now.
+	WallClock func() time.Time
 
 	// Node is the node's name as told to clients, for support.
 	Node string
@@ -142,6 +144,9 @@ func (c Config) WithDefaults() Config {
 	def(&c.Timers, invitation.DefaultTimers)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.WallClock == nil {
+		c.WallClock = time.Now
 	}
 	if c.ClientAddress == nil {
 		c.ClientAddress = remoteAddress
