@@ -53,6 +53,27 @@ func TestStreamFlush(t *testing.T) {
 	}
 }
 
+// TestStreamSendLater: what may wait goes with the next envelope, in its order, or before long.
+func TestStreamSendLater(t *testing.T) {
+	a, b := open(t, "a", 1, nil), open(t, "b", 2, nil)
+	meet(a, b)
+	eventually(t, "connected", connected(a, 1))
+	later := func(text string) {
+		if err := a.SendLater(b.member, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later("one")
+	later("two")
+	sendAll(t, a, b.member, "three")
+	eventually(t, "arrived", func() bool { return len(b.received()) == 3 })
+	later("four")
+	eventually(t, "arrived", func() bool { return len(b.received()) == 4 })
+	if got := b.received(); !slices.Equal(got, []string{"a:one", "a:two", "a:three", "a:four"}) {
+		t.Errorf("received %q", got)
+	}
+}
+
 // TestStreamFlushAtOnce: many send and flush at once, more than a socket takes; the peer goes and comes back.
 func TestStreamFlushAtOnce(t *testing.T) {
 	promise := new(turns)

@@ -50,8 +50,8 @@ func (p *peer) load() (queued int, up bool) {
 	return p.waiting.bytes, p.up
 }
 
-// send appends an envelope to what waits.
-func (p *peer) send(envelope []byte) error {
+// send appends an envelope to what waits; later says that it may wait for the next one.
+func (p *peer) send(envelope []byte, later bool) error {
 	p.mu.Lock()
 	switch {
 	case p.down:
@@ -67,8 +67,11 @@ func (p *peer) send(envelope []byte) error {
 	}
 	p.waiting.add(frameEnvelope, envelope)
 	try := p.try != nil
+	later = later && p.waiting.bytes < blockSize/2
 	p.mu.Unlock()
-	if !try || !p.stream.settles() {
+	if later {
+		p.stream.wait()
+	} else if !try || !p.stream.settles() {
 		p.rouse()
 	}
 	return nil

@@ -69,7 +69,8 @@ const (
 	defaultQueue    = 4 << 20
 	defaultMaxPeers = 1_024
 	largestEnvelope = 8 << 20
-	maxStrangers    = 64 // connections whose hello has not come
+	patience        = 20 * time.Millisecond // for how long SendLater may let an envelope wait
+	maxStrangers    = 64                    // connections whose hello has not come
 	firstBackoff    = 50 * time.Millisecond
 	lastBackoff     = time.Second
 	dialTimeout     = 2 * time.Second
@@ -128,6 +129,7 @@ type Stream struct {
 	running  sync.WaitGroup
 	peers    atomic.Pointer[map[string]*peer] // by name; replaced as a whole
 	left     atomic.Bool                      // something was left to Flush
+	waits    atomic.Bool                      // something waits for others to go with
 	counts   streamCounts
 
 	mu        sync.Mutex // for what follows, and for replacing peers
@@ -208,12 +210,38 @@ func (s *Stream) SetPeers(members []cluster.Member) {
 }
 
 // Send implements cluster.Link.
-func (s *Stream) Send(to cluster.Member, envelope []byte) error {
+func (s *Stream) Send(to cluster.Member, envelope []byte) error { return s.send(to, envelope, false) }
+
+// SendLater implements cluster.Patient.
+func (s *Stream) SendLater(to cluster.Member, envelope []byte) error {
+	return s.send(to, envelope, true)
+}
+
+func (s *Stream) send(to cluster.Member, envelope []byte, later bool) error {
 	p := (*s.peers.Load())[to.Name]
 	if p == nil || p.member.Boot != to.Boot {
 		return cluster.ErrUnreachable
 	}
-	return p.send(envelope)
+	return p.send(envelope, later)
+}
+
+// wait sees to it that what waits goes out before long.
+func (s *Stream) wait() {
+	if !s.waits.Load() && s.waits.CompareAndSwap(false, true) {
+		time.AfterFunc(patience, s.waited)
+	}
+}
+
+// waited has written what nothing else has taken along.
+func (s *Stream) waited() {
+	s.waits.Store(false)
+	for _, p := range *s.peers.Load() {
+		if queued, up := p.load(); up && queued > 0 {
+			if !p.flush() {
+				p.rouse()
+			}
+		}
+	}
 }
 
 // Flush writes what waits for the peers, as far as that goes without blocking. [Turns] that settle call it.

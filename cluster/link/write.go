@@ -12,14 +12,15 @@ import (
 // actors calls and which does not block, or by the peer's own goroutine, which may. When a batch does not go out
 // at once, flush hands it to that goroutine.
 
-// flush writes what waits, as far as that goes without blocking.
-func (p *peer) flush() {
+// flush writes what waits, as far as that goes without blocking. It returns false if it cannot on this
+// connection.
+func (p *peer) flush() bool {
 	p.mu.Lock()
-	if p.try == nil || p.fault != nil || !p.beginLocked() {
-		p.mu.Unlock()
-		return
-	}
 	try := p.try
+	if try == nil || p.fault != nil || !p.beginLocked() {
+		p.mu.Unlock()
+		return try != nil
+	}
 	p.mu.Unlock()
 	done, err := p.attempt(try)
 	p.mu.Lock()
@@ -41,6 +42,7 @@ func (p *peer) flush() {
 	if more {
 		p.rouse()
 	}
+	return true
 }
 
 // attempt writes as much of the batch as goes without blocking, and reports whether that was all.
