@@ -63,7 +63,7 @@ func (c *chaosRun) start(ctx context.Context, o *options) error {
 	}
 	var err error
 	c.fleet, err = fleet.New(fleet.Config{
-		Binary: binary, Dir: c.options.dir, Proxied: c.options.nodes > 1, Seed: c.options.seed, Args: nodeFlags(o),
+		Binary: binary, Dir: c.options.dir, Proxied: c.options.proxied(), Seed: c.options.seed, Args: nodeFlags(o),
 	})
 	if err != nil {
 		return err
