@@ -23,7 +23,7 @@ type Config struct {
 	// listen: mount [Node.AdminHandler].
 	AdminAddress string
 	// Gateway is about connections: who they are, whom they may invite, and their limits. Its Node,
-	// Timers and Logger are set from this Config.
+	// Timers, Logger and WallClock are set from this Config.
 	Gateway gateway.Config
 	// Session is about users: the device policy, the timers of invitations that set none, the bounds.
 	Session session.Config
@@ -39,6 +39,9 @@ type Config struct {
 	// with UNAVAILABLE. The default of each is 8,388,608.
 	MaxSessions    int
 	MaxInvitations int
+	// WallClock is the wall clock. It is told to clients, stamps logins and numbers the starts of the node; no deadline
+	// is kept by it. The default is time.Now; another one is for tests of clocks that are wrong.
+	WallClock func() time.Time
 }
 
 // Outcome is how an invitation ended, for [Config.OnOutcome].
@@ -63,7 +66,11 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.WallClock == nil {
+		c.WallClock = time.Now
+	}
 	c.Session = c.Session.WithDefaults()
+	c.Gateway.WallClock = c.WallClock
 	c.Gateway.Node, c.Gateway.Timers, c.Gateway.Logger = c.Name, c.Session.Timers, c.Logger
 	c.Gateway = c.Gateway.WithDefaults()
 	return c

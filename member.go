@@ -100,12 +100,14 @@ func (m *member) listen() error {
 				g.Evidence(node, boot, cause)
 			}
 		},
+		Turns:  turns{m.node},
 		Logger: m.node.config.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("ringfleet: peer address: %w", err)
 	}
 	m.link, m.stream = stream, stream
+	m.node.stream.Store(stream)
 	return nil
 }
 

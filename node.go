@@ -16,6 +16,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/actors/engine"
+	"github.com/ringfleet/ringfleet/cluster/link"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -28,7 +29,8 @@ type Node struct {
 	gateway     *gateway.Gateway
 	invitations *observe.Invitations
 	registry    *prometheus.Registry
-	member      *member // nil for a node that is alone
+	member      *member                     // nil for a node that is alone
+	stream      atomic.Pointer[link.Stream] // nil until a link over TCP is open
 	servers     []*server
 	boot        uint64        // new, and higher, with each start
 	failed      chan struct{} // closed with failure set
@@ -57,10 +59,10 @@ func Start(config Config) (*Node, error) {
 	}
 	n := &Node{
 		config: config.withDefaults(), invitations: observe.NewInvitations(), registry: prometheus.NewRegistry(),
-		boot: uint64(time.Now().UnixNano()), failed: make(chan struct{}),
-		halted: make(chan struct{}),
+		failed: make(chan struct{}), halted: make(chan struct{}),
 	}
-	n.config.Gateway.FirstConnection = n.boot
+	n.boot = uint64(n.config.WallClock().UnixNano())
+	n.config.Gateway.FirstConnection, n.config.Gateway.Turns = n.boot, turns{n}
 	gw, err := gateway.New(n.config.Gateway, backend{n})
 	if err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func Start(config Config) (*Node, error) {
 		Network:        network{n},
 		Observer:       observer{n.invitations, config.OnOutcome},
 		Session:        n.config.Session,
-		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()}), Stall: n.stalled},
+		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()}), Stall: n.stalled, Settle: n.settle},
 		MaxSessions:    config.MaxSessions,
 		MaxInvitations: config.MaxInvitations,
 	})

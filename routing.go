@@ -64,7 +64,11 @@ func (n *Node) session(user invitation.User, in *session.Input) error {
 	case handoff.Gone:
 	}
 	sent := *in // that an input for this node stays off the heap
-	return n.member.router.Send(shard, peerwire.KindSession, string(user), &sent)
+	send := n.member.router.Send
+	if in.Kind == session.InWord && in.Word.Kind == invitation.WordDone || in.Kind == session.InView && in.View.Settled {
+		send = n.member.router.SendLater // the call is over, and both sides know
+	}
+	return send(shard, peerwire.KindSession, string(user), &sent)
 }
 
 // arbiter gives a message to an invitation's arbiter, wherever it lives.
@@ -87,7 +91,11 @@ func (n *Node) arbiter(msg *invitation.Message) error {
 	case handoff.Gone:
 	}
 	sent := *msg // that a message for this node stays off the heap
-	return n.member.router.Send(shard, peerwire.KindArbiter, "", &sent)
+	send := n.member.router.Send
+	if msg.Kind == invitation.MsgCallerDone || msg.Kind == invitation.MsgCalleeDone {
+		send = n.member.router.SendLater // the side that says so has been told how it ended
+	}
+	return send(shard, peerwire.KindArbiter, "", &sent)
 }
 
 // place returns what a shard is to this node.

@@ -21,7 +21,7 @@ type backend struct{ node *Node }
 // Attach implements gateway.Backend. A new login is stamped with the wall clock, so that of two
 // logins the newer can be told wherever they meet; a stamp decides nothing else.
 func (b backend) Attach(conn uint64, login invitation.Login) error {
-	now := time.Now()
+	now := b.node.config.WallClock()
 	switch {
 	case !login.Resume:
 		login.Stamp = uint64(max(now.UnixMilli(), 1))
@@ -52,6 +52,24 @@ func (b backend) Detach(conn uint64, user invitation.User, device invitation.Dev
 	b.node.attaches.answered(conn)
 	in := &session.Input{Kind: session.InDetach, Device: device, Conn: b.node.conn(conn)}
 	b.node.detach(user, in, detachTimes, detachFirst)
+}
+
+// turns are those of the actors: gateway and link bring messages and send what comes of them. It implements
+// gateway.Turns and link.Turns.
+type turns struct{ node *Node }
+
+// Help implements gateway.Turns and link.Turns.
+func (t turns) Help(tell func()) { t.node.host.Help(tell) }
+
+// Settles implements gateway.Turns and link.Turns.
+func (t turns) Settles() bool { return t.node.host.Settles() }
+
+// settle sends what the actors have said.
+func (n *Node) settle() {
+	n.gateway.Flush()
+	if stream := n.stream.Load(); stream != nil {
+		stream.Flush()
+	}
 }
 
 // conn returns the address of a connection of this node.

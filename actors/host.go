@@ -146,6 +146,12 @@ func (h *Host) TellArbiter(msg *invitation.Message) error {
 	return h.arbiters.Tell(msg.ID, told)
 }
 
+// Help calls tell and runs actors on this goroutine; see [engine.System.Help].
+func (h *Host) Help(tell func()) { h.system.Help(tell) }
+
+// Settles is [engine.System.Settles].
+func (h *Host) Settles() bool { return h.system.Settles() }
+
 // Now returns the node's time.
 func (h *Host) Now() invitation.Time { return h.system.Now() }
 

@@ -66,6 +66,7 @@ type header struct {
 	shard   invitation.Shard
 	key     string
 	node    string
+	later   bool // of this node only: nobody waits for it
 }
 
 // size bounds the bytes of a header.

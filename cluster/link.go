@@ -14,6 +14,14 @@ type Link interface {
 	SetPeers(peers []Member)
 }
 
+// Patient is a [Link] with which an envelope can wait for others, so that it costs no system call and no wake-up
+// of its own.
+type Patient interface {
+	// SendLater is Send for an envelope that nobody waits for: it goes out with the next one to that peer, or after
+	// some milliseconds. It keeps its place in the order of the envelopes.
+	SendLater(to Member, envelope []byte) error
+}
+
 // The errors of sending. The message was dropped.
 var (
 	// ErrBusy: a queue is full, here or, from Deliver, of the identity. Try again later.

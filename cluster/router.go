@@ -52,10 +52,11 @@ type Shards interface {
 
 // Router brings messages to the owners of their shards. Make one with [NewRouter].
 type Router struct {
-	config Config
-	state  atomic.Pointer[state]
-	views  sync.Mutex // held by SetView
-	counts counts
+	config  Config
+	patient Patient // the link, if it is one
+	state   atomic.Pointer[state]
+	views   sync.Mutex // held by SetView
+	counts  counts
 }
 
 // state is what the router knows of one view.
@@ -89,6 +90,7 @@ func NewRouter(config Config) (*Router, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Router{config: config}
+	r.patient, _ = config.Link.(Patient)
 	r.state.Store(&state{self: -1})
 	return r, nil
 }
@@ -177,16 +179,26 @@ func (r *Router) Self() string { return r.config.Self }
 // payload must not be changed afterwards. The error is Deliver's, one of [ErrBusy], [ErrUnreachable],
 // [ErrNoOwner] and [ErrTooLarge], or the codec's.
 func (r *Router) Send(shard invitation.Shard, kind Kind, key string, payload any) error {
+	return r.send(shard, header{kind: kind, key: key}, payload)
+}
+
+// SendLater is [Router.Send] for a message that nobody waits for: between nodes it may wait for others to go
+// with, see [Patient].
+func (r *Router) SendLater(shard invitation.Shard, kind Kind, key string, payload any) error {
+	return r.send(shard, header{kind: kind, key: key, later: true}, payload)
+}
+
+func (r *Router) send(shard invitation.Shard, h header, payload any) error {
 	s := r.state.Load()
 	to, here := r.locate(s, shard)
 	switch {
 	case here:
-		return r.deliver(Envelope{Kind: kind, Shard: shard, Key: key, Payload: payload})
+		return r.deliver(Envelope{Kind: h.kind, Shard: shard, Key: h.key, Payload: payload})
 	case to == nil:
 		r.counts.noOwner.Add(1)
 		return ErrNoOwner
 	}
-	h := header{version: ProtocolVersion, kind: kind, shard: shard, key: key}
+	h.version, h.shard = ProtocolVersion, shard
 	return r.encodeAndSend(s, to, &h, payload)
 }
 
@@ -251,7 +263,12 @@ func (r *Router) transmit(s *state, to *Member, h *header, envelope []byte) erro
 		r.counts.unreachable.Add(1)
 		return ErrUnreachable
 	}
-	err := r.config.Link.Send(*to, envelope)
+	var err error
+	if h.later && r.patient != nil {
+		err = r.patient.SendLater(*to, envelope)
+	} else {
+		err = r.config.Link.Send(*to, envelope)
+	}
 	if errors.Is(err, ErrUnreachable) && h.hops == 0 {
 		if relay := s.relay(r.config.Self, to.Name, h.shard); relay != nil {
 			if err = r.config.Link.Send(*relay, envelope); err == nil {

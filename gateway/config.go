@@ -48,6 +48,8 @@ type Config struct {
 	// Logger gets one record per connection at level debug, and faults above it. Neither user ids
 	// nor content are logged. The default is to discard.
 	Logger *slog.Logger
+	// WallClock is the time that clients are told with every frame. The default is time.Now.
+	WallClock func() time.Time
 
 	// Node is the node's name as told to clients, for support.
 	Node string
@@ -101,9 +103,22 @@ type Config struct {
 	// DrainTime is over what time Shutdown spreads the endings, where DrainRate would be faster; default 0.
 	DrainTime time.Duration
 
+	// Turns are those of whoever runs the backend's actors. The default is none: what comes in is handed over
+	// one by one, and what goes out is written by goroutines of the gateway.
+	Turns Turns
+
 	// FirstConnection is below the number of the first connection. Where other nodes may remember this
 	// node's connections from before a restart it must have grown since; default 0.
 	FirstConnection uint64
+}
+
+// Turns let the goroutines that bring frames to the backend do its work as well, and those that work for it
+// write what comes of it. Each saves waking another goroutine, which at low load costs more than the work.
+type Turns interface {
+	// Help calls tell, which hands frames to the backend, and may then work for the backend for a while.
+	Help(tell func())
+	// Settles reports whether [Gateway.Flush] is going to be called soon, and will see what was queued before.
+	Settles() bool
 }
 
 // WithDefaults returns the configuration with each zero field set to its default value.
@@ -129,6 +144,9 @@ func (c Config) WithDefaults() Config {
 	def(&c.Timers, invitation.DefaultTimers)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.WallClock == nil {
+		c.WallClock = time.Now
 	}
 	if c.ClientAddress == nil {
 		c.ClientAddress = remoteAddress

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -91,7 +90,7 @@ func (c *conn) deliver(down invitation.Down) {
 		c.finish(*down.Ending, "")
 		return
 	}
-	f := wire.ServerFrame{Down: down, Time: time.Now()}
+	f := wire.ServerFrame{Down: down, Time: c.g.config.WallClock()}
 	if down.Welcome != nil {
 		if !c.greet(down.Welcome) {
 			return

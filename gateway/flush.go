@@ -11,8 +11,9 @@ import (
 
 // A flusher writes the queues of its share of the connections. Whoever queues a frame leaves the
 // write to it: an actor does not wait for system calls, and frames that one turn of an actor, or of
-// several, queue for a connection leave in one write. Its goroutine exists while there is something
-// to write; its list holds each connection at most once.
+// several, queue for a connection leave in one write. Whoever runs actors writes before it rests
+// ([Gateway.Flush]); when nobody does, there is a goroutine for as long as there is something to
+// write. Its list holds each connection at most once.
 type flusher struct {
 	mu          sync.Mutex
 	first, last *conn
@@ -28,11 +29,33 @@ func (f *flusher) push(c *conn) {
 		f.last.nextQueued = c
 	}
 	f.last = c
-	if !f.running {
+	if !f.running && !c.g.settles() {
 		f.running = true
 		go f.run()
 	}
 }
+
+// flush writes on the caller's goroutine, unless somebody is at it.
+func (f *flusher) flush() {
+	f.mu.Lock()
+	begin := !f.running && f.first != nil
+	f.running = f.running || begin
+	f.mu.Unlock()
+	if begin {
+		f.run()
+	}
+}
+
+// Flush writes what waits for connections, as far as that goes without blocking. [Turns] that settle
+// call it.
+func (g *Gateway) Flush() {
+	for i := range g.flushers {
+		g.flushers[i].flush()
+	}
+}
+
+// settles reports whether Flush is called soon.
+func (g *Gateway) settles() bool { return g.config.Turns != nil && g.config.Turns.Settles() }
 
 func (f *flusher) pop() *conn {
 	f.mu.Lock()

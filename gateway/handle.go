@@ -322,5 +322,5 @@ func (c *conn) tellSay(up invitation.Up) error {
 // answer answers a call in the gateway's own name.
 func (c *conn) answer(call *invitation.Call, a invitation.Answer) {
 	a.Request, a.RequestID = call.Request, call.RequestID
-	c.send(wire.ServerFrame{Down: invitation.Down{Answer: &a}, Time: time.Now()})
+	c.send(wire.ServerFrame{Down: invitation.Down{Answer: &a}, Time: c.g.config.WallClock()})
 }

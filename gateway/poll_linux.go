@@ -23,6 +23,8 @@ type poller struct {
 	file *os.File // of fd: Go's own poller tells when there are events
 	raw  syscall.RawConn
 
+	handleFn func() // handle; made once, as each would be an allocation
+
 	events [128]syscall.EpollEvent
 	count  int
 	buf    [readSize]byte
@@ -49,6 +51,7 @@ func newPoller(g *Gateway) (*poller, error) {
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, p.file.Close())
 	}
+	p.handleFn = p.handle
 	go p.run()
 	return p, nil
 }
@@ -99,23 +102,32 @@ func (p *poller) run() {
 		if err := p.raw.Read(wait); err != nil {
 			return // stopped
 		}
-		more := p.more
-		p.more = nil
-		for _, c := range more {
-			p.turn(c)
+		if turns := p.g.config.Turns; turns != nil {
+			turns.Help(p.handleFn)
+		} else {
+			p.handle()
 		}
-		for _, e := range p.events[:p.count] {
-			id := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
-			c, ok := p.g.conns.get(id).(*conn)
-			if !ok {
-				continue // gone meanwhile
-			}
-			if e.Events&epollWrite != 0 {
-				c.writable()
-			}
-			if e.Events&epollRead != 0 && c.beginStrand(e.Events&epollOver != 0) {
-				p.turn(c)
-			}
+	}
+}
+
+// handle handles the events that there are.
+func (p *poller) handle() {
+	more := p.more
+	p.more = nil
+	for _, c := range more {
+		p.turn(c)
+	}
+	for _, e := range p.events[:p.count] {
+		id := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
+		c, ok := p.g.conns.get(id).(*conn)
+		if !ok {
+			continue // gone meanwhile
+		}
+		if e.Events&epollWrite != 0 {
+			c.writable()
+		}
+		if e.Events&epollRead != 0 && c.beginStrand(e.Events&epollOver != 0) {
+			p.turn(c)
 		}
 	}
 }

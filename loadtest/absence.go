@@ -147,6 +147,7 @@ type circumstances struct {
 
 	now    time.Time      // when this was
 	faults []chaos.Record // of nodes and their network, during the call
+	noisy  bool           // messages between nodes are lost, doubled, reordered and late all the time
 }
 
 // disturbed reports whether a side was away during the call.

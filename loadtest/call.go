@@ -150,7 +150,7 @@ func (c *call) met(at time.Time) circumstances {
 		m.callee = c.peer.absences.during(c.intended, at)
 	}
 	if ch := c.run.chaos; ch != nil {
-		m.now, m.faults = at, ch.log.Between(c.intended, at)
+		m.now, m.faults, m.noisy = at, ch.log.Between(c.intended, at), ch.options.noise
 	}
 	return m
 }

@@ -25,7 +25,7 @@ type chaosRun struct {
 	setups   setups
 	out      io.Writer
 	nodes    map[string]*node // by the name of their process
-	before   []resources          // of each node, before anybody connected
+	before   []resources      // of each node, before anybody connected
 }
 
 // noise is what becomes of messages between nodes all the time.
@@ -63,7 +63,7 @@ func (c *chaosRun) start(ctx context.Context, o *options) error {
 	}
 	var err error
 	c.fleet, err = fleet.New(fleet.Config{
-		Binary: binary, Dir: c.options.dir, Proxied: c.options.nodes > 1, Seed: c.options.seed, Args: nodeFlags(o),
+		Binary: binary, Dir: c.options.dir, Proxied: c.options.proxied(), Seed: c.options.seed, Args: nodeFlags(o),
 	})
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (c *chaosRun) meet(nodes []*node) {
 }
 
 // warmUp is how long all is well before the first fault, besides its wait: what is normal is measured then.
-const warmUp = 5 * time.Second
+const warmUp = 10 * time.Second
 
 // hurt injects faults until there were as many as asked for, or none that fits ends before end (if not zero), or ctx
 // is done; then all is well for a while. Something that should not happen to the nodes is an error of the run. It

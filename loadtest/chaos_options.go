@@ -38,7 +38,7 @@ func (c *chaosOptions) register(f *flag.FlagSet) {
 	f.DurationVar(&c.every, "chaos-every", 15*time.Second, "how long all is well between two faults: half of it to one and a half of it")
 	f.DurationVar(&c.longest, "chaos-longest", 0, "bounds how long a fault lasts; default: as its kind has it")
 	f.IntVar(&c.count, "chaos-count", 0, "end the run after this many faults; default: at --duration")
-	f.BoolVar(&c.noise, "chaos-noise", true, "messages between nodes are lost, doubled, reordered and late all the time")
+	f.BoolVar(&c.noise, "chaos-noise", true, "messages between nodes are lost, doubled, reordered and late all the time; not with --hold")
 	f.DurationVar(&c.idle, "chaos-idle", 0, "how long to wait at the end until every node has collected its garbage, which an idle one does every 2 minutes, before its memory is judged; default: memory is told, not judged")
 	f.StringVar(&c.binary, "node-binary", "", "`program` of the nodes; default: cmd/node is built")
 	f.StringVar(&c.tags, "node-tags", "", "build tags of the nodes")
@@ -47,6 +47,9 @@ func (c *chaosOptions) register(f *flag.FlagSet) {
 	f.DurationVar(&c.lasts, "hold-lasts", 0, "how long that fault lasts; default: as drawn")
 	f.IntVar(&c.hold, "hold", 0, "instead of a mix of calls: let this many invitations ring, hurt a node once, and answer every one of them")
 }
+
+// proxied reports whether the network between the nodes has to be led through a proxy, which costs this process time.
+func (c *chaosOptions) proxied() bool { return c.nodes > 1 && (c.noise || c.weights.Network()) }
 
 // Bounds of the flags.
 const (
@@ -72,6 +75,7 @@ func (c *chaosOptions) complete(o *options) error {
 		c.count = maxFaults
 	}
 	o.allowReconnects = true
+	c.noise = c.noise && c.hold == 0
 	var err error
 	if c.weights, err = chaos.ParseWeights(c.faults); err != nil {
 		return fmt.Errorf("--chaos-faults: %w", err)

@@ -11,7 +11,7 @@ type chaosResult struct {
 	Seed     uint64        `json:"seed"`
 	Nodes    int           `json:"nodes"`
 	Repeat   string        `json:"repeat"`        // the command that repeats the schedule
-	NormalMs float64       `json:"normal_p99_ms"` // of the set-up, before the first fault
+	NormalMs float64       `json:"normal_p99_ms"` // of the set-up: that of the worst second before the first fault
 	Faults   []faultResult `json:"faults"`
 	After    []afterwards  `json:"afterwards"`
 	Left     int           `json:"nodes_with_leftovers"`
@@ -74,7 +74,7 @@ func seconds(d time.Duration, known bool) *float64 {
 
 // print writes the faults for people.
 func (res *chaosResult) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%-48s %8s %9s %9s %11s %11s   (set-up p99 was %.1f ms before)\n", "fault", "at, s", "lasted, s", "settled",
+	fmt.Fprintf(w, "\n%-48s %8s %9s %9s %11s %11s   (p99 of a second's set-ups was up to %.1f ms before)\n", "fault", "at, s", "lasted, s", "settled",
 		"recovered", "since end", res.NormalMs)
 	for i := range res.Faults {
 		f := &res.Faults[i]

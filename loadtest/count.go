@@ -11,7 +11,8 @@ import (
 // Bounds of what is kept and shown for people.
 const (
 	maxErrorTexts = 32
-	maxHistories  = 5
+	maxHistories  = 20
+	maxAlike      = 3 // of them, those that broke a promise in the same way
 )
 
 // countText counts under a text, and under "others" when there are too many texts.
@@ -77,15 +78,23 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 		return
 	}
 	r.violations++
-	if r.shown++; r.shown > maxHistories {
+	alike := h.alike()
+	if r.alike[alike]++; r.shown >= maxHistories || r.alike[alike] > maxAlike {
 		return
 	}
+	r.shown++
 	more := ""
 	if r.chaos != nil {
 		more = r.chaos.around(r, h)
 	}
 	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s, %v, at %.3f s, from %s:\n  %s\n%s%s",
 		name, h.survival.id, c.intended.Sub(r.begin).Seconds(), c.node.target, strings.Join(h.broken, "\n  "), h, more)
+}
+
+// alike names the way in which the history broke a promise: the promise, and why the call has failed.
+func (h *history) alike() string {
+	promise, _, _ := strings.Cut(h.broken[0], ":")
+	return promise + ": " + h.failed
 }
 
 // noteAbsences adds to the history when its users were away.

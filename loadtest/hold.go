@@ -25,7 +25,7 @@ type holding struct {
 	hurt  time.Time // when the fault began
 
 	mu    sync.Mutex
-	again []time.Duration // from then on, until each side of each invitation was told again that it rings
+	again []time.Duration // from then on, until each caller was told again that it rings
 	lost  map[string]int64
 }
 
@@ -36,9 +36,9 @@ type holdResult struct {
 	Fault       string           `json:"fault"`
 	Ringing     int              `json:"ringing"`        // when the fault began, those that were to run out left out
 	Expiring    int              `json:"expiring"`       // that were to run out about then
-	Told        int              `json:"answers"`        // a side asked, and was told that it rings, with its deadline
+	Told        int              `json:"answers"`        // to callers that asked
 	Again       quickReport      `json:"again_ms"`       // from the begin of the fault
-	Lost        map[string]int64 `json:"lost,omitempty"` // a side asked and was told something else
+	Lost        map[string]int64 `json:"lost,omitempty"` // answers that were not that it rings with its deadline
 }
 
 // Of the invitations that are held, the last ones are to run out about when the fault is.
@@ -170,13 +170,12 @@ func (h *holding) injure(ctx context.Context, began chan struct{}) {
 	}
 }
 
-// askAll lets each user ask for each of its invitations, one after the other, until it is answered, from the begin
+// askAll lets each caller ask for each of its invitations, one after the other, until it is answered, from the begin
 // of the fault on.
 func (h *holding) askAll() {
 	mine := map[*user][]*call{}
 	for _, c := range h.calls {
 		mine[c.caller] = append(mine[c.caller], c)
-		mine[c.peer] = append(mine[c.peer], c)
 	}
 	var users sync.WaitGroup
 	for u, calls := range mine {
@@ -191,8 +190,20 @@ func (h *holding) askAll() {
 	users.Wait()
 }
 
-// ask asks for one invitation, and judges what is told.
+// ask asks for one invitation until it is known, and judges what is told.
 func (h *holding) ask(ctx context.Context, u *user, c *call) {
+	for !h.askOnce(ctx, u, c) && pause(ctx, askInterval) {
+	}
+	h.mu.Lock()
+	h.again = append(h.again, time.Since(h.hurt))
+	h.mu.Unlock()
+}
+
+// askInterval is how soon a caller asks again for an invitation that was not known.
+const askInterval = 100 * time.Millisecond
+
+// askOnce asks once, and reports whether the invitation was known.
+func (h *holding) askOnce(ctx context.Context, u *user, c *call) bool {
 	c.mu.Lock()
 	id, expire := c.history.survival.id, c.history.timers.Expire
 	from, until := c.history.shown.Add(expire), later(c.history.shown, c.history.rung).Add(expire)
@@ -204,23 +215,24 @@ func (h *holding) ask(ctx context.Context, u *user, c *call) {
 	var lost string
 	switch {
 	case err != nil:
-		lost = fmt.Sprintf("a side was told %v", err)
-	case notice.Local != invitation.LocalReceivedByRemote && notice.Remote != invitation.RemoteInvitationReceived:
-		lost = fmt.Sprintf("a side was told that it is %v %v", notice.Local, notice.Remote)
+		lost = fmt.Sprintf("the caller was told %v", err)
+	case notice.Local != invitation.LocalReceivedByRemote:
+		lost = fmt.Sprintf("the caller was told that it is %v", notice.Local)
 	case deadline.Before(from.Add(-tolerance)) || deadline.After(until.Add(tolerance)):
-		lost = "a side was told another deadline"
+		lost = "the caller was told another deadline"
+	}
+	if lost == "" {
+		return true
 	}
 	h.mu.Lock()
-	h.again = append(h.again, at.Sub(h.hurt))
-	if lost != "" {
-		countText(h.lost, lost)
-	}
+	countText(h.lost, lost)
 	h.mu.Unlock()
-	if lost != "" {
-		c.mu.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.history.broken) == 0 { // once
 		c.history.breaks(judge.P6, "%v after the fault began %s: until %v, not %v", at.Sub(h.hurt), lost, deadline.Sub(from), until.Sub(from))
-		c.mu.Unlock()
 	}
+	return err == nil
 }
 
 // answerAll does with each what its scenario is for.
@@ -270,7 +282,7 @@ func (h *holding) result() *holdResult {
 func (res *holdResult) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d invitations over %d pairs, %d rang and %d were to run out when the fault began: %s\n", res.Invitations, res.Pairs,
 		res.Ringing, res.Expiring, res.Fault)
-	fmt.Fprintf(w, "both sides asked for each: %d answers, p50 %.1f ms, p99 %.1f ms, the last %.3f s after the fault began\n", res.Told,
+	fmt.Fprintf(w, "callers asked for each: %d answers, p50 %.1f ms, p99 %.1f ms, the last %.3f s after the fault began\n", res.Told,
 		res.Again.P50, res.Again.P99, res.Again.Max/1000)
 	printCounts(w, "lost", res.Lost)
 }

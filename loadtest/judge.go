@@ -77,7 +77,7 @@ func (h *history) take(side invitation.Side, o client.Observation) {
 	h.surviving(side, o)
 	switch o.Step {
 	case client.StepViolation:
-		h.broken = append(h.broken, "contract: "+o.Violation.String())
+		h.violated(o.Violation)
 	case client.StepRequested:
 		if o.Request == invitation.Accept {
 			h.accepted = o.At
@@ -177,13 +177,14 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 	h.judgeEnd(invitation.Caller, &h.caller, now, met)
 	h.judgeEnd(invitation.Callee, &h.callee, now, met)
 	h.judgeSurvival(met)
+	h.judgeKept(met)
 	excuse := judge.Excuse{
-		VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace), Separated: met.separated(),
+		VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace), Apart: met.separated(),
 	}
 	if v := judge.Agree(&h.caller, []*judge.Part{&h.callee}, excuse); v != nil {
 		h.broken = append(h.broken, v.Error())
 		h.failed = "the sides disagree"
-	} else if excuse.Separated && h.caller.Ended() && h.callee.Ended() && h.caller.End != h.callee.End {
+	} else if excuse.Apart && h.caller.Ended() && h.callee.Ended() && h.caller.End != h.callee.End {
 		h.allowed = "it ended in two kinds, as a fault separated the sides"
 	}
 	if h.callee.Engaged && h.scenario.callee == absent {

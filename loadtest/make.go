@@ -106,7 +106,11 @@ func (r *run) sendOnce(c *call) (*client.LocalInvitation, error) {
 func (u *user) request(do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), u.run.requestTimeout())
 	defer cancel()
-	if err := do(ctx); err != nil && !errors.Is(err, invitation.AlreadyEnd) && !errors.Is(err, client.ErrClosed) {
+	err := do(ctx)
+	switch {
+	case err == nil, errors.Is(err, invitation.AlreadyEnd), errors.Is(err, client.ErrClosed):
+	case errors.Is(err, client.ErrNotLoggedIn) && u.left.Load(): // its call was over before it had the answer
+	default:
 		u.fail(err)
 	}
 }
@@ -131,6 +135,7 @@ func (r *run) comeLate(u *user) {
 func (r *run) leave(u *user) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.requestTimeout())
 	defer cancel()
+	u.left.Store(true)
 	_ = u.client.Logout(ctx) // one that never logged in says so
 	_ = u.client.Close()
 }

@@ -36,10 +36,9 @@ func (s *setups) add(due time.Time, took time.Duration) {
 
 // How the time until set-up is as before is found.
 const (
-	recoverySlot  = time.Second // the percentile is of so much of the run
-	recoverySlots = 3           // that many in a row are normal, then it has recovered from the first on
-	recoveryTimes = 3           // normal is a 99th percentile of as many times that of calm times
-	recoveryMore  = 20 * time.Millisecond
+	recoverySlot  = time.Second           // the percentile is of so much of the run
+	recoverySlots = 3                     // that many in a row are normal, then it has recovered from the first on
+	recoveryMore  = 50 * time.Millisecond // more than in the calm time before the first fault is normal, too
 )
 
 // between returns the sorted set-ups of the calls that were due in a part of the run.
@@ -64,17 +63,22 @@ func p99(sorted []time.Duration) time.Duration {
 	return sorted[min(len(sorted)*99/100, len(sorted)-1)]
 }
 
-// normal returns the 99th percentile of the set-ups in calm times: those before the first fault.
+// normal returns the largest 99th percentile of a slot of the calm time before the first fault.
 func (s *setups) normal(begin time.Time, faults []chaos.Record) time.Duration {
-	if len(faults) == 0 {
-		return p99(s.between(begin, time.Now()))
+	until := time.Now()
+	if len(faults) > 0 {
+		until = faults[0].Began
 	}
-	return p99(s.between(begin, faults[0].Began))
+	var most time.Duration
+	for at := begin; at.Before(until); at = at.Add(recoverySlot) {
+		most = max(most, p99(s.between(at, at.Add(recoverySlot))))
+	}
+	return most
 }
 
 // recovery returns how long after a time set-ups were as in calm times; false if they were not before until.
 func (s *setups) recovery(from, until time.Time, normal time.Duration) (time.Duration, bool) {
-	most := recoveryTimes*normal + recoveryMore
+	most := normal + recoveryMore
 	run := 0
 	var first time.Time
 	for at := from; at.Before(until); at = at.Add(recoverySlot) {

@@ -13,14 +13,15 @@ import (
 type survival struct {
 	id   invitation.ID
 	told []deadline
+	kept []client.Violation // what the client kept from the application
 }
 
 // deadline is a deadline that a side was told of.
 type deadline struct {
-	at       time.Time
-	side     invitation.Side
-	ringing  bool // that of the expiry, for the caller; for the callee it may be either
-	ends     time.Time
+	at      time.Time
+	side    invitation.Side
+	ringing bool // that of the expiry, for the caller; for the callee it may be either
+	ends    time.Time
 }
 
 // maxTold bounds what is kept of one call.
@@ -97,4 +98,27 @@ func (h *history) ranOut(reason invitation.Reason, met circumstances) bool {
 		}
 	}
 	return false
+}
+
+// violated notes what the client saw a node break. Acceptances that nobody asked for break the contract
+// whatever happens.
+func (h *history) violated(v client.Violation) {
+	if v == client.AcceptedUnconfirmed || v == client.AcceptedUnasked {
+		h.broken = append(h.broken, "contract: "+v.String())
+		return
+	}
+	h.survival.kept = append(h.survival.kept, v)
+}
+
+// judgeKept judges states that came in the wrong order, or from an invitation that was doubled. The client
+// has kept them from the application, as it is there to: nodes that do not reorder and are well do not send
+// them, but no promise depends on that (docs/spec.md §7, P7).
+func (h *history) judgeKept(met circumstances) {
+	for _, v := range h.survival.kept {
+		if !met.noisy && len(met.faults) == 0 {
+			h.broken = append(h.broken, "contract: "+v.String())
+		} else if h.allowed == "" {
+			h.allowed = "the client kept to itself what came out of order or twice: " + v.String()
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringfleet/ringfleet/client"
@@ -18,6 +19,7 @@ type user struct {
 	place    *place
 	client   *client.Client
 	absences absences
+	left     atomic.Bool // or is about to
 
 	// The observer's.
 	on     *node // that the user has a session with now

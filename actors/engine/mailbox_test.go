@@ -37,7 +37,7 @@ func (r *recorder) EscalateFailure(reason, _ any) { r.escalated = append(r.escal
 
 func inPool(t *testing.T, workers, backlog int, f func(t *testing.T, p *pool)) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(workers, backlog)
+		p := newPool(workers, backlog, func() {})
 		defer p.stop()
 		f(t, p)
 	})

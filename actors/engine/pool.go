@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -19,41 +21,163 @@ type task interface{ run() }
 // blocks, which also keeps an actor that sends from waiting for itself. A mailbox is queued at most
 // once, so the extra goroutines are bounded by the actors that are live.
 //
+// To wake a worker costs more than most tasks do. So a task is left to those that are active, workers and
+// goroutines that help, as long as not many wait: each of them looks for tasks before it rests. Should it be
+// held up by an actor that blocks, which none should, the watch wakes another one.
+//
 // protoactor's own dispatcher starts a goroutine per activation of a mailbox; see
 // docs/adr/0005-protoactor-engine.md for what that costs.
 type pool struct {
 	queue    chan task
+	settle   func()        // called by each of the active before it rests
+	wake     chan struct{} // one for each worker that was made active and does not yet know
+	active   atomic.Int32  // workers and helpers that will look for tasks
+	resting  atomic.Int32  // workers that can be woken
+	trusted  chan struct{} // wakes the watch
+	trusting atomic.Bool   // the watch is awake
+	quit     chan struct{}
 	workers  sync.WaitGroup
-	count    int
 	overflow atomic.Uint64
 }
 
+const (
+	// perActive is how many tasks may wait for each of the active before one more worker is woken.
+	perActive = 8
+	// settleEvery is after how many tasks the active settle while there are more.
+	settleEvery = 64
+	// helped is how many tasks a helper runs before it leaves the rest to the workers.
+	helped = 64
+	// watchEvery is how long a task can be held up by an actor that blocks.
+	watchEvery = 50 * time.Millisecond
+)
+
 var _ actor.Dispatcher = (*pool)(nil)
 
-func newPool(workers, backlog int) *pool {
-	p := &pool{queue: make(chan task, backlog), count: workers}
+func newPool(workers, backlog int, settle func()) *pool {
+	p := &pool{
+		queue: make(chan task, backlog), settle: settle, wake: make(chan struct{}, workers),
+		trusted: make(chan struct{}, 1), quit: make(chan struct{}),
+	}
+	p.resting.Store(int32(workers))
 	for range workers {
 		p.workers.Go(p.work)
 	}
+	p.workers.Go(p.watch)
 	return p
 }
 
 func (p *pool) work() {
-	for t := range p.queue {
-		if t == nil {
+	for {
+		select {
+		case <-p.wake:
+		case <-p.quit:
+			p.run(math.MaxInt)
 			return
 		}
-		t.run()
+		p.run(math.MaxInt)
+		p.settle()
+		p.resting.Add(1)
+		p.rest()
 	}
 }
 
-// submit runs t on a worker, soon. It never blocks.
+// run runs tasks that wait, at most so many.
+func (p *pool) run(most int) {
+	for n := 1; n <= most; n++ {
+		select {
+		case t := <-p.queue:
+			t.run()
+		default:
+			return
+		}
+		if n%settleEvery == 0 {
+			p.settle()
+		}
+	}
+}
+
+// rest makes the caller inactive. Whoever has counted on it did so before, and is served now.
+func (p *pool) rest() {
+	p.active.Add(-1)
+	p.settle()
+	if len(p.queue) > 0 {
+		p.see()
+	}
+}
+
+// help calls tell and then runs tasks on the caller's goroutine, rather than waking a worker for them.
+func (p *pool) help(tell func()) {
+	p.active.Add(1)
+	defer p.rest()
+	tell()
+	p.run(helped)
+}
+
+// submit runs t soon. It never blocks.
 func (p *pool) submit(t task) {
 	select {
 	case p.queue <- t:
+		p.see()
 	default:
 		p.overflow.Add(1)
 		go t.run()
+	}
+}
+
+// see makes sure that somebody sees to what waits.
+func (p *pool) see() {
+	if active := p.active.Load(); active == 0 || len(p.queue) > perActive*int(active) {
+		p.rouse()
+	} else {
+		p.trust()
+	}
+}
+
+// rouse wakes a worker. If there is none to wake, all are active.
+func (p *pool) rouse() {
+	for n := p.resting.Load(); n > 0; n = p.resting.Load() {
+		if p.resting.CompareAndSwap(n, n-1) {
+			p.active.Add(1)
+			p.wake <- struct{}{}
+			return
+		}
+	}
+}
+
+// settles reports whether settle will be called soon.
+func (p *pool) settles() bool {
+	if p.active.Load() == 0 {
+		return false
+	}
+	p.trust()
+	return true
+}
+
+// trust wakes the watch, as the caller counts on the active.
+func (p *pool) trust() {
+	if !p.trusting.Load() && p.trusting.CompareAndSwap(false, true) {
+		p.trusted <- struct{}{}
+	}
+}
+
+// watch wakes a worker for what is held up, while anybody counts on the active.
+func (p *pool) watch() {
+	for {
+		select {
+		case <-p.quit:
+			return
+		case <-p.trusted:
+		}
+		select {
+		case <-p.quit:
+			return
+		case <-time.After(watchEvery):
+		}
+		p.trusting.Store(false)
+		if len(p.queue) > 0 {
+			p.rouse()
+		}
+		p.settle()
 	}
 }
 
@@ -63,9 +187,7 @@ func (p *pool) crowded() bool { return len(p.queue) > cap(p.queue)/2 }
 // stop ends the workers after what is queued and waits for them. What is submitted later may never
 // run, so the caller has stopped the actors first.
 func (p *pool) stop() {
-	for range p.count {
-		p.queue <- nil
-	}
+	close(p.quit)
 	p.workers.Wait()
 }
 

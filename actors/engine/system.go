@@ -27,6 +27,9 @@ type Options struct {
 	// Backlog is how many actors may wait for a worker before the next one is given a goroutine of its
 	// own. The default is 16,384.
 	Backlog int
+	// Settle is called by whoever has run actors before it rests, and now and then while it does not: time to send
+	// what they have said, see [System.Settles]. It must not block. The default does nothing.
+	Settle func()
 	// Tick is the resolution of deadlines. The default is 50 ms.
 	Tick time.Duration
 	// Stall is called when the wheel finds that the whole process stood still for at least StallAfter, before
@@ -66,7 +69,7 @@ type System struct {
 // directory is what a System needs of a Directory of any key.
 type directory interface{ close() }
 
-// New starts a system. It runs Options.Workers + 1 goroutines until [System.Stop]. It takes some
+// New starts a system. It runs Options.Workers + 2 goroutines until [System.Stop]. It takes some
 // milliseconds and 3 MB, most of them for protoactor's process registry.
 func New(options Options) *System {
 	s := &System{logger: options.Logger, clock: options.Clock, empty: make(chan struct{}, 1), stopped: make(chan struct{})}
@@ -85,6 +88,9 @@ func New(options Options) *System {
 	if options.Tick == 0 {
 		options.Tick = defaultTick
 	}
+	if options.Settle == nil {
+		options.Settle = func() {}
+	}
 	if options.StallAfter == 0 {
 		options.StallAfter = defaultStall
 	}
@@ -97,7 +103,7 @@ func New(options Options) *System {
 	s.root = s.actors.Root.Copy().WithGuardian(actor.NewOneForOneStrategy(0, 0,
 		func(any) actor.Directive { return actor.StopDirective }))
 	s.root.Self() // makes the guardian, which concurrent first spawns would make twice
-	s.pool = newPool(options.Workers, options.Backlog)
+	s.pool = newPool(options.Workers, options.Backlog, options.Settle)
 	s.wheel = makeWheel(s.clock, options.Tick, s.pool.crowded)
 	s.wheel.stall, s.wheel.stallAfter = options.Stall, options.StallAfter
 	go s.wheel.turn()
@@ -106,6 +112,14 @@ func New(options Options) *System {
 
 // Now returns the system's time.
 func (s *System) Now() invitation.Time { return s.clock.Now() }
+
+// Help calls tell, which may tell actors something, and then runs actors on this goroutine for a while, as that
+// is cheaper than to wake a worker. It is for a goroutine that brings messages, and must not be called by an actor.
+func (s *System) Help(tell func()) { s.pool.help(tell) }
+
+// Settles reports whether Options.Settle is called soon: somebody runs actors. Whatever the caller did before it
+// asked, that call sees.
+func (s *System) Settles() bool { return s.pool.settles() }
 
 // ActorSystem returns protoactor's system, for a transport that carries messages of actors elsewhere.
 func (s *System) ActorSystem() *actor.ActorSystem { return s.actors }

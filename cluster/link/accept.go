@@ -190,6 +190,8 @@ func (s *Stream) unseat(in *inbound) bool {
 // take hands over what a peer sends until the connection ends.
 func (s *Stream) take(conn net.Conn, reader *frameReader, in *inbound) error {
 	pong := appendHeader(nil, framePong, 0)
+	come := arrivals{stream: s, reader: reader, from: in.node}
+	hand := come.hand // made once, as each would be an allocation
 	for {
 		t, body, err := reader.next(s.config.MaxEnvelope)
 		if err != nil {
@@ -197,8 +199,15 @@ func (s *Stream) take(conn net.Conn, reader *frameReader, in *inbound) error {
 		}
 		switch t {
 		case frameEnvelope:
-			s.counts.received.Add(1)
-			s.receive(in.node, body)
+			come.first = body
+			if s.config.Turns != nil {
+				s.config.Turns.Help(hand)
+			} else {
+				hand()
+			}
+			if come.err != nil {
+				return come.err
+			}
 		case framePing:
 			if err := conn.SetWriteDeadline(time.Now().Add(s.config.Timeout)); err != nil {
 				return fmt.Errorf("set a deadline: %w", err)
@@ -209,6 +218,28 @@ func (s *Stream) take(conn net.Conn, reader *frameReader, in *inbound) error {
 		default:
 			s.counts.skipped.Add(1)
 		}
+	}
+}
+
+// arrivals are the envelopes that have come together from a peer.
+type arrivals struct {
+	stream *Stream
+	reader *frameReader
+	from   string
+	first  []byte
+	err    error
+}
+
+// hand hands them over.
+func (a *arrivals) hand() {
+	body := a.first
+	for a.err == nil {
+		a.stream.counts.received.Add(1)
+		a.stream.receive(a.from, body)
+		if !a.reader.ready() {
+			return
+		}
+		_, body, a.err = a.reader.next(a.stream.config.MaxEnvelope)
 	}
 }
 

@@ -39,13 +39,25 @@ func (q *blocks) add(t frameType, body []byte) {
 	}
 }
 
+// drop removes the first block. bytes and count stay as they are.
+func (q *blocks) drop() {
+	giveBack(q.list[0])
+	n := copy(q.list, q.list[1:])
+	q.list[n] = nil
+	q.list = q.list[:n]
+}
+
 // clear empties the queue, and gives the blocks back.
 func (q *blocks) clear() {
 	for i, b := range q.list {
-		if cap(b) == blockSize {
-			blockPool.Put((*[blockSize]byte)(b[:blockSize]))
-		}
+		giveBack(b)
 		q.list[i] = nil
 	}
 	q.list, q.bytes, q.count = q.list[:0], 0, 0
+}
+
+func giveBack(b []byte) {
+	if cap(b) == blockSize {
+		blockPool.Put((*[blockSize]byte)(b[:blockSize]))
+	}
 }

@@ -83,6 +83,17 @@ func (f *frameReader) next(limit int) (frameType, []byte, error) {
 	return t, body, err
 }
 
+// ready reports whether the next frame is an envelope that has come whole, so that next does not wait for it.
+func (f *frameReader) ready() bool {
+	rest := f.r.Buffered() - f.skip
+	if rest < frameHeader {
+		return false
+	}
+	b, _ := f.r.Peek(f.skip + frameHeader) // is there
+	word := binary.BigEndian.Uint32(b[f.skip:])
+	return frameType(word>>24) == frameEnvelope && frameHeader+int(word&maxFrame) <= rest
+}
+
 // ended tells an end between two frames, io.EOF, from one inside a frame.
 func ended(got []byte, err error) error {
 	if errors.Is(err, io.EOF) && len(got) > 0 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/internal/rawio"
 )
 
 // peer is the connection to one member in one of its starts.
@@ -24,10 +25,17 @@ type peer struct {
 	wake   chan struct{} // a hint that something waits
 
 	mu      sync.Mutex
-	waiting blocks // frames
-	down    bool   // the last attempt has failed: nothing is taken
-	up      bool   // a connection stands
-	most    int    // bytes of an envelope that the member takes
+	waiting blocks       // frames
+	down    bool         // the last attempt has failed: nothing is taken
+	up      bool         // a connection stands
+	most    int          // bytes of an envelope that the member takes
+	try     rawio.Writer // the connection, if it can be written to without blocking
+	writing bool         // somebody writes batch
+	handed  bool         // who began to write batch has left the rest to run
+	fault   error        // why it could not be written
+
+	batch   blocks // what is being written, by whoever has set writing
+	written int    // bytes of its first block that were written
 }
 
 func newPeer(s *Stream, m cluster.Member) *peer {
@@ -42,8 +50,8 @@ func (p *peer) load() (queued int, up bool) {
 	return p.waiting.bytes, p.up
 }
 
-// send appends an envelope to what waits.
-func (p *peer) send(envelope []byte) error {
+// send appends an envelope to what waits; later says that it may wait for the next one.
+func (p *peer) send(envelope []byte, later bool) error {
 	p.mu.Lock()
 	switch {
 	case p.down:
@@ -58,12 +66,23 @@ func (p *peer) send(envelope []byte) error {
 		return cluster.ErrBusy
 	}
 	p.waiting.add(frameEnvelope, envelope)
+	try := p.try != nil
+	later = later && p.waiting.bytes < blockSize/2
 	p.mu.Unlock()
+	if later {
+		p.stream.wait()
+	} else if !try || !p.stream.settles() {
+		p.rouse()
+	}
+	return nil
+}
+
+// rouse has run write.
+func (p *peer) rouse() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // run connects, and connects again, until the member goes.
@@ -106,7 +125,10 @@ func (p *peer) fail() {
 	defer p.mu.Unlock()
 	p.stream.counts.dropped.Add(uint64(p.waiting.count))
 	p.waiting.clear()
-	p.down, p.up = true, false
+	p.down, p.up, p.try, p.fault = true, false, nil, nil
+	if p.handed {
+		p.abandonLocked()
+	}
 }
 
 // connect makes a connection and says hello.
@@ -178,7 +200,11 @@ func (p *peer) serve(conn net.Conn, reader *frameReader) error {
 	defer conn.Close()
 	ping := time.NewTicker(p.stream.config.Ping)
 	defer ping.Stop()
-	var batch blocks
+	try, _ := conn.(rawio.Writer)
+	p.mu.Lock()
+	p.try = try
+	p.mu.Unlock()
+	p.rouse() // for what was sent before
 	for {
 		select {
 		case <-p.ctx.Done():
@@ -194,33 +220,10 @@ func (p *peer) serve(conn net.Conn, reader *frameReader) error {
 			p.waiting.add(framePing, nil)
 			p.mu.Unlock()
 		}
-		p.mu.Lock()
-		batch, p.waiting = p.waiting, batch
-		p.mu.Unlock()
-		err := p.write(conn, &batch)
-		if err != nil {
-			p.stream.counts.dropped.Add(uint64(batch.count)) // some may have arrived
-			batch.clear()
+		if err := p.write(conn); err != nil {
 			return err
 		}
-		p.stream.counts.sent.Add(uint64(batch.count))
-		batch.clear()
 	}
-}
-
-// write writes a batch of frames.
-func (p *peer) write(conn net.Conn, batch *blocks) error {
-	for _, block := range batch.list {
-		if err := conn.SetWriteDeadline(time.Now().Add(p.stream.config.Timeout)); err != nil {
-			return fmt.Errorf("set a deadline: %w", err)
-		}
-		if _, err := conn.Write(block); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		p.stream.counts.writes.Add(1)
-		p.stream.counts.bytes.Add(uint64(len(block)))
-	}
-	return nil
 }
 
 // listen reads the pongs of a peer until the connection ends.

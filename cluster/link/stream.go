@@ -44,6 +44,9 @@ type StreamConfig struct {
 	// Ping is how often a peer is pinged, and Timeout after what silence a connection is given up. The default
 	// values are 1 s and 3 s.
 	Ping, Timeout time.Duration
+	// Turns are those of whoever runs the actors. The default is none: what comes in is handed over one by one, and
+	// what goes out is written by goroutines of the link.
+	Turns Turns
 	// Logger gets connections at level Debug and refusals, once for each cause, at level Warn. The
 	// default discards.
 	Logger *slog.Logger
@@ -52,11 +55,22 @@ type StreamConfig struct {
 	dial     func(ctx context.Context, addr string) (net.Conn, error) // tests: instead of TCP
 }
 
+// Turns let the goroutines that bring envelopes do the receivers' work as well, and those that work for them
+// write what comes of it. Each saves waking another goroutine, which at low load costs more than the work.
+type Turns interface {
+	// Help calls tell, which hands over envelopes that came together, and may then work for their receivers for a
+	// while.
+	Help(tell func())
+	// Settles reports whether [Stream.Flush] is going to be called soon, and will see what was sent before.
+	Settles() bool
+}
+
 const (
 	defaultQueue    = 4 << 20
 	defaultMaxPeers = 1_024
 	largestEnvelope = 8 << 20
-	maxStrangers    = 64 // connections whose hello has not come
+	patience        = 20 * time.Millisecond // for how long SendLater may let an envelope wait
+	maxStrangers    = 64                    // connections whose hello has not come
 	firstBackoff    = 50 * time.Millisecond
 	lastBackoff     = time.Second
 	dialTimeout     = 2 * time.Second
@@ -114,6 +128,8 @@ type Stream struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	peers    atomic.Pointer[map[string]*peer] // by name; replaced as a whole
+	left     atomic.Bool                      // something was left to Flush
+	waits    atomic.Bool                      // something waits for others to go with
 	counts   streamCounts
 
 	mu        sync.Mutex // for what follows, and for replacing peers
@@ -194,12 +210,57 @@ func (s *Stream) SetPeers(members []cluster.Member) {
 }
 
 // Send implements cluster.Link.
-func (s *Stream) Send(to cluster.Member, envelope []byte) error {
+func (s *Stream) Send(to cluster.Member, envelope []byte) error { return s.send(to, envelope, false) }
+
+// SendLater implements cluster.Patient.
+func (s *Stream) SendLater(to cluster.Member, envelope []byte) error {
+	return s.send(to, envelope, true)
+}
+
+func (s *Stream) send(to cluster.Member, envelope []byte, later bool) error {
 	p := (*s.peers.Load())[to.Name]
 	if p == nil || p.member.Boot != to.Boot {
 		return cluster.ErrUnreachable
 	}
-	return p.send(envelope)
+	return p.send(envelope, later)
+}
+
+// wait sees to it that what waits goes out before long.
+func (s *Stream) wait() {
+	if !s.waits.Load() && s.waits.CompareAndSwap(false, true) {
+		time.AfterFunc(patience, s.waited)
+	}
+}
+
+// waited has written what nothing else has taken along.
+func (s *Stream) waited() {
+	s.waits.Store(false)
+	for _, p := range *s.peers.Load() {
+		if queued, up := p.load(); up && queued > 0 {
+			if !p.flush() {
+				p.rouse()
+			}
+		}
+	}
+}
+
+// Flush writes what waits for the peers, as far as that goes without blocking. [Turns] that settle call it.
+func (s *Stream) Flush() {
+	if !s.left.Swap(false) {
+		return
+	}
+	for _, p := range *s.peers.Load() {
+		p.flush()
+	}
+}
+
+// settles reports whether Flush is called soon.
+func (s *Stream) settles() bool {
+	if s.config.Turns == nil {
+		return false
+	}
+	s.left.Store(true)
+	return s.config.Turns.Settles()
 }
 
 // Close ends all connections; what waits is dropped. It returns when nothing is received any more, so it must

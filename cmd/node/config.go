@@ -37,6 +37,7 @@ type settings struct {
 	logLevel        string
 	logFormat       string
 	shutdownTimeout time.Duration
+	clockOffset     time.Duration
 	check           bool
 }
 
@@ -103,6 +104,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&g.DrainTime, "reconnect-spread", 3*time.Second, "time over which clients are told to reconnect, on SIGTERM or SIGINT")
 	f.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 30*time.Second, "time to hand over and to end connections in order, on SIGTERM or SIGINT")
+	f.DurationVar(&s.clockOffset, "wall-clock-offset", 0, "for tests: by how much this node's wall clock is wrong")
 	f.BoolVar(&s.check, "check", false, "check the settings, start nothing")
 	f.String("config", "", "`file` with settings, one a line: name, space, value")
 }
@@ -168,6 +170,9 @@ func (s *settings) resolve() error {
 	}
 	if s.node.Gateway.DrainTime < 0 {
 		errs = append(errs, fmt.Errorf("reconnect-spread is %v: want 0 or more", s.node.Gateway.DrainTime))
+	}
+	if offset := s.clockOffset; offset != 0 {
+		s.node.WallClock = func() time.Time { return time.Now().Add(offset) }
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster

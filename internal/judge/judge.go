@@ -39,7 +39,6 @@ func (v *Violation) Error() string { return string(v.Promise) + ": " + v.What }
 type Excuse struct {
 	Apart       bool // a failure separated the sides while it was decided: endings may differ in kind
 	VerdictLate bool // the callee's device was away longer than the grace while its verdict was awaited
-	Separated   bool // a failure separated the sides while it was decided: they may end in two kinds, neither in a call
 }
 
 // Agree checks P1 between the caller's device and the callee's, at any time: nil if they agree so
@@ -74,7 +73,7 @@ func Agree(caller *Part, callees []*Part, excuse Excuse) *Violation {
 // sameKind checks that two sides which have ended were told endings of the same kind, as far as
 // every outcome has one kind (docs/spec.md §5, the table of outcomes).
 func sameKind(caller, callee *Part, excuse Excuse) *Violation {
-	if !callee.Ended() || callee.End == caller.End || excuse.Separated {
+	if !callee.Ended() || callee.End == caller.End {
 		return nil
 	}
 	switch callee.Reason {

@@ -25,7 +25,10 @@ type conn struct {
 	put     int
 	outErr  error
 	writeFn func(fd uintptr) bool
+	tryFn   func(fd uintptr) bool
 }
+
+var _ Writer = (*conn)(nil)
 
 // Conn returns c with Read and Write by this package's system calls if it is a TCP connection, else c.
 func Conn(c net.Conn) net.Conn {
@@ -38,7 +41,7 @@ func Conn(c net.Conn) net.Conn {
 		return c
 	}
 	quiet := &conn{TCPConn: tcp, raw: raw}
-	quiet.readFn, quiet.writeFn = quiet.readOnce, quiet.writeOnce
+	quiet.readFn, quiet.writeFn, quiet.tryFn = quiet.readOnce, quiet.writeOnce, quiet.tryOnce
 	return quiet
 }
 
@@ -69,14 +72,19 @@ func (c *conn) readOnce(fd uintptr) bool {
 }
 
 // Write implements net.Conn.
-func (c *conn) Write(b []byte) (int, error) {
+func (c *conn) Write(b []byte) (int, error) { return c.write(b, c.writeFn) }
+
+// TryWrite implements Writer.
+func (c *conn) TryWrite(b []byte) (int, error) { return c.write(b, c.tryFn) }
+
+func (c *conn) write(b []byte, once func(fd uintptr) bool) (int, error) {
 	c.writes.Lock()
 	defer c.writes.Unlock()
 	if len(b) == 0 {
 		return 0, nil
 	}
 	c.out, c.put, c.outErr = b, 0, nil
-	err := c.raw.Write(c.writeFn)
+	err := c.raw.Write(once)
 	c.out = nil
 	if err == nil && c.outErr != nil {
 		err = c.fault("write", c.outErr)
@@ -97,6 +105,12 @@ func (c *conn) writeOnce(fd uintptr) bool {
 		}
 		c.put += n
 	}
+	return true
+}
+
+// tryOnce is writeOnce, but does not wait until the socket takes more.
+func (c *conn) tryOnce(fd uintptr) bool {
+	c.writeOnce(fd)
 	return true
 }
 

@@ -59,6 +59,9 @@ func (k Kind) String() string { return facts[k].name }
 // Weights say how often each kind of fault is in a round of the schedule.
 type Weights [kinds]int
 
+// Network reports whether there are faults of the network, which want a proxied fleet.
+func (w Weights) Network() bool { return w[Partition]+w[OneWay]+w[Link] > 0 }
+
 // maxWeight bounds a weight: a round of the schedule has as many faults as there are weights in all.
 const maxWeight = 1000
 
