@@ -47,8 +47,9 @@ const (
 	settleEvery = 64
 	// helped is how many tasks a helper runs before it leaves the rest to the workers.
 	helped = 64
-	// watchEvery is how long a task can be held up by an actor that blocks.
-	watchEvery = 50 * time.Millisecond
+	// watchEvery is how long a task can be held up by an actor that blocks, or by one of the active that the
+	// operating system does not run.
+	watchEvery = 5 * time.Millisecond
 )
 
 var _ actor.Dispatcher = (*pool)(nil)

@@ -41,11 +41,13 @@ func TestStall(t *testing.T) {
 		time.Sleep(time.Second)
 		clock.ahead.Store(int64(2 * time.Second))
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(told) != 0 {
 			t.Errorf("told of %v", told)
 		}
 		clock.ahead.Add(int64(2 * time.Minute))
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(told) != 1 || told[0] != 2*time.Minute || owner.at.Load() != 1 {
 			t.Errorf("told of %v, %d deadlines were due", told, owner.at.Load())
 		}
