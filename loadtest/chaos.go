@@ -290,9 +290,26 @@ func (r *run) driveHurt(ctx context.Context) {
 			cancel()
 		}
 	})
+	if r.options.chaos.breaks {
+		hurting.Go(func() {
+			for pause(ctx, progressInterval/4) {
+				if r.broken() {
+					fmt.Fprintf(r.out, "%6.0f s  a promise was broken, as it must be\n", time.Since(r.begin).Seconds())
+					cancel()
+				}
+			}
+		})
+	}
 	r.drive(ctx)
 	cancel()
 	hurting.Wait()
+}
+
+// broken reports whether a promise was broken.
+func (r *run) broken() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.violations > 0
 }
 
 // after logs the users out, and says what came of the faults and what is left on the nodes.

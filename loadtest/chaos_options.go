@@ -25,6 +25,7 @@ type chaosOptions struct {
 	tags     string
 	dir      string
 	pingTime time.Duration
+	breaks   bool
 	hold     int
 	lasts    time.Duration
 	command  []string // the flags of this run, to be repeated
@@ -44,6 +45,7 @@ func (c *chaosOptions) register(f *flag.FlagSet) {
 	f.StringVar(&c.tags, "node-tags", "", "build tags of the nodes")
 	f.StringVar(&c.dir, "chaos-logs", "", "`folder` that keeps the nodes' logs; default: none are kept")
 	f.DurationVar(&c.pingTime, "chaos-ping", 4*time.Second, "silence after which clients ask whether the node is there, and how long it has to answer")
+	f.BoolVar(&c.breaks, "must-break", false, "for nodes that are broken on purpose: end the run at the first violation, and fail if there is none")
 	f.DurationVar(&c.lasts, "hold-lasts", 0, "how long that fault lasts; default: as drawn")
 	f.IntVar(&c.hold, "hold", 0, "instead of a mix of calls: let this many invitations ring, hurt a node once, and answer every one of them")
 }
@@ -60,8 +62,8 @@ const (
 // complete fills in what was left to default, and returns what is wrong.
 func (c *chaosOptions) complete(o *options) error {
 	if !c.on {
-		if c.hold != 0 {
-			return errors.New("--hold is for --chaos")
+		if c.hold != 0 || c.breaks {
+			return errors.New("--hold and --must-break are for --chaos")
 		}
 		return nil
 	}

@@ -43,6 +43,13 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "loadtest: %v\n", err)
 		return exitBroken
 	}
+	if o.chaos.breaks {
+		if res.Violations > 0 {
+			return exitOK
+		}
+		fmt.Fprintln(stderr, "loadtest: no promise was broken, by nodes that are broken")
+		return exitBroken
+	}
 	if res.Violations > 0 || res.Errors > 0 || res.Failed > 0 {
 		return exitBroken
 	}
