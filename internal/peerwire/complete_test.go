@@ -59,6 +59,7 @@ func TestRecordsAreComplete(t *testing.T) {
 	fill(reflect.ValueOf(&of).Elem())
 	for i := range claims {
 		claims[i].Device, claims[i].Until = "phone", now.Add(time.Second)
+		claims[i].AskAt, claims[i].Wait, claims[i].EndsAt = now.Add(2*time.Second), 3*time.Second, now.Add(4*time.Second)
 	}
 	of.Claims = claims
 	state := arbiter.State{View: &full}

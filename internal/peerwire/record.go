@@ -114,7 +114,10 @@ func sessionMessage(s *session.State, now invitation.Time) (*peerpb.SessionState
 		if err != nil {
 			return nil, err
 		}
-		m.Claims = append(m.Claims, &peerpb.ClaimState{Word: word, Device: string(c.Device), UntilUs: remaining(c.Until, now)})
+		m.Claims = append(m.Claims, &peerpb.ClaimState{
+			Word: word, Device: string(c.Device), UntilUs: remaining(c.Until, now), AskUs: remaining(c.AskAt, now),
+			WaitUs: microseconds(c.Wait), EndsUs: remaining(c.EndsAt, now),
+		})
 	}
 	for i := range s.Devices {
 		d := &s.Devices[i]
@@ -148,7 +151,7 @@ func entryMessage(e *session.EntryState, now invitation.Time) (*peerpb.EntryStat
 	m := &peerpb.EntryState{
 		View: view, Answered: e.Answered, Withdrawn: e.Withdrawn, SendId: e.SendID, Ended: e.Ended, Asking: e.Asking,
 		Renamed: e.Renamed, SeenUs: remaining(e.SeenAt, now), AskUs: remaining(e.AskAt, now),
-		Resumed: resumedMessage(e.Resumed), Asked: e.Asked,
+		Resumed: resumedMessage(e.Resumed), EndsUs: remaining(e.EndsAt, now), Asked: e.Asked,
 	}
 	for _, s := range e.Shown {
 		m.Shown = append(m.Shown, &peerpb.ShownState{Device: string(s.Device), Done: s.Done, Told: s.Told})
@@ -174,8 +177,12 @@ func sessionState(p *peerpb.SessionState, now invitation.Time) (*session.State, 
 			len(p.GetDevices()), len(p.GetEntries()), len(p.GetPast()), len(p.GetClaims()))
 	}
 	for _, claim := range p.GetClaims() {
-		c := session.ClaimState{Device: invitation.Device(claim.GetDevice()), Until: at.read(claim.UntilUs)}
-		if err := setWord(&c.Word, claim.GetWord()); err != nil {
+		wait, err := duration(claim.GetWaitUs())
+		c := session.ClaimState{
+			Device: invitation.Device(claim.GetDevice()), Until: at.read(claim.UntilUs), AskAt: at.read(claim.AskUs),
+			Wait: wait, EndsAt: at.read(claim.EndsUs),
+		}
+		if err = errors.Join(err, setWord(&c.Word, claim.GetWord())); err != nil {
 			return nil, err
 		}
 		if !c.Device.Valid() || !invitation.ValidText(c.Word.Response, invitation.MaxResponse) {
@@ -235,7 +242,8 @@ func deviceState(p *peerpb.DeviceState, at *moments) (session.DeviceState, error
 func entryState(p *peerpb.EntryState, user invitation.User, at *moments) (session.EntryState, error) {
 	e := session.EntryState{
 		Answered: p.GetAnswered(), Withdrawn: p.GetWithdrawn(), SendID: p.GetSendId(), Ended: p.GetEnded(), Asking: p.GetAsking(),
-		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs), Asked: p.GetAsked(),
+		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs), EndsAt: at.read(p.EndsUs),
+		Asked: p.GetAsked(),
 	}
 	var err error
 	if e.Resumed, err = resumed(p.GetResumed()); err != nil {
@@ -320,6 +328,7 @@ func stateMessage(a *snapshot.Arbiter, now invitation.Time) (*peerpb.ArbiterStat
 		Vouched:      s.Vouched,
 		Informed:     s.Informed,
 		HoldUs:       remaining(s.HoldAt, now),
+		Warned:       s.Warned,
 	}, nil
 }
 
@@ -355,6 +364,7 @@ func arbiterState(p *peerpb.ArbiterState, now invitation.Time) (*snapshot.Arbite
 			Vouched:      p.GetVouched(),
 			Informed:     p.GetInformed(),
 			HoldAt:       at.read(p.HoldUs),
+			Warned:       p.GetWarned(),
 		},
 		Sent:    at.read(p.SentUs),
 		Reached: at.read(p.ReachedUs),

@@ -55,13 +55,16 @@ var records = map[string]*snapshot.Record{
 		Devices: []session.DeviceState{{Name: "phone", Conn: sampleConn, Stamp: 3, Attached: 1, Connected: true, Telling: now.Add(3 * time.Second)}},
 		Entries: []session.EntryState{{
 			View:    &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "bob", Device: "phone", Callee: "carol"}, Version: 1},
-			Resumed: sampleResumed, Asked: true,
+			Resumed: sampleResumed, EndsAt: now.Add(4 * time.Second), Asked: true,
 		}},
-		Claims: []session.ClaimState{{Word: words[0], Device: "phone", Until: now.Add(10 * time.Second)}},
+		Claims: []session.ClaimState{{
+			Word: words[0], Device: "phone", Until: now.Add(10 * time.Second), AskAt: now.Add(time.Second), Wait: 2 * time.Second,
+			EndsAt: now.Add(5 * time.Second),
+		}},
 		Tokens: 20, Resumes: 2, FreshAt: now.Add(3 * time.Second),
 	}},
 	"arbiter_recovering": {Arbiter: &snapshot.Arbiter{State: arbiter.State{
-		View: heardView, Denied: "tablet", Asking: true, Vouched: true, Informed: true, HoldAt: now.Add(3 * time.Second),
+		View: heardView, Denied: "tablet", Asking: true, Vouched: true, Informed: true, HoldAt: now.Add(3 * time.Second), Warned: true,
 	}}},
 	"arbiter_plain": {Arbiter: &snapshot.Arbiter{State: arbiter.State{View: foreverView}}},
 	"arbiter": {Arbiter: &snapshot.Arbiter{

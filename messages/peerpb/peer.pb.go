@@ -4014,7 +4014,12 @@ type ClaimState struct {
 	Word   *Word                  `protobuf:"bytes,1,opt,name=word,proto3" json:"word,omitempty"`
 	Device string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
 	// When it is given up.
-	UntilUs       *int64 `protobuf:"varint,3,opt,name=until_us,json=untilUs,proto3,oneof" json:"until_us,omitempty"`
+	UntilUs *int64 `protobuf:"varint,3,opt,name=until_us,json=untilUs,proto3,oneof" json:"until_us,omitempty"`
+	// When the arbiter is asked again, and after what time then, in microseconds.
+	AskUs  *int64 `protobuf:"varint,4,opt,name=ask_us,json=askUs,proto3,oneof" json:"ask_us,omitempty"`
+	WaitUs int64  `protobuf:"varint,5,opt,name=wait_us,json=waitUs,proto3" json:"wait_us,omitempty"`
+	// When what the word says ends by itself.
+	EndsUs        *int64 `protobuf:"varint,6,opt,name=ends_us,json=endsUs,proto3,oneof" json:"ends_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4066,6 +4071,27 @@ func (x *ClaimState) GetDevice() string {
 func (x *ClaimState) GetUntilUs() int64 {
 	if x != nil && x.UntilUs != nil {
 		return *x.UntilUs
+	}
+	return 0
+}
+
+func (x *ClaimState) GetAskUs() int64 {
+	if x != nil && x.AskUs != nil {
+		return *x.AskUs
+	}
+	return 0
+}
+
+func (x *ClaimState) GetWaitUs() int64 {
+	if x != nil {
+		return x.WaitUs
+	}
+	return 0
+}
+
+func (x *ClaimState) GetEndsUs() int64 {
+	if x != nil && x.EndsUs != nil {
+		return *x.EndsUs
 	}
 	return 0
 }
@@ -4209,7 +4235,9 @@ type EntryState struct {
 	// Caller: the send was a repeated one, which says so.
 	Resumed *Resumed `protobuf:"bytes,11,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	// Caller: its arbiter recovers, and waits for the sending device.
-	Asked         bool `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`
+	Asked bool `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`
+	// When the state that the repeated send tells ends by itself.
+	EndsUs        *int64 `protobuf:"varint,13,opt,name=ends_us,json=endsUs,proto3,oneof" json:"ends_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4326,6 +4354,13 @@ func (x *EntryState) GetAsked() bool {
 		return x.Asked
 	}
 	return false
+}
+
+func (x *EntryState) GetEndsUs() int64 {
+	if x != nil && x.EndsUs != nil {
+		return *x.EndsUs
+	}
+	return 0
 }
 
 // ShownState is a device that was shown an invitation.
@@ -4445,7 +4480,9 @@ type ArbiterState struct {
 	Vouched  bool `protobuf:"varint,28,opt,name=vouched,proto3" json:"vouched,omitempty"`
 	Informed bool `protobuf:"varint,29,opt,name=informed,proto3" json:"informed,omitempty"`
 	// When the callee's side will have been silent for too long.
-	HoldUs        *int64 `protobuf:"varint,30,opt,name=hold_us,json=holdUs,proto3,oneof" json:"hold_us,omitempty"`
+	HoldUs *int64 `protobuf:"varint,30,opt,name=hold_us,json=holdUs,proto3,oneof" json:"hold_us,omitempty"`
+	// The callee's side was asked once more for the word that is awaited.
+	Warned        bool `protobuf:"varint,31,opt,name=warned,proto3" json:"warned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4688,6 +4725,13 @@ func (x *ArbiterState) GetHoldUs() int64 {
 		return *x.HoldUs
 	}
 	return 0
+}
+
+func (x *ArbiterState) GetWarned() bool {
+	if x != nil {
+		return x.Warned
+	}
+	return false
 }
 
 // NodeMeta is what a node says about itself in the gossip, at most 512 bytes. Nodes of another
@@ -5476,13 +5520,19 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"_filled_usB\v\n" +
 	"\t_sweep_usB\v\n" +
 	"\t_leave_usB\v\n" +
-	"\t_fresh_us\"~\n" +
+	"\t_fresh_us\"\xe8\x01\n" +
 	"\n" +
 	"ClaimState\x12+\n" +
 	"\x04word\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x1e\n" +
-	"\buntil_us\x18\x03 \x01(\x03H\x00R\auntilUs\x88\x01\x01B\v\n" +
-	"\t_until_us\"\xba\x02\n" +
+	"\buntil_us\x18\x03 \x01(\x03H\x00R\auntilUs\x88\x01\x01\x12\x1a\n" +
+	"\x06ask_us\x18\x04 \x01(\x03H\x01R\x05askUs\x88\x01\x01\x12\x17\n" +
+	"\await_us\x18\x05 \x01(\x03R\x06waitUs\x12\x1c\n" +
+	"\aends_us\x18\x06 \x01(\x03H\x02R\x06endsUs\x88\x01\x01B\v\n" +
+	"\t_until_usB\t\n" +
+	"\a_ask_usB\n" +
+	"\n" +
+	"\b_ends_us\"\xba\x02\n" +
 	"\vDeviceState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\x04conn\x18\x02 \x01(\v2\x17.ringfleet.peer.v1.ConnR\x04conn\x12\x14\n" +
@@ -5497,7 +5547,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"\b_lost_usB\v\n" +
 	"\t_until_usB\r\n" +
-	"\v_telling_us\"\xa6\x03\n" +
+	"\v_telling_us\"\xd0\x03\n" +
 	"\n" +
 	"EntryState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x1a\n" +
@@ -5512,15 +5562,18 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06ask_us\x18\n" +
 	" \x01(\x03H\x01R\x05askUs\x88\x01\x01\x124\n" +
 	"\aresumed\x18\v \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12\x14\n" +
-	"\x05asked\x18\f \x01(\bR\x05askedB\n" +
+	"\x05asked\x18\f \x01(\bR\x05asked\x12\x1c\n" +
+	"\aends_us\x18\r \x01(\x03H\x02R\x06endsUs\x88\x01\x01B\n" +
 	"\n" +
 	"\b_seen_usB\t\n" +
-	"\a_ask_us\"L\n" +
+	"\a_ask_usB\n" +
+	"\n" +
+	"\b_ends_us\"L\n" +
 	"\n" +
 	"ShownState\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12\x12\n" +
-	"\x04told\x18\x03 \x01(\bR\x04told\"\x90\b\n" +
+	"\x04told\x18\x03 \x01(\bR\x04told\"\xa8\b\n" +
 	"\fArbiterState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12$\n" +
 	"\vdeadline_us\x18\x02 \x01(\x03H\x00R\n" +
@@ -5556,7 +5609,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06asking\x18\x1b \x01(\bR\x06asking\x12\x18\n" +
 	"\avouched\x18\x1c \x01(\bR\avouched\x12\x1a\n" +
 	"\binformed\x18\x1d \x01(\bR\binformed\x12\x1c\n" +
-	"\ahold_us\x18\x1e \x01(\x03H\aR\x06holdUs\x88\x01\x01B\x0e\n" +
+	"\ahold_us\x18\x1e \x01(\x03H\aR\x06holdUs\x88\x01\x01\x12\x16\n" +
+	"\x06warned\x18\x1f \x01(\bR\x06warnedB\x0e\n" +
 	"\f_deadline_usB\n" +
 	"\n" +
 	"\b_gone_usB\x0e\n" +
