@@ -49,7 +49,7 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 	if h.failed != "" {
 		r.failCall(name + ": " + h.failed)
 	}
-	if ch := r.chaos; ch != nil && h.scenario.callee == connected && h.rung.IsZero() {
+	if ch := r.chaos; ch != nil && h.scenario.callee == connected && h.shown.IsZero() {
 		ch.setups.add(c.intended, neverRang)
 	}
 	if len(h.broken) > 0 {
