@@ -111,13 +111,13 @@ func (w *world) badRequests(t *testing.T) {
 			t.Errorf("%v of a malformed id: %+v, want NOT_FOUND", request, a)
 		}
 	}
+	if a := eve.request(invitation.Call{Request: invitation.Query, ID: id}); a.Error != invitation.NotFound {
+		t.Errorf("a query of someone else's: %+v", a)
+	}
 	eve.seen(id) // words about someone else's invitation change nothing
 	eve.word(invitation.Word{ID: id, Side: invitation.Caller, Kind: invitation.WordConfirmed, Named: "tablet"})
 	eve.word(invitation.Word{ID: id, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalCanceled})
 	eve.word(invitation.Word{ID: id, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteRefused})
-	if a := eve.request(invitation.Call{Request: invitation.Query, ID: id}); a.Error != invitation.NotFound {
-		t.Errorf("a query after a word about someone else's: %+v", a)
-	}
 	if a := alice.request(invitation.Call{Request: invitation.Query, ID: id}); a.Notice == nil || a.Notice.Local != invitation.LocalSentToRemote {
 		t.Errorf("after a stranger's words the invitation is at %+v", a)
 	}
