@@ -17,6 +17,7 @@ LOADFLAGS ?=
 NODES ?= 3
 EXPLOREFLAGS ?=
 FULL ?=
+SEED ?= 1
 
 .PHONY: help
 help: ## Show this list
@@ -80,6 +81,15 @@ cluster-cost: ## What calls cost on 1, 3 and 5 nodes
 deploy-test: ## Test the manifests, the image's file, the alerts and the dashboard
 	go test ./deploy/monitoring
 	cd deploy/test && go vet . && go test .
+
+.PHONY: chaos-smoke
+chaos-smoke: ## Calls while real nodes are killed, drained, paused and cut off, some two minutes
+	go run ./loadtest --chaos --users 120 --rate 60 --chaos-count 5 --chaos-faults kill,crash,drain,pause,partition \
+		--chaos-longest 4s --chaos-every 3s --linger 10s --seed $(SEED)
+
+.PHONY: chaos
+chaos: ## The same for ten minutes, with every kind of fault
+	go run ./loadtest --chaos --users 300 --rate 115 --duration 10m --chaos-every 12s --linger 30s --chaos-idle 3m --seed $(SEED)
 
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each
