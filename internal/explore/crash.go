@@ -153,6 +153,10 @@ func (m *model) stepGhost(s state, call int) state {
 	}
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
+		case arbiter.TellCaller:
+			if m.Mutant != nil && m.Mutant.Unfenced {
+				s.send(m.viewTo(machine.View().Terms.Caller, e.View))
+			}
 		case arbiter.TellCallee:
 			s.send(m.viewTo(machine.View().Terms.Callee, e.View))
 		case arbiter.Stop:
@@ -175,11 +179,7 @@ func (m *model) stepGhost(s state, call int) state {
 func (m *model) unanswered(s *state, call int) bool {
 	for d := range m.Devices {
 		p := m.seats.get(s.seat[d]).phone
-		l := p.Line(m.ids[call], invitation.Callee)
-		if d == m.Calls[call].From {
-			l = p.Keyed(key(call))
-		}
-		if l != nil && (l.ID.IsZero() || p.Unanswered() > 0) {
+		if l := p.Keyed(key(call)); d == m.Calls[call].From && l != nil && l.ID.IsZero() || p.Awaits(invitation.Accept, m.ids[call]) {
 			return true
 		}
 	}
@@ -219,4 +219,21 @@ func (r *referee) resume(t invitation.Timers, m *arbiter.Machine) time.Duration 
 	}
 	*r = next
 	return restarted
+}
+
+// crashText says what is lost.
+func (m *model) crashText(users, how uint8) string {
+	s := "the node of"
+	for u, user := range m.users {
+		if users>>u&1 != 0 {
+			s += " " + string(user)
+		}
+	}
+	if how&gateways != 0 {
+		s += ", with every connection"
+	}
+	if how&paused != 0 {
+		s += "; it is only paused"
+	}
+	return s
 }

@@ -15,6 +15,8 @@ type Mutant struct {
 	Breaks judge.Promise
 	Why    string // what is wrong with it
 
+	Unfenced bool // what a paused arbiter says reaches the caller
+
 	Arbiter func(m *arbiter.Machine, msg *invitation.Message, step func(*invitation.Message) []arbiter.Effect) []arbiter.Effect
 	Session func(m *session.Machine, in *session.Input, step func(*session.Input) []session.Effect) []session.Effect
 	Phone   func(p *phone.Phone, d *invitation.Down, take func(*invitation.Down) phone.Output) phone.Output

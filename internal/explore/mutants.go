@@ -27,6 +27,7 @@ func Mutants() []World {
 	addOrder(add)
 	addGhosts(add)
 	addRaces(add)
+	addRecovery(add)
 	return worlds
 }
 

@@ -41,7 +41,7 @@ func (m *model) applySeat(s state, d int, r seatResult) (state, *judge.Violation
 	}
 	for _, a := range r.results {
 		if call := m.resultCall(a); v == nil && call >= 0 && s.orphan>>call&1 == 0 {
-			v = m.referees.get(s.referee[call]).result(m.Devices[d].Name, a, s.arbiter[call] == 0)
+			v = m.referees.get(s.referee[call]).result(m.Devices[d].Name, a, s.arbiter[call] == 0 || int(s.crashes) < m.Crashes)
 		}
 	}
 	return s, v

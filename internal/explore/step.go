@@ -140,6 +140,8 @@ func (m *model) permitted(
 	}
 	_, known := before.Knows(m.ids[call])
 	switch {
+	case in.Kind == session.InView && known && s.orphan>>call&1 != 0:
+		return &judge.Violation{Promise: judge.P4, What: "shown while its arbiter is lost, and nobody has vouched for it"}
 	case in.Kind == session.InView && in.View.Stage > invitation.Ringing:
 		return &judge.Violation{Promise: judge.P4, What: "shown on a word that was given after the outcome"}
 	case in.Kind == session.InView && (!known || from.stale()>>d&1 == 0):
@@ -170,7 +172,7 @@ func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violat
 	case r.arbiter != 0 && !m.arbiters.get(r.arbiter).Asking():
 		s.orphan &^= 1 << call
 	}
-	if r.restarted != 0 && r.violation == nil && !m.unanswered(&s, call) {
+	if r.restarted > time.Millisecond && r.violation == nil && !m.unanswered(&s, call) {
 		r.violation = &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more", r.restarted)}
 	}
 	for _, p := range r.packets {

@@ -64,6 +64,12 @@ func (m *model) describe(s *state, a action) string {
 		return fmt.Sprintf("%v pass", m.span(s))
 	case repeat:
 		return "nothing is under way: what is unanswered is repeated"
+	case crash:
+		return "CRASHED: " + m.crashText(a.a, a.b)
+	case tickGhost:
+		return fmt.Sprintf("the timer of the paused arbiter of call %d fires", a.a)
+	case endGhost:
+		return fmt.Sprintf("the paused arbiter of call %d is gone", a.a)
 	case overdue:
 		return fmt.Sprintf("the session of %s asks about call %d", m.users[a.a], a.b)
 	}
@@ -165,6 +171,8 @@ func downText(d *invitation.Down) string {
 	switch {
 	case d.Welcome != nil:
 		return "welcome"
+	case d.Retell != nil:
+		return "retell"
 	case d.Ending != nil:
 		return "ending " + d.Ending.End.String()
 	case d.Answer != nil:

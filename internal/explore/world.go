@@ -163,9 +163,15 @@ func newModel(w World) *model {
 		}
 		return origin
 	}
+	since := func(field string) Time { // how long an invitation has been ringing matters to who recovers it
+		if field == "seenAt" && w.Crashes != 0 {
+			return origin.Add(-w.Timers.Expire)
+		}
+		return origin
+	}
 	m := &model{
 		World: w, config: &config,
-		sessions:    newStore[session.Machine](clamp(due)),
+		sessions:    newStore[session.Machine](clamp(since)),
 		seats:       newStore[seat](clamp(func(string) Time { return origin.Add(-w.Timers.Linger) })),
 		arbiters:    newStore[arbiter.Machine](clamp(aged)),
 		referees:    newStore[referee](clamp(func(string) Time { return origin.Add(-time.Nanosecond) })),

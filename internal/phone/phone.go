@@ -84,6 +84,11 @@ func (p *Phone) Lines() []*Line { return p.lines }
 // Unanswered returns how many calls are.
 func (p *Phone) Unanswered() int { return len(p.calls) }
 
+// Awaits reports whether a call about an invitation is unanswered.
+func (p *Phone) Awaits(request invitation.Request, id invitation.ID) bool {
+	return slices.ContainsFunc(p.calls, func(c pending) bool { return c.call.Request == request && c.call.ID == id })
+}
+
 // Line returns the invitation with an id, or with a send key while it has none; nil if there is
 // none.
 func (p *Phone) Line(id invitation.ID, side invitation.Side) *Line {

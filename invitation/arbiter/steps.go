@@ -227,7 +227,7 @@ func refuse(m *Machine, now Time, msg *invitation.Message, out effects) (effects
 // ended.
 func answerAgain(m *Machine, _ Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	switch {
-	case msg.Device == m.view.Chosen && m.answerID == 0 && m.view.Outcome != invitation.Refused && msg.Kind == invitation.MsgAccept:
+	case msg.Device == m.view.Chosen && m.answerID == 0 && (m.view.Outcome == invitation.Refused) == (msg.Kind == invitation.MsgRefuse):
 		m.answerID = msg.RequestID // it was recorded by the device's word, or by an arbiter that was lost
 		return out, invitation.OK
 	case msg.Device == m.view.Chosen && msg.RequestID == m.answerID:
