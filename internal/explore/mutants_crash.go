@@ -74,7 +74,7 @@ func addHasty(add func(World, Mutant)) {
 			effects := step(msg)
 			if m.Asking() && msg.User == m.View().Terms.Callee {
 				v := *m.View()
-				v.Version, v.Stage, v.Permit = 1<<20, invitation.Ringing, msg.Permit
+				v.Stage, v.Permit = invitation.Ringing, msg.Permit
 				effects = append(effects, arbiter.Effect{Kind: arbiter.TellCallee, View: &v})
 			}
 			return effects
