@@ -96,7 +96,7 @@ func (p *poller) run() {
 	wait := func(fd uintptr) bool {
 		n, err := rawio.Events(int(fd), p.events[:])
 		p.count = max(n, 0)
-		return n > 0 || len(p.more) > 0 || err != nil && err != syscall.EINTR
+		return n > 0 || len(p.more) > 0 || err != nil && !errors.Is(err, syscall.EINTR)
 	}
 	for {
 		if err := p.raw.Read(wait); err != nil {

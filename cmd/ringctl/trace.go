@@ -81,6 +81,8 @@ func (t *trace) describe(o client.Observation) string {
 			return fmt.Sprintf("→ word: confirmed, the accept of device %s", o.Word.Named)
 		case invitation.WordDone:
 			return "→ word: done" + state
+		case invitation.WordSent, invitation.WordAccepting:
+			return fmt.Sprintf("→ word: %v, to a node that has forgotten", o.Word.Kind)
 		case invitation.NoWord:
 		}
 	case client.StepEvent:

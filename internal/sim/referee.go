@@ -105,6 +105,7 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 		if msg.User == msg.View.Terms.Callee {
 			r.calleePresence(now, t, msg)
 		}
+	case invitation.MsgCalleeLost: // told anew; nothing is decided
 	case invitation.MsgAbort:
 		r.decide(device.Failed, invitation.OutcomeForgotten)
 	case invitation.MsgTick:
