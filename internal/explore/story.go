@@ -128,6 +128,10 @@ func inputText(in *session.Input) string {
 		return fmt.Sprintf("reply to %v of %s: %v", in.Reply.Request, in.Reply.Device, in.Reply.Error)
 	case session.InUnknown:
 		return "no such invitation"
+	case session.InLost:
+		return "what lived on other shards is lost"
+	case session.InNodeGone:
+		return "a gateway is gone"
 	case session.InTick, session.InResend:
 	}
 	return "?"
