@@ -207,7 +207,7 @@ func nodeProcess(b *testing.B) (pid int, url string) {
 	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/node").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(binary, "--client-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0")
+	cmd := exec.Command(binary, "--client-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--gossip-address", "off")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)
