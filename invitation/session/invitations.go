@@ -75,8 +75,11 @@ func (m *Machine) remove(e *entry) {
 
 // see takes the entry's next view, and counts.
 func (m *Machine) see(e *entry, v *invitation.View) {
-	if e.view.Stage != invitation.Ended && v.Stage == invitation.Ended {
+	switch was, is := e.view.Stage == invitation.Ended, v.Stage == invitation.Ended; {
+	case !was && is:
 		m.live[e.side]--
+	case was && !is: // it ended by one of two arbiters only
+		m.live[e.side]++
 	}
 	e.view, e.asked = v, false
 }
