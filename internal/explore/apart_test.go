@@ -10,6 +10,9 @@ import (
 
 // TestApartBites shows that calls which notice each other are found out.
 func TestApartBites(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long under the race detector")
+	}
 	busy := &Mutant{
 		Name: "busy", Breaks: judge.P2, Why: "a session that has a live call sends no other",
 		Session: func(m *session.Machine, in *session.Input, step sessionStep) []session.Effect {

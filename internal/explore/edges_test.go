@@ -8,6 +8,9 @@ import (
 // TestMovesAreDeclared finds no move of a machine that its table does not have, and prints the moves
 // of the tables that these worlds do not reach.
 func TestMovesAreDeclared(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long under the race detector")
+	}
 	declared := Declared()
 	seen := map[string]bool{}
 	for _, w := range []World{

@@ -63,6 +63,9 @@ func TestWorlds(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/losses=%d,dups=%d,breaks=%d", p.world, b.losses, b.dups, b.breaks), func(t *testing.T) {
+				if testing.Short() && p.world != "one" {
+					t.Skip("takes long under the race detector")
+				}
 				world(t, Named(p.world, b.losses, b.dups, b.breaks))
 			})
 		}
