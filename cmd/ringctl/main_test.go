@@ -56,7 +56,7 @@ func TestDemo(t *testing.T) {
 		for i, ends := range [][2]string{
 			{`alice .*LocalInvitationAccepted`, `bob .*RemoteInvitationAccepted`},
 			{`alice .*LocalInvitationRefused`, `bob .*RemoteInvitationRefused`},
-			{`\[CANCELED CALLER_CANCELED\]\n.*alice .*LocalInvitationCanceled`, `bob .*RemoteInvitationCanceled`},
+			{`(?s)\[CANCELED CALLER_CANCELED\]\n.*alice [^\n]*LocalInvitationCanceled`, `bob .*RemoteInvitationCanceled`},
 			{`alice .*\[FAILURE EXPIRE EXPIRED\]`, `bob .*\[FAILURE EXPIRE EXPIRED\]`},
 		} {
 			for _, want := range append(ends[:],
