@@ -125,7 +125,7 @@ func addGullible(add func(World, Mutant)) {
 
 func addForgetful(add func(World, Mutant)) {
 	add(Crashing("one-brief", 1, 0), Mutant{
-		Name: "confirm forgotten", Breaks: judge.P2,
+		Name: "confirm forgotten", Breaks: judge.P1,
 		Why: "a new arbiter pays no attention to what the caller's device has confirmed",
 		Arbiter: func(m *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
 			again := *msg

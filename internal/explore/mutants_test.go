@@ -6,6 +6,9 @@ import "testing"
 func TestMutants(t *testing.T) {
 	for _, w := range Mutants() {
 		t.Run(w.Mutant.Name, func(t *testing.T) {
+			if testing.Short() && w.Crashes > 0 {
+				t.Skip("takes long under the race detector")
+			}
 			r := Explore(w, 2_000_000)
 			switch {
 			case r.Violation == nil:
