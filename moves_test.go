@@ -220,6 +220,9 @@ type calls struct {
 
 func (f *fleet) calls(users int) *calls {
 	f.t.Helper()
+	if testing.Short() {
+		users /= 4 // under the race detector
+	}
 	c := &calls{t: f.t, stop: make(chan struct{}), cuts: f.cuts}
 	for i := range users {
 		options := client.Options{
