@@ -17,7 +17,7 @@ import (
 func (b *bed) steady(full bool, calm time.Duration) *load {
 	b.Helper()
 	l := startLoad(b.T, b.Nodes(), "--users", pick(full, "600", "150"), "--rate", pick(full, "200", "60"), "--duration", longest.String(),
-		"--allow-reconnects")
+		"--allow-reconnects", "--takeover", "1s") // docs/spec.md P2: 1 s more while shards move
 	l.running()
 	l.phase("calm")
 	l.lasts(calm)
