@@ -33,6 +33,9 @@ func Worlds() []World {
 	worlds := []World{
 		{Name: "one", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
 		{Name: "one-brief", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben")}},
+		{Name: "accept-brief", Devices: []Device{ann, ben}, Calls: []Call{{From: 0, To: "ben", Accept: true}}},
+		{Name: "refuse-brief", Devices: []Device{ann, ben}, Calls: []Call{{From: 0, To: "ben", Refuse: true}}},
+		{Name: "cancel-brief", Devices: []Device{ann, ben}, Calls: []Call{{From: 0, To: "ben", Cancel: true}}},
 		{Name: "pair", Devices: []Device{ann, ben}, Calls: []Call{all(0, "ben"), all(0, "ben")}},
 		{Name: "pair-together", Devices: []Device{ann, ben}, Calls: []Call{accepted(0, "ben"), refused(0, "ben")}},
 		{Name: "devices", Policy: session.Multi, Devices: []Device{ann, ben, ben2}, Calls: []Call{all(0, "ben")}},

@@ -471,6 +471,7 @@ func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	case invitation.WordSeen:
 		msg.Kind = invitation.MsgSeen
 		e.rang(now, in.Word.Remaining)
+		msg.Remaining = max(1, e.seenAt.Add(e.view.Terms.Timers.Expire).Sub(now)) // for an arbiter that recovers
 	case invitation.WordConfirmed:
 		msg.Kind = invitation.MsgConfirm
 	default:

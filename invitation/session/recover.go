@@ -63,6 +63,9 @@ func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 	if e.side == invitation.Callee && v.Stage == invitation.Offering && e.seenAt != 0 {
 		v.Stage, v.Deadline = invitation.Ringing, e.seenAt.Add(v.Terms.Timers.Expire)
 	}
+	known := *e.view
+	known.Version |= 1<<16 - 1 // what the one that is taken for lost may yet say is older than what the new one will
+	e.view, v.Version = &known, known.Version
 	effect.Message.Kind, effect.Message.View = invitation.MsgRecover, &v
 	m.expect(e, now.Add(overdue))
 	return append(out, effect)
