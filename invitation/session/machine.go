@@ -342,7 +342,7 @@ func (m *Machine) ask(now Time, all bool, named invitation.ID, out []Effect) []E
 	for _, e := range m.entries {
 		unanswered := e.asking || !e.answered && e.side == invitation.Caller || e.view.Terms.ID == named
 		if all && unanswered || e.askAt != 0 && e.askAt <= now {
-			out = append(out, m.report(now, e, true))
+			out = m.vouchAgain(now, e, append(out, m.report(now, e, true)))
 			m.expect(e, now.Add(askAgain))
 		}
 		m.sweepAt = invitation.Earliest(m.sweepAt, e.askAt)

@@ -64,11 +64,22 @@ func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 		v.Stage, v.Deadline = invitation.Ringing, e.seenAt.Add(v.Terms.Timers.Expire)
 	}
 	known := *e.view
-	known.Version |= 1<<16 - 1 // what the one that is taken for lost may yet say is older than what the new one will
+	known.Version |= stale // what the one that is taken for lost may yet say is older than what the new one will
 	e.view, v.Version = &known, known.Version
 	effect.Message.Kind, effect.Message.View = invitation.MsgRecover, &v
 	m.expect(e, now.Add(overdue))
 	return append(out, effect)
+}
+
+// stale is in the version of the last view of an arbiter that is taken for lost.
+const stale = 1<<16 - 1
+
+// vouchAgain tells what is known here again, if an arbiter was told, and has not answered: the message got lost.
+func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
+	if e.view.Version&stale != stale {
+		return out
+	}
+	return vouch(m, now, e, nil, out)
 }
 
 // rang notes when an invitation began to ring, so far as is known here.
