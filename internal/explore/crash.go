@@ -2,6 +2,7 @@ package explore
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -10,6 +11,9 @@ import (
 	"github.com/ringfleet/ringfleet/invitation/device"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
+
+// A Loss is the loss of a node: whose sessions it has, as bits, and how it is lost.
+type Loss struct{ Users, How uint8 }
 
 // How a node is lost.
 const (
@@ -36,6 +40,9 @@ func (m *model) enabledCrash(s *state, out []action) []action {
 	}
 	for users := uint8(1); users < 1<<len(m.users); users++ {
 		for how := range uint8(4) {
+			if len(m.Lost) > 0 && !slices.Contains(m.Lost, Loss{users, how}) {
+				continue
+			}
 			if how&paused != 0 && (how&gateways != 0 || !m.arbitrates(s, users)) {
 				continue
 			}

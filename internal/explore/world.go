@@ -20,10 +20,11 @@ type World struct {
 	Devices []Device
 	Calls   []Call
 	Policy  session.Policy
-	Losses  int // messages lost
-	Breaks  int // connections broken, with what is under way on them
-	Dups    int // messages delivered twice
-	Crashes int // losses of what nodes have: see crashes
+	Losses  int    // messages lost
+	Breaks  int    // connections broken, with what is under way on them
+	Dups    int    // messages delivered twice
+	Crashes int    // losses of nodes
+	Lost    []Loss // which may be; empty: all
 	Timers  invitation.Timers
 	// SlowLinks lets what a device and its session say to each other be under way for any time. Without
 	// it they hear each other at once.
