@@ -95,7 +95,7 @@ func (m *model) crash(s state, users, how uint8) (state, *judge.Violation) {
 			continue
 		}
 		r := *m.referees.get(s.referee[i])
-		if r.phase != unsent && s.arbiter[i] != 0 {
+		if r.phase != unsent && (s.arbiter[i] != 0 || m.open(&s, i)) {
 			r.hurt, r.apart = true, r.apart || r.phase == decided
 			s.referee[i] = m.referees.put(&r)
 			s.orphan |= 1 << i
@@ -120,6 +120,16 @@ func (m *model) crash(s state, users, how uint8) (state, *judge.Violation) {
 		}
 	}
 	return s, violation
+}
+
+// open reports whether a device is owed the end of a call.
+func (m *model) open(s *state, call int) bool {
+	for d := range m.Devices {
+		if m.seats.get(s.seat[d]).parts[call].Open() {
+			return true
+		}
+	}
+	return false
 }
 
 // reattach does what a crash means for a device: it loses its connection, or its gateway logs in for it.

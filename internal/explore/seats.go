@@ -30,7 +30,8 @@ func (m *model) applySeat(s state, d int, r seatResult) (state, *judge.Violation
 	v := r.violation
 	for _, e := range r.events {
 		call := m.eventCall(e)
-		if s.orphan>>call&1 != 0 && e.Event.Event.Terminal() { // decided by an arbiter that was lost, or by nobody
+		alone := e.Side == invitation.Callee && m.referees.get(s.referee[call]).hurt && e.Event.Event != device.Accepted
+		if (s.orphan>>call&1 != 0 || alone) && e.Event.Event.Terminal() { // by an arbiter that was lost, or by its session
 			r := *m.referees.get(s.referee[call])
 			r.apart = true
 			s.referee[call] = m.referees.put(&r)

@@ -76,8 +76,9 @@ func (m *Machine) learn(now Time, msg *invitation.Message, out effects) effects 
 		m.hearCallee(now, msg)
 	case invitation.MsgCallee:
 		m.calleePresent(now, msg)
-		m.informed = m.informed || !msg.Fresh
-		m.concluded = m.concluded || msg.Concluded
+		if msg.Ask && !m.informed { // a device has spoken
+			out = append(out, Effect{Kind: TellCallee, View: m.question()})
+		}
 	case invitation.MsgRecover:
 		m.absorb(now, msg)
 	case invitation.MsgCalleeLost:
@@ -165,7 +166,7 @@ func (m *Machine) hearCallee(now Time, msg *invitation.Message) {
 		}
 		return now.Add(most)
 	}
-	m.taken, m.informed = true, true
+	m.taken = true
 	switch {
 	case msg.Kind == invitation.MsgSeen:
 		m.calleeOnline = true
@@ -194,7 +195,10 @@ func (m *Machine) absorb(now Time, msg *invitation.Message) {
 	m.above(v.Version)
 	if msg.User == m.view.Terms.Callee {
 		m.calleePresent(now, msg)
-		m.informed, m.concluded = true, m.concluded || msg.Concluded
+		m.informed, m.concluded = m.informed || !msg.Fresh, m.concluded || msg.Concluded
+	}
+	if v.Version == 0 {
+		return // nothing is known there
 	}
 	stage, deadline := v.Stage, v.Deadline
 	if stage == invitation.Confirmed {

@@ -496,6 +496,14 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 		m.heard(now, e)
 	}
 	if r.Request == invitation.Send {
+		if e.answered && r.Error == invitation.OK && e.sendID != 0 && r.RequestID == e.sendID && r.View.Version > stale {
+			// It was sent again for an arbiter that recovered.
+			in := &Input{Device: r.Device, Call: &invitation.Call{Request: r.Request, RequestID: r.RequestID}, ID: in.ID}
+			if d := m.device(r.Device); d != nil && d.connected {
+				in.Conn = d.conn
+				return m.answer(now, in, r.Error, e, out)
+			}
+		}
 		if e.answered {
 			return out // also if it says that the invitation is over: that may answer a start that came twice
 		}

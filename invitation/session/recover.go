@@ -168,8 +168,8 @@ func testify(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 			out = append(out, m.relay(c.device, c.spoken(now)))
 		}
 	}
-	effect := m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms}, side: invitation.Callee}, false)
-	effect.Message.Fresh = m.fresh(now) && !m.told(now)
+	effect := m.nothing(now, in.View.Terms)
+	effect.Message.Fresh = m.fresh(now) && !m.told(now) && !m.rang(in.ID)
 	return append(out, effect)
 }
 
@@ -198,6 +198,21 @@ func (c *claim) spoken(now Time) *invitation.Word {
 		w.Remaining = max(1, c.endsAt.Sub(now))
 	}
 	return &w
+}
+
+// nothing makes the message that tells an arbiter which recovers that no view of the invitation is known here.
+func (m *Machine) nothing(now Time, terms *invitation.Terms) Effect {
+	e := entry{view: &invitation.View{Terms: terms}, side: invitation.Callee}
+	effect := m.report(now, &e, false)
+	effect.Message.Kind, effect.Message.View = invitation.MsgRecover, e.view
+	return effect
+}
+
+// overHere answers the question about an invitation that is over here.
+func overHere(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	effect := m.nothing(now, in.View.Terms)
+	effect.Message.Concluded = true
+	return append(out, effect)
 }
 
 // told reports whether the devices that are connected have said what they know.

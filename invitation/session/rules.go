@@ -104,7 +104,7 @@ var rules = [standings][topics]rule{
 		onCallerView:  ignored,
 		onCalleeView:  repeats(concludedBefore),
 		onCallerAsked: repeats(disown),
-		onCalleeAsked: repeats(concludedBefore),
+		onCalleeAsked: repeats(overHere),
 		onReply:       ignored,
 		onUnknown:     ignored,
 	},
