@@ -86,7 +86,7 @@ func (m *model) crash(s state, users, how uint8) (state, *judge.Violation) {
 		detach := p.to() < maxUsers && m.inputs.get(p.item()).Kind == session.InDetach
 		call := m.about(p)
 		local := call >= 0 && m.party(p) == m.user(m.Devices[m.Calls[call].From].User)
-		if lost(m.party(p)) && (detach || local) {
+		if lost(m.party(p)) && (detach || local) || m.denies(p) {
 			s.remove(k)
 		}
 	}
@@ -120,6 +120,16 @@ func (m *model) crash(s state, users, how uint8) (state, *judge.Violation) {
 		}
 	}
 	return s, violation
+}
+
+// denies reports whether a packet says that a session knows nothing of a call: the answer to a question that a lost
+// arbiter has put, which comes to the next one only if it is under way for longer than a takeover takes.
+func (m *model) denies(p packet) bool {
+	if p.to() < maxUsers {
+		return false
+	}
+	msg := m.messages.get(p.item())
+	return msg.Kind == invitation.MsgRecover && msg.View.Version == 0
 }
 
 // open reports whether a device is owed the end of a call.
@@ -210,17 +220,17 @@ var outcomes = [invitation.Outcomes]device.Event{
 	invitation.Lost: device.Failed, invitation.Forgotten: device.Failed,
 }
 
-// resume goes on from what an arbiter knows that took the place of one which was lost. It returns by how much a
-// deadline is later than it was.
-func (r *referee) resume(t invitation.Timers, m *arbiter.Machine) time.Duration {
+// resume goes on from what an arbiter knows that took the place of one which was lost. A deadline is not later than it
+// was, unless the stage is one of which only the lost one knew when it began (exempt).
+func (r *referee) resume(t invitation.Timers, m *arbiter.Machine, exempt bool) {
 	state, v := m.State(), m.View()
 	next := referee{
 		phase: phase(v.Stage) + offering, due: state.Deadline, gone: state.GoneAt, verdict: state.Patience, chosen: v.Chosen,
 		reason: v.Reason, heard: v.Heard, calleeHeard: state.CalleeHeard, late: r.late, apart: r.apart, hurt: true,
 	}
-	restarted := time.Duration(0)
-	if next.phase == r.phase && r.due != 0 && next.phase < confirmed {
-		restarted = max(0, state.Deadline.Sub(max(r.due, origin)))
+	same := next.phase == r.phase && r.due != 0 && next.phase < confirmed
+	if due := max(r.due, origin); same && !exempt && state.Deadline > due.Add(time.Millisecond) {
+		next.due = due // what the callee's session knows may yet come
 	}
 	if state.LostAt != 0 {
 		next.lost = state.LostAt.Add(t.Grace)
@@ -235,7 +245,6 @@ func (r *referee) resume(t invitation.Timers, m *arbiter.Machine) time.Duration 
 		next.due, next.gone = 0, 0
 	}
 	*r = next
-	return restarted
 }
 
 // crashText says what is lost.

@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -29,8 +28,7 @@ type (
 		referee   uint32
 		packets   []packet
 		violation *judge.Violation
-		gone      bool          // it was made and has stopped at once
-		restarted time.Duration // by how much a deadline is later than the lost arbiter's
+		gone      bool // it was made and has stopped at once
 	}
 	seatResult struct {
 		device    uint8
@@ -154,13 +152,13 @@ func (m *model) permitted(
 
 // stepArbiter gives a message to the arbiter of a call.
 func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violation) {
-	key := memo3{s.arbiter[call], s.referee[call], msg}
+	key := memo3{s.arbiter[call], s.referee[call], msg, m.Crashes != 0 && m.unanswered(&s, call)}
 	if s.stopped>>call&1 != 0 {
 		key.a = stopped
 	}
 	r, ok := m.arbiterMemo[key]
 	if !ok {
-		r = m.computeArbiter(key.a, s.referee[call], call, msg)
+		r = m.computeArbiter(key.a, s.referee[call], call, msg, key.exempt)
 		m.arbiterMemo[key] = r
 	}
 	had := s.arbiter[call] != 0
@@ -171,9 +169,6 @@ func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violat
 		s.orphan &^= 1 << call
 	case r.arbiter != 0 && !m.arbiters.get(r.arbiter).Asking():
 		s.orphan &^= 1 << call
-	}
-	if r.restarted > time.Millisecond && r.violation == nil && !m.unanswered(&s, call) {
-		r.violation = &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more", r.restarted)}
 	}
 	for _, p := range r.packets {
 		if m.story != nil {
@@ -191,7 +186,7 @@ func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violat
 	return s, r.violation
 }
 
-func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiterResult {
+func (m *model) computeArbiter(id, ref uint32, call int, message uint32, exempt bool) arbiterResult {
 	msg := *m.messages.get(message)
 	referee := *m.referees.get(ref)
 	var r arbiterResult
@@ -225,7 +220,7 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32) arbiter
 	switch {
 	case machine.Asking():
 	case lost || msg.Kind == invitation.MsgRecover:
-		r.restarted = referee.resume(m.Timers, machine)
+		referee.resume(m.Timers, machine, exempt)
 	default:
 		r.violation = referee.watch(m.Timers, &msg, after, msg.User == m.Devices[m.Calls[call].From].User)
 	}

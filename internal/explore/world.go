@@ -147,7 +147,10 @@ type model struct {
 	story       func(format string, args ...any)
 }
 
-type memo3 struct{ a, b, c uint32 }
+type memo3 struct {
+	a, b, c uint32
+	exempt  bool
+}
 
 func newModel(w World) *model {
 	w.Timers = w.Timers.Or(invitation.DefaultTimers)

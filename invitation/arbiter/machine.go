@@ -108,13 +108,14 @@ func (m *Machine) Deadline() Time {
 // Step takes one message at now and appends what is to be done to out.
 func (m *Machine) Step(now Time, msg *invitation.Message, out []Effect) []Effect {
 	err, held := invitation.NotFound, false
-	if m.begins(msg) {
+	begun := m.begins(msg)
+	if begun {
 		m.begin(now)
 	}
 	switch {
 	case !m.entitled(msg):
 	case m.asking:
-		out, held = m.learn(now, msg, out), true
+		out, held = m.learn(now, msg, begun, out), true
 	default:
 		out, err = rules[m.view.Stage][msg.Kind].do(m, now, msg, out)
 	}

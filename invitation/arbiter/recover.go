@@ -52,8 +52,8 @@ func (m *Machine) above(version uint32) {
 	}
 }
 
-// learn takes a message while the machine asks.
-func (m *Machine) learn(now Time, msg *invitation.Message, out effects) effects {
+// learn takes a message while the machine asks, which it does since this message if it has begun by it.
+func (m *Machine) learn(now Time, msg *invitation.Message, begun bool, out effects) effects {
 	switch msg.Kind {
 	case invitation.MsgStart:
 		m.sendID, m.vouched = msg.RequestID, true
@@ -91,7 +91,7 @@ func (m *Machine) learn(now Time, msg *invitation.Message, out effects) effects 
 		return m.ask(out)
 	case invitation.MsgRefuse: // it is repeated
 	}
-	if first := msg.Kind == invitation.MsgRecover || msg.Kind == invitation.MsgStart; first && m.asking && m.retryAt == 0 {
+	if begun && m.asking {
 		out = m.ask(out)
 	}
 	return m.conclusion(now, out)
