@@ -45,7 +45,8 @@ func addHasty(add func(World, Mutant)) {
 			})...)
 		},
 	})
-	creeps := Crashing("one-brief", 1, 0)
+	creeps := Crashing("cancel-brief", 1, 0)
+	creeps.Lost = []Loss{{Users: 1}}
 	creeps.Timers, creeps.Creep = creeping, 15*time.Second
 	add(creeps, Mutant{
 		Name: "deadline restarts", Breaks: judge.P2,
@@ -72,7 +73,7 @@ func addHasty(add func(World, Mutant)) {
 		Why: "a new arbiter lets further devices be shown the invitation before the caller's device has said that it lives",
 		Arbiter: func(m *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
 			effects := step(msg)
-			if m.Asking() && msg.User == m.View().Terms.Callee {
+			if m.Asking() && msg.Ask && msg.User == m.View().Terms.Callee {
 				v := *m.View()
 				v.Stage, v.Permit = invitation.Ringing, msg.Permit
 				effects = append(effects, arbiter.Effect{Kind: arbiter.TellCallee, View: &v})
