@@ -125,8 +125,10 @@ func addGullible(add func(World, Mutant)) {
 }
 
 func addForgetful(add func(World, Mutant)) {
-	add(Crashing("one-brief", 1, 0), Mutant{
-		Name: "confirm forgotten", Breaks: judge.P1,
+	accepts := Crashing("accept-brief", 1, 0)
+	accepts.Lost = []Loss{{Users: 1}}
+	add(accepts, Mutant{
+		Name: "confirm forgotten", Breaks: judge.P2,
 		Why: "a new arbiter pays no attention to what the caller's device has confirmed",
 		Arbiter: func(m *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
 			again := *msg
