@@ -85,25 +85,26 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	if !login.Resume {
 		m.disclaim(login.Device)
 	}
-	if d := m.device(login.Device); d != nil {
-		if d.connected && d.conn != in.Conn {
-			out = append(out, end(d.conn, invitation.EndReplaced))
+	d := m.device(login.Device)
+	if d != nil && d.connected && d.conn != in.Conn {
+		out = append(out, end(d.conn, invitation.EndReplaced))
+	}
+	switch {
+	case !login.Resume:
+		if d != nil {
+			out = m.cancelAll(login.Device, out)
 		}
-		if login.Reattach {
-		} else if login.Resume {
-			out = m.recall(now, login, out)
-		} else {
-			out = m.restart(now, login.Device, out)
-		}
-	} else {
+		out = m.showAnew(now, login.Device, out)
+	case d != nil && !login.Reattach:
+		out = m.recall(now, login, out)
+	}
+	if d == nil {
 		out = m.makeRoom(now, out)
 		m.devices = append(m.devices, device{name: login.Device})
 	}
 	m.changes++
-	*m.device(login.Device) = device{
-		name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true,
-	}
-	d := m.device(login.Device)
+	d = m.device(login.Device)
+	*d = device{name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true}
 	if login.Reattach {
 		d.telling = now.Add(tellTime)
 	}
@@ -214,10 +215,8 @@ func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Eff
 	return m.reportAll(now, out)
 }
 
-// restart is a login anew of a device that was logged in: what its earlier login sent is canceled,
-// and what it was shown it is shown again, if the arbiter permits.
-func (m *Machine) restart(now Time, name invitation.Device, out []Effect) []Effect {
-	out = m.cancelAll(name, out)
+// showAnew has a device that logs in anew shown again what its earlier login was shown, if the arbiter permits.
+func (m *Machine) showAnew(now Time, name invitation.Device, out []Effect) []Effect {
 	for _, e := range m.entries {
 		if e.side == invitation.Callee && e.view.Chosen != name {
 			if s := e.showing(name); s != nil && e.view.Stage < invitation.Accepting {
