@@ -346,7 +346,7 @@ func (w *world) handOver(g *server) {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(g.arbiters), func(a, b invitation.ID) int { return slices.Compare(a[:], b[:]) }) {
 		a, ours := g.arbiters[id], s.arbiters[id]
-		a.record.doubted, a.record.hurtAt = true, max(a.record.hurtAt, w.now)
+		w.part(a.record)
 		switch {
 		case s.stopped[id]:
 		case ours == nil:
@@ -366,7 +366,7 @@ func (w *world) handOver(g *server) {
 	}
 	for _, r := range w.open {
 		if w.concerns(r, g.paused-1) {
-			r.doubted, r.hurtAt = true, max(r.hurtAt, w.now)
+			w.part(r)
 		}
 	}
 	g.sessions = nil

@@ -44,6 +44,14 @@ func newServer(w *world) *server {
 	}
 }
 
+// ghostly marks in histories what a paused node does.
+func (s *server) ghostly() string {
+	if s.paused != 0 {
+		return " (paused)"
+	}
+	return ""
+}
+
 // left returns what is left at the end.
 func (s *server) left() (invitation.ID, string) {
 	for _, r := range s.w.open {
@@ -119,13 +127,13 @@ func (s *server) fromDevice(e *event) {
 func (s *server) toSession(e *event) {
 	in := session.Input{Kind: session.InUnknown, ID: e.id, Over: e.over}
 	if r := s.w.records[e.id]; r != nil && s.paused != 0 {
-		r.doubted = true
+		s.w.part(r)
 	}
 	switch {
 	case e.view != nil:
 		in = session.Input{Kind: session.InView, View: e.view}
 		if s.w.wants(e.id) {
-			s.w.note("session of %s: %s", s.w.users[e.who].name, viewText(e.view))
+			s.w.note("session of %s%s: %s", s.w.users[e.who].name, s.ghostly(), viewText(e.view))
 		}
 	case e.reply != nil:
 		in = session.Input{Kind: session.InReply, Reply: e.reply}
@@ -135,7 +143,7 @@ func (s *server) toSession(e *event) {
 		}
 	default:
 		if s.w.wants(e.id) {
-			s.w.note("session of %s: there is no such invitation", s.w.users[e.who].name)
+			s.w.note("session of %s%s: there is no such invitation", s.w.users[e.who].name, s.ghostly())
 		}
 	}
 	s.step(e.who, &in, e.said)
@@ -201,7 +209,7 @@ func (s *server) carryOut(u int32, h *sessionHost, in *session.Input, known bool
 		case session.ToArbiter:
 			msg := e.Message
 			if w.wants(msg.ID) {
-				w.note("    session of %s to arbiter: %s", w.users[u].name, messageText(&msg))
+				w.note("    session of %s%s to arbiter: %s", w.users[u].name, s.ghostly(), messageText(&msg))
 			}
 			w.carry(msg.ID, s.own(msg.ID, u, event{what: toArbiter, id: msg.ID, msg: &msg}))
 		case session.Leave:
@@ -243,7 +251,7 @@ func (s *server) toArbiter(e *event) {
 	w, msg := s.w, e.msg
 	a, r := s.arbiters[e.id], w.records[e.id]
 	if w.wants(e.id) {
-		w.note("  arbiter: %s of %s", messageText(msg), msg.User)
+		w.note("  arbiter%s: %s of %s", s.ghostly(), messageText(msg), msg.User)
 	}
 	if a != nil && w.chance(w.Panic) && !w.draining {
 		r.panicked = true
@@ -273,6 +281,9 @@ func (s *server) toArbiter(e *event) {
 	s.arbitrate(a, msg)
 }
 
+// part takes that a session or an arbiter of an invitation has two activations.
+func (w *world) part(r *record) { r.doubted, r.hurtAt = true, max(r.hurtAt, w.now) }
+
 func (s *server) arbitrate(a *arbiterHost, msg *invitation.Message) {
 	w := s.w
 	w.moveArbiter(a)
@@ -296,7 +307,7 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 	}
 	switch {
 	case s.paused != 0:
-		r.doubted = true
+		w.part(r)
 	case a.machine.Asking():
 		if !asked {
 			r.askingSince = w.now
@@ -319,7 +330,7 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 		case arbiter.TellCaller, arbiter.TellCallee:
 			to.view = e.View
 			if w.wants(r.id) {
-				w.note("    arbiter to %s: %s", w.users[to.who].name, viewText(e.View))
+				w.note("    arbiter%s to %s: %s", s.ghostly(), w.users[to.who].name, viewText(e.View))
 			}
 		case arbiter.ReplyCaller, arbiter.ReplyCallee:
 			reply := e.Reply

@@ -132,6 +132,7 @@ func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect)
 	})
 	d := m.device(login.Device)
 	out = m.update(now, d, login.Words, append(out, welcome(now, d)))
+	out = m.cancelAll(login.Device, out) // the session that ended its login may have been lost before it could
 	return m.release(now, out)
 }
 
@@ -250,12 +251,17 @@ func (m *Machine) cancelAll(name invitation.Device, out []Effect) []Effect {
 		if !e.answered { // a cancel that overtook the start would find no arbiter
 			e.withdrawn = true
 		} else {
-			out = append(out, m.message(&invitation.Message{
-				Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: name, Reason: invitation.CallerLoggedOut,
-			}))
+			out = append(out, m.withdrawal(e))
 		}
 	}
 	return out
+}
+
+// withdrawal cancels an invitation whose sending device's login is over.
+func (m *Machine) withdrawal(e *entry) Effect {
+	return m.message(&invitation.Message{
+		Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Reason: invitation.CallerLoggedOut,
+	})
 }
 
 // depart ends a device whose login is over, and tells it why. Of an accept it made it can no longer

@@ -238,9 +238,7 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 	e.answered = true
 	d := m.device(e.view.Terms.Device)
 	if err == invitation.OK && e.withdrawn {
-		out = append(out, m.message(&invitation.Message{
-			Kind: invitation.MsgCancel, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Reason: invitation.CallerLoggedOut,
-		}))
+		out = append(out, m.withdrawal(e))
 	}
 	if err == invitation.OK && e.view.Heard != m.changes {
 		out = append(out, m.reportChange(now, e))

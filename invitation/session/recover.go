@@ -132,6 +132,8 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 		return append(out, m.message(&invitation.Message{
 			Kind: invitation.MsgCallerDone, ID: e.view.Terms.ID, Device: e.view.Terms.Device, Local: invitation.LocalFailure,
 		}))
+	case d != nil && d.why != 0: // it is heard, but sends nothing any more
+		out = append(out, m.withdrawal(e))
 	case d != nil && d.connected:
 		out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
 			Retell: &invitation.Retell{ID: e.view.Terms.ID, Side: invitation.Caller},
@@ -290,6 +292,10 @@ func relayDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	return inquire(m, now, e, in, out)
 }
 
+// lostBefore is how many times more incoming invitations than a user may have devices are believed to be shown: a
+// session that is new takes as many as it may before they come back, and may be lost, too.
+const lostBefore = 4
+
 // claim keeps a word, the newest of each device.
 func (m *Machine) claim(now Time, in *Input) {
 	w := in.Word
@@ -314,8 +320,8 @@ func (m *Machine) claim(now Time, in *Input) {
 		}
 	}
 	lives := w.Side == invitation.Callee && w.Kind != invitation.WordDone && !m.rang(w.ID)
-	if lives && m.reserved() >= m.config.MaxIncoming {
-		return // it had no more before: what has come since may be as many
+	if lives && m.reserved()+m.live[invitation.Callee] >= lostBefore*m.config.MaxIncoming {
+		return
 	}
 	if len(m.claims) < m.config.MaxOutgoing+m.config.MaxIncoming {
 		m.claims = append(m.claims, c)
