@@ -69,7 +69,7 @@ func (m *Machine) learn(now Time, msg *invitation.Message, begun bool, out effec
 			out = append(out, Effect{Kind: TellCaller, View: m.question()})
 		}
 	case invitation.MsgCancel:
-		if msg.RequestID == 0 { // of a device that will not come back
+		if msg.RequestID == 0 && m.view.Stage < invitation.Ended { // of a device that will not come back
 			out, _ = cancel(m, now, msg, out)
 		}
 	case invitation.MsgSeen, invitation.MsgAccept, invitation.MsgCalleeDone:

@@ -149,7 +149,8 @@ func (m *Machine) hear(other *Machine) {
 	if sameChosen {
 		m.answerID = cmp.Or(m.answerID, other.answerID)
 	}
-	m.confirmed, m.said, m.denied = cmp.Or(m.confirmed, other.confirmed), cmp.Or(m.said, other.said), cmp.Or(m.denied, other.denied)
+	m.confirmed = cmp.Or(m.confirmed, other.confirmed)
+	m.said, m.denied = m.about(m.said, other.said), m.about(m.denied, other.denied)
 	m.vouched, m.informed, m.holdAt = m.vouched || other.vouched, m.informed || other.informed, invitation.Earliest(m.holdAt, other.holdAt)
 	m.committed = m.committed || other.committed
 	m.callerDone, m.concluded = m.callerDone || other.callerDone, m.concluded || other.concluded
@@ -176,6 +177,14 @@ func (m *Machine) hear(other *Machine) {
 	if m.view.Stage < invitation.Confirmed || m.view.Verdict || m.callerDone {
 		m.patience = 0
 	}
+}
+
+// about returns the one of two devices whose word was heard that matters: the one that the caller's has confirmed.
+func (m *Machine) about(ours, theirs invitation.Device) invitation.Device {
+	if m.confirmed != "" && theirs == m.confirmed {
+		return theirs
+	}
+	return cmp.Or(ours, theirs)
 }
 
 // earlierOf returns the newer value, but the older one where it says since when the same holds.

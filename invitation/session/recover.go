@@ -82,6 +82,15 @@ func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
 	return vouch(m, now, e, nil, out)
 }
 
+// outdated takes a view that is older than the one that is known here. It tells a new arbiter what is known: that may
+// be from a lost one, of a view that came late, after this session, which is new, had said that it knows nothing.
+func (m *Machine) outdated(now Time, e *entry, out []Effect) []Effect {
+	if m.fresh(now) {
+		return vouch(m, now, e, nil, out)
+	}
+	return m.vouchAgain(now, e, out)
+}
+
 // rang notes when an invitation began to ring, so far as is known here.
 func (e *entry) rang(now Time, remaining time.Duration) {
 	at := now
