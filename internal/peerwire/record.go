@@ -107,6 +107,7 @@ func sessionMessage(s *session.State, now invitation.Time) (*peerpb.SessionState
 		User: string(s.User), Changes: s.Changes, Tokens: s.Tokens,
 		FilledUs: remaining(s.Filled, now), SweepUs: remaining(s.SweepAt, now), LeaveUs: remaining(s.LeaveAt, now),
 		Resumes: uint32(min(max(s.Resumes, 0), maxResumes)), FreshUs: remaining(s.FreshAt, now),
+		CalmUs: remaining(s.CalmAt, now),
 	}
 	for i := range s.Claims {
 		c := &s.Claims[i]
@@ -152,6 +153,7 @@ func entryMessage(e *session.EntryState, now invitation.Time) (*peerpb.EntryStat
 		View: view, Answered: e.Answered, Withdrawn: e.Withdrawn, SendId: e.SendID, Ended: e.Ended, Asking: e.Asking,
 		Renamed: e.Renamed, SeenUs: remaining(e.SeenAt, now), AskUs: remaining(e.AskAt, now),
 		Resumed: resumedMessage(e.Resumed), EndsUs: remaining(e.EndsAt, now), Asked: e.Asked,
+		VouchUs: remaining(e.VouchAt, now),
 	}
 	for _, s := range e.Shown {
 		m.Shown = append(m.Shown, &peerpb.ShownState{Device: string(s.Device), Done: s.Done, Told: s.Told})
@@ -165,6 +167,7 @@ func sessionState(p *peerpb.SessionState, now invitation.Time) (*session.State, 
 		User: invitation.User(p.GetUser()), Changes: p.GetChanges(), Tokens: p.GetTokens(),
 		Filled: at.read(p.FilledUs), SweepAt: at.read(p.SweepUs), LeaveAt: at.read(p.LeaveUs),
 		Resumes: int(min(p.GetResumes(), maxResumes)), FreshAt: at.read(p.FreshUs),
+		CalmAt: at.read(p.CalmUs),
 	}
 	switch {
 	case !s.User.Valid():
@@ -243,7 +246,7 @@ func entryState(p *peerpb.EntryState, user invitation.User, at *moments) (sessio
 	e := session.EntryState{
 		Answered: p.GetAnswered(), Withdrawn: p.GetWithdrawn(), SendID: p.GetSendId(), Ended: p.GetEnded(), Asking: p.GetAsking(),
 		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs), EndsAt: at.read(p.EndsUs),
-		Asked: p.GetAsked(),
+		Asked: p.GetAsked(), VouchAt: at.read(p.VouchUs),
 	}
 	var err error
 	if e.Resumed, err = resumed(p.GetResumed()); err != nil {

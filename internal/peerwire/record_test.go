@@ -63,6 +63,12 @@ var records = map[string]*snapshot.Record{
 		}},
 		Tokens: 20, Resumes: 2, FreshAt: now.Add(3 * time.Second),
 	}},
+	"session_patient": {Session: &session.State{
+		User: "bob", CalmAt: now.Add(time.Second), Entries: []session.EntryState{{
+			View:    &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "bob", Device: "phone", Callee: "carol"}, Version: 1},
+			VouchAt: now.Add(time.Second),
+		}},
+	}},
 	"arbiter_recovering": {Arbiter: &snapshot.Arbiter{State: arbiter.State{
 		View: heardView, Denied: "tablet", Asking: true, Vouched: true, Informed: true, HoldAt: now.Add(3 * time.Second), Warned: true,
 	}}},

@@ -16,7 +16,7 @@ import (
 
 var (
 	namesGen  = rapid.StringMatching(`[a-zA-Z0-9 !#$%&()+:;<=.>?@^_{}|~,-]{1,64}`)
-	texts     = rapid.StringN(0, 40, -1)
+	texts     = rapid.StringN(0, 40, 64) // a channel id has 64 bytes
 	rawTexts  = rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 40), func(b []byte) string { return string(b) })
 	durations = rapid.Map(rapid.Int64Range(-1e12, 1e12), func(us int64) time.Duration { return time.Duration(us) * time.Microsecond })
 	left      = rapid.Map(rapid.Int64Range(0, 600e6), func(us int64) time.Duration { return time.Duration(us) * time.Microsecond })

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/ringfleet/ringfleet/internal/judge"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -74,7 +75,16 @@ func (w *world) carry(id invitation.ID, e event) {
 	}
 }
 
+// storm is how many messages between its sessions and its arbiter no invitation may take.
+const storm = 10_000
+
 func (w *world) carryOnce(id invitation.ID, e event) {
+	if r := w.records[id]; r != nil {
+		if r.carried++; r.carried > storm {
+			w.fail(r, &judge.Violation{Promise: judge.P2, What: "its sessions and its arbiter talk to each other without end"})
+			return
+		}
+	}
 	d := w.Delay
 	if w.draining || !w.chance(0.2) {
 		d = min(d, 10*time.Millisecond) // most are quick

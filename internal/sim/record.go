@@ -13,6 +13,7 @@ import (
 
 // record is what the judge keeps of an invitation.
 type record struct {
+	carried        int // messages between its sessions and its arbiters
 	id             invitation.ID
 	caller, callee int32 // users
 	timers         invitation.Timers

@@ -154,6 +154,7 @@ type entry struct {
 	shown     []showing // callee
 	seenAt    Time      // callee: when the first of its devices said "seen"
 	askAt     Time      // when to ask the arbiter, if nothing is heard before
+	vouchAt   Time      // until when an outdated view is no reason to tell the arbiter what is known here
 
 	resumed *invitation.Resumed // caller: the send was a repeated one, which says so
 	endsAt  Time                // when the state that it tells ends by itself
@@ -187,6 +188,7 @@ type Machine struct {
 	leaveAt Time            // when an idle session leaves; 0: not idle
 	claims  []claim         // the oldest first
 	resumes int             // sends that were made again, beside the rate
+	calmAt  Time            // until when that another session numbered changes higher is answered with patience
 	freshAt Time            // until when devices may have more to say that a lost session knew; 0: none was lost
 	noTimer bool
 }

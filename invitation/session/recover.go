@@ -32,7 +32,18 @@ func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
 	for i := range m.devices {
 		m.devices[i].attached = m.changes
 	}
-	return m.reportAll(now, out)
+	if m.calmAt <= now {
+		m.calmAt = now.Add(askAgain)
+		return m.reportAll(now, out)
+	}
+	// Where the other session is not lost yet, the two would outbid each other as fast as messages go.
+	for _, e := range m.entries {
+		if e.answered || e.side == invitation.Callee {
+			e.asking = e.view.Stage != invitation.Ended || e.side == invitation.Caller && !e.ended
+			m.expect(e, m.calmAt)
+		}
+	}
+	return out
 }
 
 // nodeGone takes that a gateway was lost, with its connections: those up to the number of Conn, if that is
@@ -83,12 +94,14 @@ func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
 }
 
 // outdated takes a view that is older than the one that is known here. It tells a new arbiter what is known: that may
-// be from a lost one, of a view that came late, after this session, which is new, had said that it knows nothing.
+// be from a lost one, of a view that came late, after this session, which is new, had said that it knows nothing. It
+// does so once in a while, as views that are under way become outdated by it.
 func (m *Machine) outdated(now Time, e *entry, out []Effect) []Effect {
-	if m.fresh(now) {
-		return vouch(m, now, e, nil, out)
+	if e.vouchAt > now || !m.fresh(now) && e.view.Version&stale != stale {
+		return out
 	}
-	return m.vouchAgain(now, e, out)
+	e.vouchAt = now.Add(askAgain)
+	return vouch(m, now, e, nil, out)
 }
 
 // rang notes when an invitation began to ring, so far as is known here.

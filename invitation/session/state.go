@@ -24,6 +24,7 @@ type State struct {
 	Claims  []ClaimState    // the oldest first
 	Resumes int             // sends that were made again, beside the rate
 	FreshAt Time            // until when devices may know what a lost session knew; 0: none was lost
+	CalmAt  Time            // until when that another session numbered changes higher is answered with patience
 }
 
 // ClaimState is a device's word about an invitation that the session does not know.
@@ -63,6 +64,7 @@ type EntryState struct {
 	AskAt     Time
 	Resumed   *invitation.Resumed // caller: the send was a repeated one
 	EndsAt    Time                // when the state that it tells ends by itself
+	VouchAt   Time                // until when an outdated view is no reason to tell the arbiter what is known here
 	Asked     bool                // caller: its arbiter recovers, and waits for the sending device
 }
 
@@ -77,7 +79,7 @@ type ShownState struct {
 func (m *Machine) State() State {
 	s := State{
 		User: m.user, Changes: m.changes, Tokens: m.tokens, Filled: m.filled, SweepAt: m.sweepAt, LeaveAt: m.leaveAt,
-		Resumes: m.resumes, FreshAt: m.freshAt,
+		Resumes: m.resumes, FreshAt: m.freshAt, CalmAt: m.calmAt,
 		Past: slices.Concat(m.past[m.next:], m.past[:m.next]),
 	}
 	for _, d := range m.devices {
@@ -98,7 +100,7 @@ func (m *Machine) State() State {
 func (e *entry) state() EntryState {
 	s := EntryState{
 		View: e.view, Answered: e.answered, Withdrawn: e.withdrawn, SendID: e.sendID, Ended: e.ended, Asking: e.asking,
-		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, EndsAt: e.endsAt, Asked: e.asked,
+		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, EndsAt: e.endsAt, Asked: e.asked, VouchAt: e.vouchAt,
 	}
 	for _, shown := range e.shown {
 		s.Shown = append(s.Shown, ShownState{Device: shown.device, Done: shown.done, Told: shown.told})
@@ -112,7 +114,7 @@ func (e *entry) state() EntryState {
 func Restore(s State, config *Config, options ...Option) *Machine {
 	m := New(s.User, config, options...)
 	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
-	m.resumes, m.freshAt = s.Resumes, s.FreshAt
+	m.resumes, m.freshAt, m.calmAt = s.Resumes, s.FreshAt, s.CalmAt
 	for _, c := range s.Claims {
 		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until, askAt: c.AskAt, wait: c.Wait, endsAt: c.EndsAt})
 	}
@@ -144,7 +146,7 @@ func (s *EntryState) entry(user invitation.User) *entry {
 	}
 	e := &entry{
 		view: s.View, answered: s.Answered, withdrawn: s.Withdrawn, sendID: s.SendID, ended: s.Ended, asking: s.Asking,
-		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, endsAt: s.EndsAt, asked: s.Asked,
+		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, endsAt: s.EndsAt, asked: s.Asked, vouchAt: s.VouchAt,
 	}
 	switch user {
 	case s.View.Terms.Caller:
@@ -187,6 +189,7 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	m.changes = max(m.changes, other.changes) + 1
 	m.mergeTokens(now, other)
 	m.resumes, m.freshAt = max(m.resumes, other.resumes), max(m.freshAt, other.freshAt)
+	m.calmAt = max(m.calmAt, other.calmAt)
 	ours, theirs := slices.Clone(m.devices), slices.Clone(other.devices)
 	out = m.mergeDevices(now, other, out)
 	m.unshowStale(ours)

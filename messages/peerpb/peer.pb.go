@@ -3889,7 +3889,9 @@ type SessionState struct {
 	// Sends that were made again, beside the rate.
 	Resumes uint32 `protobuf:"varint,11,opt,name=resumes,proto3" json:"resumes,omitempty"`
 	// Until when devices may know what a lost session knew.
-	FreshUs       *int64 `protobuf:"varint,12,opt,name=fresh_us,json=freshUs,proto3,oneof" json:"fresh_us,omitempty"`
+	FreshUs *int64 `protobuf:"varint,12,opt,name=fresh_us,json=freshUs,proto3,oneof" json:"fresh_us,omitempty"`
+	// Until when that another session of the user numbered changes higher is answered with patience.
+	CalmUs        *int64 `protobuf:"varint,13,opt,name=calm_us,json=calmUs,proto3,oneof" json:"calm_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4004,6 +4006,13 @@ func (x *SessionState) GetResumes() uint32 {
 func (x *SessionState) GetFreshUs() int64 {
 	if x != nil && x.FreshUs != nil {
 		return *x.FreshUs
+	}
+	return 0
+}
+
+func (x *SessionState) GetCalmUs() int64 {
+	if x != nil && x.CalmUs != nil {
+		return *x.CalmUs
 	}
 	return 0
 }
@@ -4237,7 +4246,9 @@ type EntryState struct {
 	// Caller: its arbiter recovers, and waits for the sending device.
 	Asked bool `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`
 	// When the state that the repeated send tells ends by itself.
-	EndsUs        *int64 `protobuf:"varint,13,opt,name=ends_us,json=endsUs,proto3,oneof" json:"ends_us,omitempty"`
+	EndsUs *int64 `protobuf:"varint,13,opt,name=ends_us,json=endsUs,proto3,oneof" json:"ends_us,omitempty"`
+	// Until when an outdated view is no reason to tell the arbiter what is known.
+	VouchUs       *int64 `protobuf:"varint,14,opt,name=vouch_us,json=vouchUs,proto3,oneof" json:"vouch_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4359,6 +4370,13 @@ func (x *EntryState) GetAsked() bool {
 func (x *EntryState) GetEndsUs() int64 {
 	if x != nil && x.EndsUs != nil {
 		return *x.EndsUs
+	}
+	return 0
+}
+
+func (x *EntryState) GetVouchUs() int64 {
+	if x != nil && x.VouchUs != nil {
+		return *x.VouchUs
 	}
 	return 0
 }
@@ -5501,7 +5519,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
 	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
 	"\x04past\x18\x03 \x01(\fH\x00R\x04pastB\b\n" +
-	"\x06record\"\xe3\x03\n" +
+	"\x06record\"\x8d\x04\n" +
 	"\fSessionState\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x128\n" +
 	"\adevices\x18\x02 \x03(\v2\x1e.ringfleet.peer.v1.DeviceStateR\adevices\x127\n" +
@@ -5515,12 +5533,15 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06claims\x18\n" +
 	" \x03(\v2\x1d.ringfleet.peer.v1.ClaimStateR\x06claims\x12\x18\n" +
 	"\aresumes\x18\v \x01(\rR\aresumes\x12\x1e\n" +
-	"\bfresh_us\x18\f \x01(\x03H\x03R\afreshUs\x88\x01\x01B\f\n" +
+	"\bfresh_us\x18\f \x01(\x03H\x03R\afreshUs\x88\x01\x01\x12\x1c\n" +
+	"\acalm_us\x18\r \x01(\x03H\x04R\x06calmUs\x88\x01\x01B\f\n" +
 	"\n" +
 	"_filled_usB\v\n" +
 	"\t_sweep_usB\v\n" +
 	"\t_leave_usB\v\n" +
-	"\t_fresh_us\"\xe8\x01\n" +
+	"\t_fresh_usB\n" +
+	"\n" +
+	"\b_calm_us\"\xe8\x01\n" +
 	"\n" +
 	"ClaimState\x12+\n" +
 	"\x04word\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\x12\x16\n" +
@@ -5547,7 +5568,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"\b_lost_usB\v\n" +
 	"\t_until_usB\r\n" +
-	"\v_telling_us\"\xd0\x03\n" +
+	"\v_telling_us\"\xfd\x03\n" +
 	"\n" +
 	"EntryState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x1a\n" +
@@ -5563,12 +5584,14 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	" \x01(\x03H\x01R\x05askUs\x88\x01\x01\x124\n" +
 	"\aresumed\x18\v \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12\x14\n" +
 	"\x05asked\x18\f \x01(\bR\x05asked\x12\x1c\n" +
-	"\aends_us\x18\r \x01(\x03H\x02R\x06endsUs\x88\x01\x01B\n" +
+	"\aends_us\x18\r \x01(\x03H\x02R\x06endsUs\x88\x01\x01\x12\x1e\n" +
+	"\bvouch_us\x18\x0e \x01(\x03H\x03R\avouchUs\x88\x01\x01B\n" +
 	"\n" +
 	"\b_seen_usB\t\n" +
 	"\a_ask_usB\n" +
 	"\n" +
-	"\b_ends_us\"L\n" +
+	"\b_ends_usB\v\n" +
+	"\t_vouch_us\"L\n" +
 	"\n" +
 	"ShownState\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
