@@ -133,7 +133,7 @@ func (w *world) arbitrated(r *record, msg *invitation.Message, v *invitation.Vie
 
 // decided looks at the way in which an arbiter ended an invitation.
 func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) {
-	if r.referee.late {
+	if r.referee.late && !r.excused {
 		r.excused = w.awayTooLong(r) || r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss
 		if !r.excused {
 			w.fail(r, &judge.Violation{Promise: judge.P2, What: "gave up on the word of a device that was not away for the grace"})

@@ -32,7 +32,9 @@ func (e *entry) concluded() bool {
 
 func (m *Machine) remembers(id invitation.ID) bool { return slices.Contains(m.past, id) }
 
+// remember keeps the id of an invitation that is over, for the grace at least: an offer may be under way.
 func (m *Machine) remember(id invitation.ID) {
+	m.leaveAt = 0
 	if len(m.past) < m.config.Remember {
 		m.past = append(m.past, id)
 		return
