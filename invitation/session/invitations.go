@@ -517,6 +517,9 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if d == nil || !d.connected {
 		return out
 	}
+	if d.why != 0 && e.side == invitation.Callee && e.showing(d.name) == nil {
+		return out // its login is over, and the arbiter was told that it did not accept
+	}
 	n := r.View.Notice(e.side, r.Device, now)
 	e.tell(r.Device, &n)
 	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{

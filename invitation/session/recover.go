@@ -9,7 +9,7 @@ import (
 
 // Recovery. What is lost with a node is known elsewhere: a session tells the new arbiter of an invitation what it
 // knows, and a new session asks its devices. Their words about invitations that it does not know it keeps as
-// claims, until an arbiter speaks of the invitation, or for the grace.
+// claims, until an arbiter speaks of the invitation, or for the grace; last words for the linger.
 
 // tellTime is how long a device that was re-attached has to say what it knows. Until then its calls about
 // invitations that are not known here are not answered: it repeats them.
@@ -293,7 +293,11 @@ func (m *Machine) inquireAgain(now Time, all bool, out []Effect) []Effect {
 				out = append(out, m.relay(c.device, c.spoken(now)))
 			}
 			if !m.noTimer {
-				c.wait = min(2*c.wait, overdue)
+				most := overdue
+				if c.word.Kind == invitation.WordDone {
+					most = m.config.Timers.Grace
+				}
+				c.wait = min(2*c.wait, most)
 				c.askAt = now.Add(c.wait)
 			}
 		}
@@ -322,6 +326,9 @@ const lostBefore = 4
 func (m *Machine) claim(now Time, in *Input) {
 	w := in.Word
 	c := claim{word: *w, device: in.Device, until: now.Add(m.config.Timers.Grace)}
+	if w.Kind == invitation.WordDone {
+		c.until = now.Add(m.config.Timers.Linger) // the other side's device may be away as long
+	}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
 		c.until = min(c.until, now.Add(w.Remaining+overdue))
 	}
@@ -336,7 +343,9 @@ func (m *Machine) claim(now Time, in *Input) {
 			if old.word.Kind == invitation.WordDone && w.Kind != invitation.WordDone {
 				return // a word only moves forward
 			}
-			c.until = min(c.until, old.until)
+			if old.word.Kind == w.Kind {
+				c.until = min(c.until, old.until)
+			}
 			*old = c
 			return
 		}
