@@ -146,7 +146,7 @@ func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) 
 	switch {
 	case v.Outcome == invitation.Undelivered:
 		for _, d := range w.users[r.callee].devices {
-			if d.phase == online && d.since <= r.startedAt && !d.leaving {
+			if d.phase == online && d.since <= r.startedAt && !d.leaving && d.overAt == 0 {
 				w.fail(r, &judge.Violation{Promise: judge.P2, What: "not shown to " + string(d.name) + ", which was there all the time"})
 			}
 		}
