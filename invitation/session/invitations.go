@@ -226,7 +226,9 @@ func sendAgain(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 		return append(out, m.report(now, &again, false))
 	}
 	if !e.answered {
-		e.resume(now, in.Call.Resumed)
+		if r := in.Call.Resumed; r != nil && r.Local != invitation.LocalIdle { // IDLE tells what is known here: that it is repeated
+			e.resume(now, r)
+		}
 		return append(out, m.report(now, e, false))
 	}
 	return m.answer(now, in, invitation.OK, e, out)
