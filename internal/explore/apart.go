@@ -143,59 +143,97 @@ func (a *Apart) differs(format string, args ...any) {
 	}
 }
 
+// A joiner joins states of a world with states of the other, each pair once.
+type joiner[T any] struct {
+	base *T
+	a, b *store[T]
+	done map[uint64]*joint[T]
+}
+
+// joint is two states joined; nil if they cannot be.
+type joint[T any] struct {
+	value *T
+	bytes []byte // encoded, but for the order of lists
+}
+
+func newJoiner[T any](base *T, a, b *store[T]) *joiner[T] {
+	return &joiner[T]{base, a, b, map[uint64]*joint[T]{}}
+}
+
+func (j *joiner[T]) join(a, b uint32) *joint[T] {
+	known, ok := j.done[pair(a, b)]
+	if !ok {
+		if v, ok := join(j.base, j.a.get(a), j.b.get(b)); ok {
+			known = &joint[T]{v, orderless(mirrored(v, nil))}
+		}
+		j.done[pair(a, b)] = known
+	}
+	return known
+}
+
+// solo is what a session does by itself.
+type solo struct {
+	input   *session.Input
+	after   uint32
+	effects []session.Effect
+	bytes   []byte
+}
+
+func (m *model) solo(id uint32, in *session.Input) solo {
+	machine, given := m.sessions.copied(id), *in
+	effects := m.sessionStep(machine, &given)
+	return solo{in, m.sessions.put(machine), effects, encoded(nil, &effects)}
+}
+
 // sessions compares the steps of m's sessions with those of sessions that know the other's call, too.
 func (a *Apart) sessions(m, other *model) {
-	start := m.first
 	others := other.sessionLocals()
 	for u, states := range m.sessionLocals() {
+		j := newJoiner(m.sessions.get(m.first.session[u]), m.sessions, other.sessions)
+		resends := map[uint32]solo{}
+		for _, o := range others[u] {
+			resends[o.id] = other.solo(o.id, &session.Input{Kind: session.InResend})
+		}
 		for _, l := range states {
 			if d := m.sessions.get(l.id).Deadline(); d != 0 {
 				a.differs("a session has a deadline of its own")
 			}
+			moves := make([]solo, 0, len(l.moves))
+			for _, mv := range l.moves {
+				moves = append(moves, m.solo(l.id, m.inputs.get(mv.input)))
+			}
 			for _, o := range others[u] {
-				base, b := m.sessions.get(start.session[u]), other.sessions.get(o.id)
-				joined, ok := join(base, m.sessions.get(l.id), b)
-				if !ok {
+				joined := j.join(l.id, o.id)
+				if joined == nil {
 					a.differs("two states of the session of %s cannot be joined", m.users[u])
 					return
 				}
 				a.Pairs++
-				for _, mv := range l.moves {
-					a.session(m, u, l.id, mv, joined, base, b)
+				for i := range moves {
+					if !a.session(m, &moves[i], j, joined.value, o.id, resends[o.id]) {
+						a.differs("the session of %s, input %s", m.users[u], inputText(moves[i].input))
+					}
 				}
 			}
 		}
 	}
 }
 
-func (a *Apart) session(m *model, u int, from uint32, mv move, joined, base, b *session.Machine) {
-	in := m.inputs.get(mv.input)
-	if in.Kind == session.InResend {
-		a.resends(m, in, from, joined, base, b)
-		return
-	}
-	alone, together := m.sessions.copied(from), mirrored(joined, nil)
-	one, two := *in, *in
-	want, got := m.sessionStep(alone, &one), m.sessionStep(together, &two)
-	expected, ok := join(base, alone, b)
+// session compares a step of a session alone with that of the joined one, of which b is the other part.
+//
+// What is repeated together is what is repeated for each. That holds also when a session is to ask about one call: then
+// it repeats what is unanswered about the other, too.
+func (a *Apart) session(m *model, alone *solo, j *joiner[session.Machine], joined *session.Machine, b uint32, resend solo) bool {
+	together, given := mirrored(joined, nil), *alone.input
+	got := m.sessionStep(together, &given)
 	a.Steps++
-	if !ok || !bytes.Equal(encoded(nil, &want), encoded(nil, &got)) || !same(expected, together) {
-		a.differs("the session of %s, input %s", m.users[u], inputText(in))
+	if given.Kind == session.InResend {
+		expected := j.join(alone.after, resend.after)
+		return expected != nil && sameEffects(slices.Concat(alone.effects, resend.effects), got) &&
+			bytes.Equal(expected.bytes, orderless(together))
 	}
-}
-
-// resends compares what is repeated: together it is what is repeated for each. That holds also when a session
-// is to ask about one call: then it repeats what is unanswered about the other, too.
-func (a *Apart) resends(m *model, in *session.Input, from uint32, joined, base, b *session.Machine) {
-	alone, other, together := m.sessions.copied(from), mirrored(b, nil), mirrored(joined, nil)
-	one, two, three := *in, session.Input{Kind: session.InResend}, *in
-	want := append(m.sessionStep(alone, &one), m.sessionStep(other, &two)...)
-	got := m.sessionStep(together, &three)
-	a.Steps++
-	expected, ok := join(base, alone, other)
-	if !ok || !sameEffects(want, got) || !same(expected, together) {
-		a.differs("a session that repeats what is unanswered")
-	}
+	expected := j.join(alone.after, b)
+	return expected != nil && bytes.Equal(alone.bytes, encoded(nil, &got)) && bytes.Equal(expected.bytes, orderless(together))
 }
 
 func sameEffects(want, got []session.Effect) bool {
@@ -212,23 +250,39 @@ func sameEffects(want, got []session.Effect) bool {
 
 // devices compares the steps of m's devices with those of devices that know the other's call, too.
 func (a *Apart) devices(m, other *model) {
-	start := m.first
 	told, acted := m.seatLocals()
 	otherTold, otherActed := other.seatLocals()
+	orderlessSeats := map[uint32][]byte{}
+	same := func(id uint32, expected *joint[seat]) bool {
+		if _, known := orderlessSeats[id]; !known {
+			orderlessSeats[id] = orderless(m.seats.copied(id))
+		}
+		return expected != nil && bytes.Equal(expected.bytes, orderlessSeats[id])
+	}
 	for d := range m.Devices {
-		base := m.seats.get(start.seat[d])
-		for _, o := range unique(append(otherTold[d], otherActed[d]...)) {
-			b := other.seats.get(o)
-			for i, states := range [...][]local{told[d], acted[d]} {
-				for _, l := range states {
-					joined, ok := join(base, m.seats.get(l.id), b)
-					if !ok {
+		j := newJoiner(m.seats.get(m.first.seat[d]), m.seats, other.seats)
+		others := unique(append(otherTold[d], otherActed[d]...))
+		for i, states := range [...][]local{told[d], acted[d]} {
+			for _, l := range states {
+				alone := make([]seatResult, 0, len(l.moves))
+				for _, mv := range l.moves {
+					alone = append(alone, m.deviceStep(l.id, d, i == 1, mv.input))
+				}
+				for _, b := range others {
+					joined := j.join(l.id, b)
+					if joined == nil {
 						a.differs("two states of %s cannot be joined", m.Devices[d].Name)
 						return
 					}
 					a.Pairs++
-					for _, mv := range l.moves {
-						a.device(m, d, i == 1, l.id, mv, joined, base, b)
+					id := m.seats.put(joined.value)
+					for k, mv := range l.moves {
+						want, got := alone[k], m.deviceStep(id, d, i == 1, mv.input)
+						a.Steps++
+						if !same(got.seat, j.join(want.seat, b)) || !slices.Equal(want.ups, got.ups) || !slices.Equal(want.events, got.events) ||
+							!slices.Equal(want.results, got.results) || want.ended != got.ended {
+							a.differs("%s, act %v, %d", m.Devices[d].Name, i == 1, mv.input)
+						}
 					}
 				}
 			}
@@ -245,25 +299,13 @@ func unique(states []local) []uint32 {
 	return slices.Compact(ids)
 }
 
-func (a *Apart) device(m *model, d int, act bool, from uint32, mv move, joined, base, b *seat) {
-	step := func(s *seat) (seatResult, *seat) {
-		s = mirrored(s, nil)
-		var r seatResult
-		if act {
-			r = m.computeAct(m.seats.put(s), d, int(mv.input>>8), uint8(mv.input))
-		} else {
-			r = m.finishSeat(d, s, m.phoneTake(s.phone, m.downs.get(mv.input)))
-		}
-		return r, m.seats.get(r.seat)
+// deviceStep is what a device does with what it is told, or when its application acts.
+func (m *model) deviceStep(id uint32, d int, act bool, input uint32) seatResult {
+	if act {
+		return m.computeAct(id, d, int(input>>8), uint8(input))
 	}
-	want, alone := step(m.seats.get(from))
-	got, together := step(joined)
-	expected, ok := join(base, alone, b)
-	a.Steps++
-	if !ok || !same(expected, together) || !slices.Equal(want.ups, got.ups) || !slices.Equal(want.events, got.events) ||
-		!slices.Equal(want.results, got.results) || want.ended != got.ended {
-		a.differs("%s, act %v, %d", m.Devices[d].Name, act, mv.input)
-	}
+	s := m.seats.copied(id)
+	return m.finishSeat(d, s, m.phoneTake(s.phone, m.downs.get(input)))
 }
 
 // join returns the state in which both a and b have happened since base. It reports false if they cannot be
@@ -293,8 +335,9 @@ func joinValue(dst, base, a, b reflect.Value, field string) bool {
 			return joinValue(dst.Elem(), base.Elem(), a.Elem(), b.Elem(), "")
 		}
 	case reflect.Struct:
+		l := layoutOf(dst.Type())
 		for i := range dst.NumField() {
-			if !joinValue(open(dst.Field(i)), open(base.Field(i)), open(a.Field(i)), open(b.Field(i)), dst.Type().Field(i).Name) {
+			if !joinValue(open(dst.Field(i)), open(base.Field(i)), open(a.Field(i)), open(b.Field(i)), l.fields[i]) {
 				return false
 			}
 		}
@@ -369,14 +412,10 @@ func joinMaps(dst, base, a, b reflect.Value) bool {
 	return true
 }
 
-// same reports whether two values are equal but for the order of the lists of invitations.
-func same[T any](a, b *T) bool {
-	sorted := func(v *T) []byte {
-		v = mirrored(v, nil)
-		sortLists(reflect.ValueOf(v).Elem(), "")
-		return encoded(nil, v)
-	}
-	return bytes.Equal(sorted(a), sorted(b))
+// orderless encodes a value but for the order of the lists of invitations; it changes that order in *v.
+func orderless[T any](v *T) []byte {
+	sortLists(reflect.ValueOf(v).Elem(), "")
+	return encoded(nil, v)
 }
 
 func sortLists(v reflect.Value, field string) {
@@ -386,8 +425,9 @@ func sortLists(v reflect.Value, field string) {
 			sortLists(v.Elem(), field)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			sortLists(open(v.Field(i)), v.Type().Field(i).Name)
+		l := layoutOf(v.Type())
+		for _, i := range l.deep {
+			sortLists(open(v.Field(i)), l.fields[i])
 		}
 	case reflect.Slice:
 		if joinedLists[field] {

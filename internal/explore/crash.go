@@ -238,6 +238,7 @@ func (r *referee) resume(t invitation.Timers, m *arbiter.Machine, exempt bool) {
 	switch {
 	case next.phase == decided:
 		next.due, next.gone, next.lost, next.verdict = 0, 0, 0, 0
+		next.heard, next.calleeHeard = 0, 0
 		next.outcome = outcomes[v.Outcome]
 		next.late = r.late || v.Verdict && state.Confirmed != "" && state.Said != state.Confirmed && state.Denied != state.Confirmed
 		next.apart = r.apart || r.phase == decided && r.outcome != next.outcome

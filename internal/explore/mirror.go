@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"reflect"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/ringfleet/ringfleet/invitation"
@@ -37,9 +38,52 @@ func open(v reflect.Value) reflect.Value {
 	return reflect.NewAt(v.Type(), unsafe.Pointer(v.UnsafeAddr())).Elem()
 }
 
+// A layout is what has to be known of a type to copy and encode it fast.
+type layout struct {
+	flat     bool     // a copy shares nothing
+	timeless bool     // it holds no time
+	fields   []string // of a struct: their names
+	deep     []int    // the fields that are not flat, or hold times
+}
+
+var layouts sync.Map // of reflect.Type
+
+func layoutOf(t reflect.Type) *layout {
+	if known, ok := layouts.Load(t); ok {
+		return known.(*layout)
+	}
+	l := &layout{flat: true, timeless: t != timeType}
+	with := func(t reflect.Type) {
+		of := layoutOf(t)
+		l.flat, l.timeless = l.flat && of.flat, l.timeless && of.timeless
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		l.flat, l.timeless = sharedType[t], sharedType[t]
+	case reflect.Array:
+		with(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			l.fields = append(l.fields, t.Field(i).Name)
+			with(t.Field(i).Type)
+			if of := layoutOf(t.Field(i).Type); !of.flat || !of.timeless {
+				l.deep = append(l.deep, i)
+			}
+		}
+	default:
+	}
+	layouts.Store(t, l)
+	return l
+}
+
 func mirror(dst, src reflect.Value, field string, by shift) {
 	if src.Type() == timeType && by != nil && src.Int() != 0 {
 		dst.SetInt(int64(by(field, Time(src.Int()))))
+		return
+	}
+	l := layoutOf(src.Type())
+	if l.flat && (by == nil || l.timeless) {
+		dst.Set(src)
 		return
 	}
 	switch src.Kind() {
@@ -51,8 +95,9 @@ func mirror(dst, src reflect.Value, field string, by shift) {
 		dst.Set(reflect.New(src.Type().Elem()))
 		mirror(dst.Elem(), src.Elem(), field, by)
 	case reflect.Struct:
-		for i := range src.NumField() {
-			mirror(open(dst.Field(i)), open(src.Field(i)), src.Type().Field(i).Name, by)
+		dst.Set(src)
+		for _, i := range l.deep {
+			mirror(open(dst.Field(i)), open(src.Field(i)), l.fields[i], by)
 		}
 	case reflect.Array:
 		for i := range src.Len() {
@@ -60,6 +105,7 @@ func mirror(dst, src reflect.Value, field string, by shift) {
 		}
 	case reflect.Slice:
 		if src.IsNil() {
+			dst.SetZero()
 			return
 		}
 		dst.Set(reflect.MakeSlice(src.Type(), src.Len(), src.Len()))
@@ -68,6 +114,7 @@ func mirror(dst, src reflect.Value, field string, by shift) {
 		}
 	case reflect.Map:
 		if src.IsNil() {
+			dst.SetZero()
 			return
 		}
 		dst.Set(reflect.MakeMap(src.Type()))
@@ -119,17 +166,20 @@ func encode(b []byte, v reflect.Value) []byte {
 		return encode(append(b, 1), v.Elem())
 	case reflect.Struct:
 		for i := range v.NumField() {
-			b = encode(b, open(v.Field(i)))
+			b = encode(b, v.Field(i))
 		}
 		return b
 	case reflect.Array, reflect.Slice:
 		b = binary.AppendUvarint(b, uint64(v.Len()))
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return append(b, v.Bytes()...)
+		}
 		for i := range v.Len() {
 			b = encode(b, v.Index(i))
 		}
 		return b
 	case reflect.Map:
-		return encodeMap(b, v)
+		return encodeMap(b, open(v))
 	}
 	panic("explore: cannot encode a " + v.Type().String())
 }

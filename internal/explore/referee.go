@@ -106,6 +106,7 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 	r.phase, r.outcome, r.reason = decided, outcome, reason
 	r.due, r.gone, r.lost, r.verdict = 0, 0, 0, 0
+	r.heard, r.calleeHeard = 0, 0 // nothing is watched any more
 }
 
 func (r *referee) calleeDone(msg *invitation.Message) {

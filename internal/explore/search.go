@@ -65,23 +65,35 @@ func Explore(w World, limit int) *Result {
 }
 
 func explore(w World, limit int) (*Result, *model) {
+	e := newSearch(w, limit)
+	e.run()
+	return e.result, e.model
+}
+
+func newSearch(w World, limit int) *search {
 	m := newModel(w)
 	e := &search{model: m, result: &Result{Edges: m.edges}, seen: newSet(), limit: limit}
 	e.start = m.start()
 	m.first = e.start
+	for i := range m.Calls {
+		m.alike[i] = m.still(&e.start, i)
+	}
 	clear(m.sessionMemo) // of what came before
 	clear(m.seatMemo)
 	e.steps = []step{{}}
 	e.levels = make([][]reached, w.Losses+w.Dups+w.Breaks+w.Crashes+1)
 	e.levels[0] = []reached{{e.start, 0}}
 	e.seen.add(&e.start)
+	return e
+}
+
+func (e *search) run() {
 	for level := range e.levels {
 		if !e.close(level) {
-			return e.result, m
+			return
 		}
 	}
 	e.result.Complete = true
-	return e.result, m
 }
 
 // close visits every state that can be reached with so many faults. It returns false if the search is over.

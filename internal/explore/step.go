@@ -1,6 +1,8 @@
 package explore
 
 import (
+	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
@@ -188,24 +190,32 @@ func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violat
 
 func (m *model) computeArbiter(id, ref uint32, call int, message uint32, exempt bool) arbiterResult {
 	msg := *m.messages.get(message)
-	referee := *m.referees.get(ref)
-	var r arbiterResult
 	terms := msg.Terms
 	if msg.Kind == invitation.MsgRecover {
 		terms = msg.View.Terms
 	}
 	if id == stopped || id == 0 && terms == nil {
-		r.referee = ref
-		r.packets = append(r.packets, newPacket(m.user(msg.User), m.inputs.put(m.without(&msg, id == stopped))))
-		return r
+		answer := m.inputs.put(m.without(&msg, id == stopped))
+		return arbiterResult{referee: ref, packets: []packet{newPacket(m.user(msg.User), answer)}}
 	}
-	var machine *arbiter.Machine
-	if id == 0 {
-		machine = arbiter.New(terms, arbiter.WithoutRetry())
-	} else {
+	machine := arbiter.New(terms, arbiter.WithoutRetry())
+	if id != 0 {
 		machine = m.arbiters.copied(id)
 	}
-	before, lost := machine.View().Stage, machine.Asking() || id == 0 && referee.phase != unsent
+	r := m.arbiterStep(machine, ref, call, msg, exempt)
+	for _, other := range m.alike[call].others(m.arbiters, id) {
+		if got := m.arbiterStep(other, ref, call, msg, exempt); !reflect.DeepEqual(got, r) {
+			panic(fmt.Sprintf("explore: arbiters that differ in %v are not alike: on %v", m.alike[call].fields, msg.Kind))
+		}
+	}
+	return r
+}
+
+func (m *model) arbiterStep(machine *arbiter.Machine, ref uint32, call int, msg invitation.Message, exempt bool) arbiterResult {
+	referee := *m.referees.get(ref)
+	var r arbiterResult
+	begun := machine.View().Version != 0
+	before, lost := machine.View().Stage, machine.Asking() || !begun && referee.phase != unsent
 	step := func(msg *invitation.Message) []arbiter.Effect { return machine.Step(origin, msg, nil) }
 	var effects []arbiter.Effect
 	if m.Mutant != nil && m.Mutant.Arbiter != nil {
@@ -224,7 +234,7 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32, exempt 
 	default:
 		r.violation = referee.watch(m.Timers, &msg, after, msg.User == m.Devices[m.Calls[call].From].User)
 	}
-	terms = machine.View().Terms
+	terms := machine.View().Terms
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case arbiter.TellCaller:
@@ -239,7 +249,7 @@ func (m *model) computeArbiter(id, ref uint32, call int, message uint32, exempt 
 			machine = nil
 		}
 	}
-	r.arbiter, r.referee, r.gone = m.arbiters.put(machine), m.referees.put(&referee), machine == nil
+	r.arbiter, r.referee, r.gone = m.arbiters.put(m.alike[call].plain(machine)), m.referees.put(&referee), machine == nil
 	return r
 }
 

@@ -125,6 +125,7 @@ const (
 type model struct {
 	World
 	first    state // in which the devices are logged in
+	alike    [maxCalls]*likeness
 	users    []invitation.User
 	callees  []int // the user of each call
 	ids      []invitation.ID
