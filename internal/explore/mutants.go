@@ -262,7 +262,9 @@ func addGhosts(add func(World, Mutant)) {
 			return effects
 		},
 	})
-	add(Named("late-device", 0, 1, 0), Mutant{
+	refused := Named("late-device", 0, 1, 0)
+	refused.Calls[0].Accept, refused.Calls[0].Cancel = false, false
+	add(refused, Mutant{
 		Name: "old permit", Breaks: judge.P4,
 		Why: "any word of the arbiter counts as a permit, also one given before the device connected",
 		Session: func(m *session.Machine, in *session.Input, step sessionStep) []session.Effect {

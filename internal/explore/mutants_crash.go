@@ -16,6 +16,13 @@ func Crashing(name string, crashes, losses int) World {
 	return w
 }
 
+// losing returns a world in which the node that has some users is lost.
+func losing(name string, users uint8) World {
+	w := Crashing(name, 1, 0)
+	w.Lost = []Loss{{Users: users}}
+	return w
+}
+
 // toldBoth returns effects that tell both sides a view.
 func toldBoth(m *arbiter.Machine, change func(v *invitation.View)) []arbiter.Effect {
 	v := *m.View()
@@ -45,8 +52,7 @@ func addHasty(add func(World, Mutant)) {
 			})...)
 		},
 	})
-	creeps := Crashing("cancel-brief", 1, 0)
-	creeps.Lost = []Loss{{Users: 1}}
+	creeps := losing("cancel-brief", 1)
 	creeps.Timers, creeps.Creep = creeping, 15*time.Second
 	add(creeps, Mutant{
 		Name: "deadline restarts", Breaks: judge.P2,
@@ -84,7 +90,7 @@ func addHasty(add func(World, Mutant)) {
 }
 
 func addGullible(add func(World, Mutant)) {
-	add(Crashing("one-brief", 1, 0), Mutant{
+	add(losing("accept-brief", 1), Mutant{
 		Name: "resumed claim believed", Breaks: judge.P1,
 		Why: "the caller's device says on a resume that it has confirmed, and that is taken for the callee's word, too",
 		Arbiter: func(m *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
@@ -97,7 +103,7 @@ func addGullible(add func(World, Mutant)) {
 			})[:1]...)
 		},
 	})
-	add(Crashing("one-brief", 1, 0), Mutant{
+	add(losing("accept-brief", 1), Mutant{
 		Name: "confirm made of an accept", Breaks: judge.P1,
 		Why: "a new arbiter takes the callee's accept for one that the caller's device has confirmed",
 		Arbiter: func(m *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
@@ -125,9 +131,7 @@ func addGullible(add func(World, Mutant)) {
 }
 
 func addForgetful(add func(World, Mutant)) {
-	accepts := Crashing("accept-brief", 1, 0)
-	accepts.Lost = []Loss{{Users: 1}}
-	add(accepts, Mutant{
+	add(losing("accept-brief", 1), Mutant{
 		Name: "confirm forgotten", Breaks: judge.P2,
 		Why: "a new arbiter pays no attention to what the caller's device has confirmed",
 		Arbiter: func(m *arbiter.Machine, msg *invitation.Message, step arbiterStep) []arbiter.Effect {
@@ -143,7 +147,7 @@ func addForgetful(add func(World, Mutant)) {
 			return step(&again)
 		},
 	})
-	add(Crashing("one-brief", 1, 0), Mutant{
+	add(losing("accept-brief", 2), Mutant{
 		Name: "new session speaks for its devices", Breaks: judge.P1,
 		Why: "a session that has just been made says of a device, which it does not know, that it did not accept",
 		Session: func(m *session.Machine, in *session.Input, step sessionStep) []session.Effect {
