@@ -445,6 +445,9 @@ func (m *model) dead(s *state, k int) bool {
 		default:
 			return false
 		}
+		if r := m.arbiterResult(s, call, p.item()); r.arbiter != s.arbiter[call] || len(r.packets) > 0 {
+			return false
+		}
 	} else {
 		switch in := m.inputs.get(p.item()); in.Kind {
 		case session.InView:
@@ -459,6 +462,9 @@ func (m *model) dead(s *state, k int) bool {
 				return false
 			}
 		default:
+			return false
+		}
+		if r := m.sessionResult(s.session[p.to()], p.to(), p.item()); r.session != s.session[p.to()] || len(r.packets) > 0 {
 			return false
 		}
 	}

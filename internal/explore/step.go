@@ -57,11 +57,7 @@ func (m *model) told(format string, args ...any) {
 // stepSession gives an input to the session of user u. from is the packet that brought it, 0 if
 // none did.
 func (m *model) stepSession(s state, u int, input uint32, from packet) (state, *judge.Violation) {
-	r, ok := m.sessionMemo[pair(s.session[u], input)]
-	if !ok {
-		r = m.computeSession(s.session[u], u, input)
-		m.sessionMemo[pair(s.session[u], input)] = r
-	}
+	r := m.sessionResult(s.session[u], u, input)
 	in, known := m.inputs.get(input), m.sessions.get(s.session[u])
 	s.session[u] = r.session
 	for _, p := range r.packets {
@@ -86,6 +82,16 @@ func (m *model) stepSession(s state, u int, input uint32, from packet) (state, *
 		s.down[d] = m.queues.push(s.down[d], t.down)
 	}
 	return s, v
+}
+
+// sessionResult returns what a session does with an input, computed once.
+func (m *model) sessionResult(id uint32, u int, input uint32) sessionResult {
+	r, ok := m.sessionMemo[pair(id, input)]
+	if !ok {
+		r = m.computeSession(id, u, input)
+		m.sessionMemo[pair(id, input)] = r
+	}
+	return r
 }
 
 func (m *model) computeSession(id uint32, u int, input uint32) sessionResult {
@@ -154,15 +160,7 @@ func (m *model) permitted(
 
 // stepArbiter gives a message to the arbiter of a call.
 func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violation) {
-	key := memo3{s.arbiter[call], s.referee[call], msg, m.Crashes != 0 && m.unanswered(&s, call)}
-	if s.stopped>>call&1 != 0 {
-		key.a = stopped
-	}
-	r, ok := m.arbiterMemo[key]
-	if !ok {
-		r = m.computeArbiter(key.a, s.referee[call], call, msg, key.exempt)
-		m.arbiterMemo[key] = r
-	}
+	r := m.arbiterResult(&s, call, msg)
 	had := s.arbiter[call] != 0
 	s.arbiter[call], s.referee[call] = r.arbiter, r.referee
 	switch {
@@ -186,6 +184,20 @@ func (m *model) stepArbiter(s state, call int, msg uint32) (state, *judge.Violat
 		m.told("      arbiter of call %d: %s; recorded: %v", call, a, m.referees.get(r.referee))
 	}
 	return s, r.violation
+}
+
+// arbiterResult returns what the arbiter of a call does with a message, computed once.
+func (m *model) arbiterResult(s *state, call int, msg uint32) arbiterResult {
+	key := memo3{s.arbiter[call], s.referee[call], msg, m.Crashes != 0 && m.unanswered(s, call)}
+	if s.stopped>>call&1 != 0 {
+		key.a = stopped
+	}
+	r, ok := m.arbiterMemo[key]
+	if !ok {
+		r = m.computeArbiter(key.a, s.referee[call], call, msg, key.exempt)
+		m.arbiterMemo[key] = r
+	}
+	return r
 }
 
 func (m *model) computeArbiter(id, ref uint32, call int, message uint32, exempt bool) arbiterResult {
