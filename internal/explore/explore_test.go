@@ -25,16 +25,16 @@ var plans = []struct {
 	short []bounds
 	long  []bounds
 }{
-	{"one", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
-	{"pair", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
-	{"devices", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
-	{"glare", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
+	{"one", []bounds{{1, 0, 0}}, []bounds{{2, 1, 0}}},
+	{"pair", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
+	{"devices", []bounds{{0, 1, 0}}, []bounds{{2, 1, 0}}},
+	{"glare", []bounds{{1, 1, 0}}, []bounds{{2, 1, 0}}},
 
-	{"one-brief", []bounds{{1, 0, 0}}, []bounds{{2, 1, 0}}},
+	{"one-brief", []bounds{{2, 1, 0}}, []bounds{{2, 1, 0}}},
 	{"pair-together", nil, []bounds{{0, 0, 0}}},
 	{"pair-turns", nil, []bounds{{1, 0, 0}}},
 	{"glare-turns", nil, nil},
-	{"late", []bounds{{0, 0, 0}}, []bounds{{2, 1, 0}}},
+	{"late", []bounds{{1, 0, 0}}, []bounds{{2, 1, 0}}},
 	{"callee-breaks", nil, nil},
 	{"caller-breaks", nil, []bounds{{0, 0, 1}}},
 	{"caller-logs-out", nil, []bounds{{1, 0, 0}}},
