@@ -69,14 +69,18 @@ func (m *Machine) lostShards(now Time, in *Input, out []Effect) []Effect {
 
 // vouch tells an arbiter what is known here: one that recovers and asks, or that is to be made anew.
 func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
+	known := *e.view
+	known.Version |= stale // what the one that is taken for lost may yet say is older than what the new one will
+	e.view = &known
+	return m.tellKnown(now, e, out)
+}
+
+func (m *Machine) tellKnown(now Time, e *entry, out []Effect) []Effect {
 	effect := m.report(now, &entry{view: e.view, side: e.side, answered: true, shown: e.shown, renamed: e.renamed}, false)
 	v := *e.view
 	if e.side == invitation.Callee && v.Stage == invitation.Offering && e.seenAt != 0 {
 		v.Stage, v.Deadline = invitation.Ringing, e.seenAt.Add(v.Terms.Timers.Expire)
 	}
-	known := *e.view
-	known.Version |= stale // what the one that is taken for lost may yet say is older than what the new one will
-	e.view, v.Version = &known, known.Version
 	effect.Message.Kind, effect.Message.View = invitation.MsgRecover, &v
 	m.expect(e, now.Add(overdue))
 	return append(out, effect)
@@ -94,14 +98,19 @@ func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
 }
 
 // outdated takes a view that is older than the one that is known here. It tells a new arbiter what is known: that may
-// be from a lost one, of a view that came late, after this session, which is new, had said that it knows nothing. It
-// does so once in a while, as views that are under way become outdated by it.
+// be from a lost one, of a view that came late, after this session, which is new, had said that it knows nothing. Or two
+// views of one arbiter came in the other order: then what is known is its own, and counts as before. It does so once in a
+// while, as views that are under way become outdated by it.
 func (m *Machine) outdated(now Time, e *entry, out []Effect) []Effect {
-	if e.vouchAt > now || !m.fresh(now) && e.view.Version&stale != stale {
+	doubted := e.view.Version&stale == stale
+	if e.vouchAt > now || !m.fresh(now) && !doubted {
 		return out
 	}
 	e.vouchAt = now.Add(askAgain)
-	return vouch(m, now, e, nil, out)
+	if doubted {
+		return vouch(m, now, e, nil, out)
+	}
+	return m.tellKnown(now, e, out)
 }
 
 // rang notes when an invitation began to ring, so far as is known here.
