@@ -16,9 +16,10 @@ func TestMovesAreDeclared(t *testing.T) {
 	for _, w := range []World{
 		Named("one-brief", 2, 1, 0), Named("devices", 0, 0, 0), Named("late", 1, 1, 0), Named("late-device", 0, 0, 0),
 		Named("callee-breaks", 0, 0, 1), Named("caller-breaks", 0, 0, 1),
-		Named("callee-logs-out", 1, 0, 0), Named("caller-logs-out", 0, 0, 0),
+		Named("callee-logs-out", 1, 0, 0), Named("caller-logs-out", 0, 0, 0), Named("one", 0, 0, 0),
+		losing("cancel-brief", 3), losing("refuse-brief", 1), losing("refuse-brief", 2), losing("accept-brief", 1),
 	} {
-		r := Explore(w, 150_000) // and no more of the worlds that are larger
+		r := Explore(w, 100_000) // and no more of the worlds that are larger
 		if r.Violation != nil {
 			t.Fatal(w.Name, r)
 		}
