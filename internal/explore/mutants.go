@@ -244,6 +244,13 @@ func addOrder(add func(World, Mutant)) {
 	})
 }
 
+// refusing returns a world in which a call may be refused, and nothing else.
+func refusing(name string, losses, dups, breaks int) World {
+	w := Named(name, losses, dups, breaks)
+	w.Calls[0].Accept, w.Calls[0].Cancel = false, false
+	return w
+}
+
 func addGhosts(add func(World, Mutant)) {
 	id := invitation.NewID("ann", "ann-1", key(0))
 	show := func(conn session.Conn) session.Effect {
@@ -262,9 +269,7 @@ func addGhosts(add func(World, Mutant)) {
 			return effects
 		},
 	})
-	refused := Named("late-device", 0, 1, 0)
-	refused.Calls[0].Accept, refused.Calls[0].Cancel = false, false
-	add(refused, Mutant{
+	add(refusing("late-device", 0, 1, 0), Mutant{
 		Name: "old permit", Breaks: judge.P4,
 		Why: "any word of the arbiter counts as a permit, also one given before the device connected",
 		Session: func(m *session.Machine, in *session.Input, step sessionStep) []session.Effect {
