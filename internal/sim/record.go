@@ -366,7 +366,7 @@ func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitati
 		return
 	case err == invitation.OK && !won:
 	case err != invitation.OK && won && exists:
-	case err == invitation.AlreadyAccept && r.referee.chosen == d.name && r.referee.answerID != call.RequestID: // an earlier program's
+	case err == invitation.AlreadyAccept && r.referee.chosen == d.name && (r.hurtAt != 0 || r.referee.answerID != call.RequestID): // an earlier program's
 		return
 	case err == invitation.NotFound && r.hurtAt != 0 && l.part.Ended(): // its session is new; its end it knows
 		return
