@@ -56,6 +56,15 @@ var unmarshal = proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: 8}
 // a type that the kind does not carry, of no kind, or with a text that its session should not have let
 // through.
 func (c Codec) Append(buf []byte, kind cluster.Kind, payload any) ([]byte, error) {
+	w := writer{b: buf, now: c.Now()}
+	if w.payload(kind, payload) {
+		return w.b, nil
+	}
+	return c.generated(buf, kind, payload)
+}
+
+// generated is Append by the generated code.
+func (c Codec) generated(buf []byte, kind cluster.Kind, payload any) ([]byte, error) {
 	m, err := c.message(kind, payload)
 	if err != nil {
 		return buf, fmt.Errorf("peerwire: encode %T: %w", payload, err)
@@ -92,6 +101,16 @@ func (c Codec) message(kind cluster.Kind, payload any) (proto.Message, error) {
 // Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message], *[Delivery] or
 // *[handoff.Message], by kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
 func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
+	if r := newReader(data, c.Now()); kind != KindHandoff {
+		if payload, ok := r.read(kind); ok {
+			return payload, nil
+		}
+	}
+	return c.parse(kind, data)
+}
+
+// parse is Decode by the generated code.
+func (c Codec) parse(kind cluster.Kind, data []byte) (any, error) {
 	switch kind {
 	case KindSession:
 		m := new(peerpb.SessionInput)
@@ -140,12 +159,17 @@ func remaining(deadline, now invitation.Time) *int64 {
 	if deadline == 0 {
 		return nil
 	}
+	us := left(deadline, now)
+	return &us
+}
+
+func left(deadline, now invitation.Time) int64 {
 	d := deadline.Sub(now)
 	us := microseconds(d)
 	if d < 0 && d%time.Microsecond != 0 {
 		us--
 	}
-	return &us
+	return us
 }
 
 // deadline is the inverse of remaining, on the receiver's clock.
