@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type pool struct {
 	wake     chan struct{} // one for each worker that was made active and does not yet know
 	active   atomic.Int32  // workers and helpers that will look for tasks
 	resting  atomic.Int32  // workers that can be woken
+	left     atomic.Uint32 // how often one that rested left it to others to settle
 	trusted  chan struct{} // wakes the watch
 	trusting atomic.Bool   // the watch is awake
 	quit     chan struct{}
@@ -45,11 +47,16 @@ const (
 	perActive = 8
 	// settleEvery is after how many tasks the active settle while there are more.
 	settleEvery = 64
+	// leftToOthers bounds how often in a row it is left to others to settle.
+	leftToOthers = 8
+	// busy is with how many tasks at once a helper lets others come before it settles: one write for several then is
+	// worth more than what it costs to let them.
+	busy = 4
 	// helped is how many tasks a helper runs before it leaves the rest to the workers.
 	helped = 64
 	// watchEvery is how long a task can be held up by an actor that blocks, or by one of the active that the
 	// operating system does not run.
-	watchEvery = 5 * time.Millisecond
+	watchEvery = 20 * time.Millisecond
 )
 
 var _ actor.Dispatcher = (*pool)(nil)
@@ -82,25 +89,28 @@ func (p *pool) work() {
 	}
 }
 
-// run runs tasks that wait, at most so many.
-func (p *pool) run(most int) {
-	for n := 1; n <= most; n++ {
+// run runs tasks that wait, at most so many, and returns how many that were.
+func (p *pool) run(most int) (n int) {
+	for n < most {
 		select {
 		case t := <-p.queue:
 			t.run()
 		default:
-			return
+			return n
 		}
-		if n%settleEvery == 0 {
+		if n++; n%settleEvery == 0 {
 			p.settle()
 		}
 	}
+	return n
 }
 
-// rest makes the caller inactive. Whoever has counted on it did so before, and is served now.
+// rest makes the caller inactive. Whoever has counted on it did so before, and is served now, or by one of those that
+// are still active when it rests.
 func (p *pool) rest() {
-	p.active.Add(-1)
-	p.settle()
+	if p.active.Add(-1) == 0 || p.left.Add(1)%leftToOthers == 0 {
+		p.settle()
+	}
 	if len(p.queue) > 0 {
 		p.see()
 	}
@@ -111,6 +121,10 @@ func (p *pool) help(tell func()) {
 	p.active.Add(1)
 	defer p.rest()
 	tell()
+	if p.run(helped) < busy {
+		return
+	}
+	runtime.Gosched() // to others that have brought something: what comes of it goes out together
 	p.run(helped)
 }
 
