@@ -34,7 +34,8 @@ type pool struct {
 	wake     chan struct{} // one for each worker that was made active and does not yet know
 	active   atomic.Int32  // workers and helpers that will look for tasks
 	resting  atomic.Int32  // workers that can be woken
-	left     atomic.Uint32 // how often one that rested left it to others to settle
+	yielding atomic.Int32  // helpers that let others come before they rest
+	left     atomic.Uint32 // how often one that rested left it to those to settle
 	trusted  chan struct{} // wakes the watch
 	trusting atomic.Bool   // the watch is awake
 	quit     chan struct{}
@@ -47,7 +48,7 @@ const (
 	perActive = 8
 	// settleEvery is after how many tasks the active settle while there are more.
 	settleEvery = 64
-	// leftToOthers bounds how often in a row it is left to others to settle.
+	// leftToOthers bounds how often in a row it is left to a helper that lets others come to settle.
 	leftToOthers = 8
 	// busy is with how many tasks at once a helper lets others come before it settles: one write for several then is
 	// worth more than what it costs to let them.
@@ -105,10 +106,11 @@ func (p *pool) run(most int) (n int) {
 	return n
 }
 
-// rest makes the caller inactive. Whoever has counted on it did so before, and is served now, or by one of those that
-// are still active when it rests.
+// rest makes the caller inactive. Whoever has counted on it did so before, and is served now, or by one that lets others
+// come first, and rests after that.
 func (p *pool) rest() {
-	if p.active.Add(-1) == 0 || p.left.Add(1)%leftToOthers == 0 {
+	p.active.Add(-1)
+	if p.yielding.Load() == 0 || p.left.Add(1)%leftToOthers == 0 {
 		p.settle()
 	}
 	if len(p.queue) > 0 {
@@ -124,7 +126,9 @@ func (p *pool) help(tell func()) {
 	if p.run(helped) < busy {
 		return
 	}
+	p.yielding.Add(1)
 	runtime.Gosched() // to others that have brought something: what comes of it goes out together
+	p.yielding.Add(-1)
 	p.run(helped)
 }
 
