@@ -51,6 +51,49 @@ func TestPoolHelpEnds(t *testing.T) {
 	})
 }
 
+// TestPoolGathers: while a helper lets others come, they leave it to that one to settle, but not for ever; else each of
+// them settles.
+func TestPoolGathers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		settled := 0
+		p := newPool(2, 100, func() { settled++ })
+		defer p.stop()
+		help := func() { p.help(func() {}) }
+		help()
+		if settled != 1 {
+			t.Errorf("settled %d times by one helper", settled)
+		}
+		p.yielding.Add(1)
+		for range leftToOthers - 1 {
+			help()
+		}
+		if settled != 1 {
+			t.Errorf("settled %d times while a helper lets others come", settled-1)
+		}
+		help()
+		if settled != 2 {
+			t.Error("nobody settles while a helper lets others come")
+		}
+		p.yielding.Add(-1)
+		help()
+		if settled != 3 {
+			t.Error("not settled")
+		}
+		p.help(func() {
+			for range busy {
+				p.submit(function(func() {
+					if settled != 3 {
+						t.Error("settled before all was done")
+					}
+				}))
+			}
+		})
+		if settled != 4 || p.yielding.Load() != 0 {
+			t.Errorf("settled %d times by a helper that lets others come; %d still do", settled-3, p.yielding.Load())
+		}
+	})
+}
+
 // TestPoolWatches: an actor that blocks, which none should, holds others up for a moment only.
 func TestPoolWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
