@@ -101,7 +101,8 @@ func (c Codec) message(kind cluster.Kind, payload any) (proto.Message, error) {
 // Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message], *[Delivery] or
 // *[handoff.Message], by kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
 func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
-	if r := newReader(data, c.Now()); kind != KindHandoff {
+	if kind != KindHandoff {
+		r := newReader(data, c.Now())
 		if payload, ok := r.read(kind); ok {
 			return payload, nil
 		}

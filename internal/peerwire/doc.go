@@ -25,5 +25,8 @@
 // enumerations are in range), or an error. It does not check what a machine checks. What only a newer
 // version can have sent gives an error that wraps cluster.ErrUnknown.
 //
+// What calls consist of is written and read by hand, all else and whatever is odd by the generated code; both give the same
+// (docs/adr/0012-peer-codec.md).
+//
 // All functions are safe for concurrent use, and keep no reference to what they are given.
 package peerwire
