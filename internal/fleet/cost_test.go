@@ -18,7 +18,7 @@ const (
 )
 
 // TestCost prints what calls cost with different numbers of nodes, at the same load, one after the other. What to
-// go by is the ratio of neighbouring runs.
+// go by is the ratio of neighboring runs.
 func TestCost(t *testing.T) {
 	if *size != "cost" {
 		t.Skip("make cluster-cost runs this")

@@ -133,7 +133,8 @@ func TestAlikeIsComplete(t *testing.T) {
 	fill(reflect.ValueOf(message).Elem())
 	for _, s := range []sample{
 		fromDevice(session.Input{Kind: session.InCall, Call: call}), in(session.Input{Kind: session.InView, View: view}),
-		in(session.Input{Kind: session.InReply, Reply: reply}), {peerwire.KindArbiter, message},
+		in(session.Input{Kind: session.InReply, Reply: reply}),
+		{peerwire.KindArbiter, message},
 		{peerwire.KindDevice, &peerwire.Delivery{Conn: 5, Down: invitation.Down{Answer: answer}, User: "alice", Device: "phone"}},
 		down(invitation.Down{Notice: notice}),
 	} {
