@@ -125,7 +125,7 @@ func (w *world) arbitrated(r *record, msg *invitation.Message, v *invitation.Vie
 	}
 	if v.Verdict && r.verdictAt == 0 {
 		r.verdictAt = w.now
-		if (r.panicked || r.hurtAt != 0) && msg.Kind == invitation.MsgTick && w.awayTooLong(r) {
+		if (r.panicked || r.hurtAt != 0) && msg.Kind == invitation.MsgTick && (w.awayTooLong(r) || r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss) {
 			r.excused = true
 		}
 	}
@@ -160,7 +160,7 @@ func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) 
 func (w *world) awayTooLong(r *record) bool {
 	grace := r.timers.Grace - time.Second
 	if r.lostAt != 0 {
-		grace -= afterLoss // that it was back for a moment did not get through
+		grace /= 3 // that it was back for a moment did not get through
 	}
 	for _, p := range r.parts[1:] {
 		d := p.device
