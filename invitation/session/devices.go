@@ -332,12 +332,17 @@ func (m *Machine) unshow(now Time, e *entry, name invitation.Device, out []Effec
 	}
 	e.shown = slices.DeleteFunc(e.shown, func(s showing) bool { return s.device == name })
 	if e.view.Chosen == name || e.view.Stage == invitation.Ended && m.concluded(now, e) {
-		out = append(out, m.message(&invitation.Message{
-			Kind: invitation.MsgCalleeDone, ID: e.view.Terms.ID, Device: name, Remote: invitation.RemoteFailure,
-			Concluded: m.concluded(now, e),
-		}))
+		out = append(out, m.denial(now, e, name))
 	}
 	return out
+}
+
+// denial says for a device whose login is over that it has not accepted, and will not.
+func (m *Machine) denial(now Time, e *entry, name invitation.Device) Effect {
+	return m.message(&invitation.Message{
+		Kind: invitation.MsgCalleeDone, ID: e.view.Terms.ID, Device: name, Remote: invitation.RemoteFailure,
+		Concluded: m.concluded(now, e),
+	})
 }
 
 func (m *Machine) logout(now Time, name invitation.Device, conn Conn, out []Effect) []Effect {

@@ -366,8 +366,11 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 		}
 	}
 	if repeated && v.Stage >= invitation.Confirmed && !v.Verdict && v.Chosen != "" && e.showing(v.Chosen) == nil {
-		if d := m.device(v.Chosen); d != nil && d.why == 0 {
+		switch d := m.device(v.Chosen); {
+		case d != nil && d.why == 0:
 			out = m.notify(now, e, d, out) // a new program under the name: it says that it knows nothing
+		case d != nil:
+			out = append(out, m.denial(now, e, d.name)) // it was said when its login ended, and got lost
 		}
 	}
 	if v.Stage <= invitation.Ringing {
