@@ -45,6 +45,10 @@ type Stage struct {
 	First bool             // there was no stage before
 	From  invitation.Stage // the stage before
 	Since invitation.Time  // when that one was reached
+
+	Rang      invitation.Time // when the first ack came; 0: none has
+	Answered  invitation.Time // when it was accepted or refused; 0: it was not
+	Recovered bool            // the times are those of this arbiter: the one before it was lost
 }
 
 // Observer is told of every invitation's life on this node. Its methods are called by actors: they
@@ -64,10 +68,22 @@ type Observer interface {
 	Late(by time.Duration)
 }
 
+// Events is told of every invitation's life, for the deployment's back-end. What is said of [Observer] holds.
+type Events interface {
+	// Happened tells of an event; s.View is what holds. For one invitation the kinds come in order, each once while
+	// its arbiter lives, whichever node it lives on; an arbiter that is made anew after a loss tells all that still
+	// holds again (Stage.Recovered).
+	//
+	// The last is EventEnded, with final set: how the invitation ended cannot change any more. Before it the same may
+	// come without: how it has ended as far as is known now, told before anybody else hears of it.
+	Happened(kind invitation.EventKind, s Stage, final bool)
+}
+
 // Options configure a [Host].
 type Options struct {
 	Network  Network        // required
 	Observer Observer       // nil: none
+	Events   Events         // nil: none
 	Session  session.Config // zero fields: the defaults
 	Engine   engine.Options
 	// MaxSessions and MaxInvitations bound the live actors; over them a message that would make one
@@ -80,6 +96,7 @@ type Options struct {
 type Host struct {
 	network  Network
 	observer Observer
+	events   Events
 	config   session.Config
 	system   *engine.System
 	sessions *engine.Directory[invitation.User]
@@ -100,6 +117,7 @@ func New(options Options) *Host {
 	h := &Host{
 		network:  options.Network,
 		observer: options.Observer,
+		events:   options.Events,
 		config:   options.Session.WithDefaults(),
 		system:   engine.New(options.Engine),
 	}

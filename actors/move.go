@@ -138,7 +138,10 @@ func (h *Host) restoreArbiter(in *arrival) engine.Behavior {
 		return nil
 	}
 	in.made = true
-	return &arbiterActor{host: h, machine: *arbiter.Restore(r.State), sent: r.Sent, reached: r.Reached, told: r.Told}
+	return &arbiterActor{
+		host: h, machine: *arbiter.Restore(r.State), sent: r.Sent, reached: r.Reached, told: r.Told,
+		rang: r.Rang, answered: r.Answered, kinds: r.Events &^ recoveredBit, recovered: r.Events&recoveredBit != 0,
+	}
 }
 
 // sessionMissed is given what newSession makes no session for. If that was because its shard is not held
@@ -168,7 +171,7 @@ func (h *Host) arbiterMissed(id invitation.ID, msg any) {
 	switch msg := msg.(type) {
 	case *export:
 		msg.done()
-	case calleeLost: // it has just gone
+	case calleeLost, peek: // it has just gone
 	case *invitation.Message:
 		switch {
 		case !h.network.Holds(id.Shard()), firstTerms(msg) != nil && !h.past.has(id):
@@ -218,6 +221,8 @@ func (a *arbiterActor) moved(c *engine.Context, msg any) bool {
 		c.Arm(a.machine.Deadline())
 	case calleeLost:
 		a.calleeLost(c, msg)
+	case peek:
+		a.peeked(c, msg)
 	default:
 		return false
 	}
@@ -225,7 +230,14 @@ func (a *arbiterActor) moved(c *engine.Context, msg any) bool {
 }
 
 func (a *arbiterActor) record() Record {
-	return Record{Arbiter: &snapshot.Arbiter{State: a.machine.State(), Sent: a.sent, Reached: a.reached, Told: a.told}}
+	events := a.kinds
+	if a.recovered {
+		events |= recoveredBit
+	}
+	return Record{Arbiter: &snapshot.Arbiter{
+		State: a.machine.State(), Sent: a.sent, Reached: a.reached, Told: a.told,
+		Rang: a.rang, Answered: a.answered, Events: events,
+	}}
 }
 
 func (a *arbiterActor) departed(now invitation.Time) {
@@ -246,12 +258,14 @@ func (a *arbiterActor) merge(c *engine.Context, r *snapshot.Arbiter) {
 	now := c.Now()
 	effects := a.machine.Merge(now, r.State, nil)
 	a.sent = invitation.Earliest(a.sent, r.Sent)
+	a.rang, a.answered = invitation.Earliest(a.rang, r.Rang), invitation.Earliest(a.answered, r.Answered)
 	if stage := a.machine.View().Stage; stage != a.told && stage <= r.Told {
 		a.departed(now)
 		a.told, a.reached = stage, r.Reached
 		a.arrived(now)
 	}
 	a.observe(now, arbiterTick)
+	a.happen(now, effects)
 	for i := range effects {
 		a.carryOut(c, now, &effects[i])
 	}
@@ -263,6 +277,7 @@ func (a *arbiterActor) lost(c *engine.Context, x *export) {
 	defer x.done()
 	defer c.Leave()
 	a.step(c, arbiterAbort)
+	a.conclude(c.Now())
 	a.host.past.add(a.machine.View().Terms.ID)
 	if a.host.observer != nil && a.sent != 0 {
 		a.host.observer.Settled(a.stage(c.Now()))

@@ -134,6 +134,12 @@ type arbiterActor struct {
 	sent    invitation.Time
 	reached invitation.Time  // when the stage the observer was told last was reached
 	told    invitation.Stage // that stage
+
+	rang      invitation.Time // when the first ack came
+	answered  invitation.Time // when it was accepted or refused
+	kinds     uint8           // the kinds of event that were told, a bit each
+	recovered bool            // an arbiter before this one was lost
+	ending    *invitation.View
 }
 
 // arbiterScratch is what a step of an arbiter needs and nobody keeps.
@@ -212,6 +218,7 @@ func (a *arbiterActor) step(c *engine.Context, msg *invitation.Message) {
 	scratch := a.host.arbiterScratch.Get().(*arbiterScratch)
 	effects := a.machine.Step(now, msg, scratch.effects[:0])
 	a.observe(now, msg)
+	a.happen(now, effects)
 	for i := range effects {
 		a.carryOut(c, now, &effects[i])
 	}
@@ -235,6 +242,7 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 	case arbiter.ReplyCallee:
 		a.host.network.Reply(terms.Callee, &e.Reply)
 	case arbiter.Stop:
+		a.conclude(now)
 		if a.host.observer != nil {
 			a.host.observer.Settled(a.stage(now))
 		}
@@ -251,6 +259,7 @@ func (a *arbiterActor) observe(now invitation.Time, msg *invitation.Message) {
 	}
 	if first && (msg.Kind == invitation.MsgRecover || msg.Resumed != nil) {
 		a.told = a.machine.View().Stage // it was sent on a node that was lost
+		a.recovered = true
 		a.arrived(now)
 		return
 	}
@@ -265,5 +274,8 @@ func (a *arbiterActor) observe(now invitation.Time, msg *invitation.Message) {
 }
 
 func (a *arbiterActor) stage(now invitation.Time) Stage {
-	return Stage{View: a.machine.View(), Now: now, Sent: a.sent, From: a.told, Since: a.reached}
+	return Stage{
+		View: a.machine.View(), Now: now, Sent: a.sent, From: a.told, Since: a.reached,
+		Rang: a.rang, Answered: a.answered, Recovered: a.recovered,
+	}
 }

@@ -20,6 +20,7 @@ const (
 	KindArbiter = cluster.Kind(peerpb.Kind_KIND_ARBITER)
 	KindDevice  = cluster.Kind(peerpb.Kind_KIND_DEVICE)
 	KindHandoff = cluster.Kind(peerpb.Kind_KIND_HANDOFF)
+	KindEvents  = cluster.Kind(peerpb.Kind_KIND_EVENTS)
 )
 
 // Delivery is something that a session tells a device, on its way to the node that holds the device's
@@ -94,12 +95,16 @@ func (c Codec) message(kind cluster.Kind, payload any) (proto.Message, error) {
 		if kind == KindHandoff {
 			return handoffMessage(p)
 		}
+	case *Events:
+		if kind == KindEvents {
+			return eventsMessage(p)
+		}
 	}
 	return nil, fmt.Errorf("kind %d does not carry it", kind)
 }
 
-// Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message], *[Delivery] or
-// *[handoff.Message], by kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
+// Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message], *[Delivery],
+// *[handoff.Message] or *[Events], by kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
 func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
 	if kind != KindHandoff {
 		r := newReader(data, c.Now())
@@ -137,6 +142,12 @@ func (c Codec) parse(kind cluster.Kind, data []byte) (any, error) {
 			return nil, malformed("not a handoff message")
 		}
 		return handoffOf(m)
+	case KindEvents:
+		m := new(peerpb.Events)
+		if err := unmarshal.Unmarshal(data, m); err != nil {
+			return nil, malformed("not a message about events")
+		}
+		return eventsOf(m)
 	}
 	return nil, unknown("kind of envelope")
 }

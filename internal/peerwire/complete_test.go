@@ -66,7 +66,8 @@ func TestRecordsAreComplete(t *testing.T) {
 	fill(reflect.ValueOf(&state).Elem())
 	for name, want := range map[string]*snapshot.Record{
 		"session": {Session: &of},
-		"arbiter": {Arbiter: &snapshot.Arbiter{State: state, Sent: now.Add(-time.Hour), Reached: now.Add(-time.Minute), Told: invitation.Ringing}},
+		"arbiter": {Arbiter: &snapshot.Arbiter{State: state, Sent: now.Add(-time.Hour), Reached: now.Add(-time.Minute), Told: invitation.Ringing, Rang: now.Add(-time.Second), Answered: now, Events: 2}},
+		"event":   {Event: sampleEvent},
 		"past":    {Past: sampleID},
 	} {
 		data, err := codecAt(now).AppendRecord(nil, want)

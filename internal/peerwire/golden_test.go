@@ -46,6 +46,8 @@ func protoOf(kind cluster.Kind) proto.Message {
 		return new(peerpb.ArbiterMessage)
 	case peerwire.KindHandoff:
 		return new(peerpb.Handoff)
+	case peerwire.KindEvents:
+		return new(peerpb.Events)
 	}
 	return new(peerpb.DeviceMessage)
 }
@@ -106,7 +108,7 @@ func TestGoldenIsComplete(t *testing.T) {
 		}
 		mark(m.ProtoReflect(), seen)
 	}
-	for _, kind := range []cluster.Kind{peerwire.KindSession, peerwire.KindArbiter, peerwire.KindDevice, peerwire.KindHandoff} {
+	for _, kind := range []cluster.Kind{peerwire.KindSession, peerwire.KindArbiter, peerwire.KindDevice, peerwire.KindHandoff, peerwire.KindEvents} {
 		unseen(t, protoOf(kind).ProtoReflect().Descriptor(), seen)
 	}
 	unseen(t, new(peerpb.Record).ProtoReflect().Descriptor(), seen)

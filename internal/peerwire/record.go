@@ -38,6 +38,8 @@ func (c Codec) AppendRecord(buf []byte, r *snapshot.Record) ([]byte, error) {
 		a := new(peerpb.Record_Arbiter)
 		a.Arbiter, err = stateMessage(r.Arbiter, now)
 		m.Record = a
+	case r.Event != nil:
+		m.Record = &peerpb.Record_Event{Event: eventMessage(r.Event)}
 	case !r.Past.IsZero():
 		m.Record = &peerpb.Record_Past{Past: idBytes(r.Past)}
 	default:
@@ -73,6 +75,8 @@ func (c Codec) Record(data []byte) (*snapshot.Record, error) {
 		r.Arbiter, err = arbiterState(p.Arbiter, now)
 	case *peerpb.Record_Past:
 		r.Past, err = parseID(p.Past)
+	case *peerpb.Record_Event:
+		r.Event, err = event(p.Event)
 	default:
 		err = unknown("record")
 	}
@@ -332,6 +336,9 @@ func stateMessage(a *snapshot.Arbiter, now invitation.Time) (*peerpb.ArbiterStat
 		Informed:     s.Informed,
 		HoldUs:       remaining(s.HoldAt, now),
 		Warned:       s.Warned,
+		RangUs:       remaining(a.Rang, now),
+		AnsweredUs:   remaining(a.Answered, now),
+		Events:       uint32(a.Events),
 	}, nil
 }
 
@@ -371,12 +378,16 @@ func arbiterState(p *peerpb.ArbiterState, now invitation.Time) (*snapshot.Arbite
 		},
 		Sent:    at.read(p.SentUs),
 		Reached: at.read(p.ReachedUs),
+
+		Rang:     at.read(p.RangUs),
+		Answered: at.read(p.AnsweredUs),
 	}
 	s := &a.State
-	errs := [4]error{at.err}
+	errs := [5]error{at.err}
 	s.View, errs[1] = keptView(p.GetView(), now)
 	s.Retries, errs[2] = code[uint8](p.GetRetries(), "number of retries")
 	a.Told, errs[3] = enum[invitation.Stage](p.GetTold(), invitation.Stages, "stage")
+	a.Events, errs[4] = code[uint8](p.GetEvents(), "set of events")
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}

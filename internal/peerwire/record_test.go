@@ -72,6 +72,11 @@ var records = map[string]*snapshot.Record{
 	"arbiter_recovering": {Arbiter: &snapshot.Arbiter{State: arbiter.State{
 		View: heardView, Denied: "tablet", Asking: true, Vouched: true, Informed: true, HoldAt: now.Add(3 * time.Second), Warned: true,
 	}}},
+	"event": {Event: sampleEvent},
+	"arbiter_events": {Arbiter: &snapshot.Arbiter{
+		State: arbiter.State{View: heardView}, Sent: now.Add(-3 * time.Second), Rang: now.Add(-2 * time.Second),
+		Answered: now.Add(-time.Second), Events: 0b1000_1010,
+	}},
 	"arbiter_plain": {Arbiter: &snapshot.Arbiter{State: arbiter.State{View: foreverView}}},
 	"arbiter": {Arbiter: &snapshot.Arbiter{
 		State: arbiter.State{

@@ -8,6 +8,7 @@ import (
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // now is the time at which samples are encoded and decoded.
@@ -64,6 +65,16 @@ var (
 	}
 	foreverView = &invitation.View{
 		Terms: &invitation.Terms{ID: otherID, Caller: "carol", Device: "web", Callee: "bob"}, Version: 1,
+	}
+	sampleEvent = &snapshot.Event{
+		Event: invitation.Event{
+			Kind: invitation.EventEnded, ID: sampleID, At: 1_763_884_800_000_001, Caller: "alice", CallerDevice: "phone", Callee: "bob",
+			CalleeDevice: "tablet", ChannelID: "房间-7", Content: "dinner?", Response: "好", Remaining: 29 * time.Second,
+			Remote: invitation.RemoteCanceled, Outcome: invitation.Canceled, Local: invitation.LocalCanceled, Code: invitation.LocalExpire,
+			Reason: invitation.CallerLoggedOut, SetUp: 40 * time.Millisecond, Ring: 3 * time.Second, Total: 3_050 * time.Millisecond,
+			Recovered: true,
+		},
+		Age: 90 * time.Second, Sinks: []string{"crm", "history"},
 	}
 	sampleNotice = &invitation.Notice{
 		ID: sampleID, Side: invitation.Caller, Peer: "bob", Response: "好", Local: invitation.LocalReceivedByRemote,
@@ -208,6 +219,14 @@ var samples = map[string]sample{
 	"handoff_lost":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Lost, ID: 1 << 50, Shards: someShards()}},
 	"handoff_heard":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Heard, ID: 1 << 50}},
 	"handoff_offer":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Offer, Shards: someShards()}},
+
+	"events_copy":      {peerwire.KindEvents, &peerwire.Events{Copy: sampleEvent}},
+	"events_held":      {peerwire.KindEvents, &peerwire.Events{Held: []invitation.ID{sampleID, otherID}}},
+	"events_delivered": {peerwire.KindEvents, &peerwire.Events{Delivered: []invitation.ID{sampleID}}},
+	"events_question":  {peerwire.KindEvents, &peerwire.Events{Question: &peerwire.StandingQuestion{Number: 1 << 60, ID: sampleID}}},
+	"events_answer": {peerwire.KindEvents, &peerwire.Events{Answer: &peerwire.StandingAnswer{
+		Number: 1 << 60, Known: true, Stage: invitation.Ended, Remaining: 7 * time.Second, Lost: true, Outcome: invitation.Canceled,
+	}}},
 
 	"device_ending": down(invitation.Down{Ending: &invitation.Ending{
 		End: invitation.EndRemoteLogin, RetryAfter: 5 * time.Second,

@@ -105,6 +105,23 @@ func (m *Machine) Deadline() Time {
 	return invitation.Earliest(d, m.patienceDue())
 }
 
+// Placed reports whether the send was answered: it was taken or, if the machine stops before it has ended,
+// refused.
+func (m *Machine) Placed() bool { return m.placed }
+
+// CalleeAway reports whether the callee's side is known to have no connected device.
+func (m *Machine) CalleeAway() bool { return m.taken && !m.calleeOnline && !m.asking }
+
+// Final reports whether the invitation has ended, and how it did cannot change any more: a caller's device whose
+// accept was asked for has said its last word, or no device of the callee can say "accepted".
+func (m *Machine) Final() bool {
+	v := m.view
+	if v.Stage != invitation.Ended || m.asking {
+		return false
+	}
+	return v.Verdict || v.Settled || m.callerDone || m.concluded || v.Chosen == "" && m.confirmed == ""
+}
+
 // Step takes one message at now and appends what is to be done to out.
 func (m *Machine) Step(now Time, msg *invitation.Message, out []Effect) []Effect {
 	err, held := invitation.NotFound, false

@@ -3,6 +3,8 @@
 package snapshot
 
 import (
+	"time"
+
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/arbiter"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -14,6 +16,14 @@ type Record struct {
 	Session *session.State
 	Arbiter *Arbiter
 	Past    invitation.ID // of an invitation that is over and must not start again
+	Event   *Event
+}
+
+// Event is an event that was not delivered yet.
+type Event struct {
+	invitation.Event
+	Age   time.Duration // since it was queued first
+	Sinks []string      // those that it is to be delivered to
 }
 
 // Arbiter is an arbiter, and what its host has told the observer of the invitation.
@@ -22,6 +32,10 @@ type Arbiter struct {
 	Sent    invitation.Time  // when the send was taken
 	Reached invitation.Time  // when the stage that was told last was reached
 	Told    invitation.Stage // that stage
+
+	Rang     invitation.Time // when the first ack came; 0: none has, or it is not known
+	Answered invitation.Time // when it was accepted or refused; likewise
+	Events   uint8           // the kinds of event that were told, a bit each
 }
 
 // Shard returns the shard that the record belongs to.
@@ -31,6 +45,9 @@ func (r *Record) Shard() invitation.Shard {
 		return invitation.ShardOf(r.Session.User)
 	case r.Arbiter != nil:
 		return r.Arbiter.State.View.Terms.ID.Shard()
+	}
+	if r.Event != nil {
+		return r.Event.ID.Shard()
 	}
 	return r.Past.Shard()
 }

@@ -42,6 +42,8 @@ const (
 	Kind_KIND_DEVICE Kind = 3
 	// A Handoff, for the node.
 	Kind_KIND_HANDOFF Kind = 4
+	// An Events, for the node. The key is the name of the node that says it.
+	Kind_KIND_EVENTS Kind = 8
 )
 
 // Enum value maps for Kind.
@@ -52,6 +54,7 @@ var (
 		2: "KIND_ARBITER",
 		3: "KIND_DEVICE",
 		4: "KIND_HANDOFF",
+		8: "KIND_EVENTS",
 	}
 	Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -59,6 +62,7 @@ var (
 		"KIND_ARBITER":     2,
 		"KIND_DEVICE":      3,
 		"KIND_HANDOFF":     4,
+		"KIND_EVENTS":      8,
 	}
 )
 
@@ -524,6 +528,65 @@ func (Side) EnumDescriptor() ([]byte, []int) {
 	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
+// EventKind is one step of an invitation's life.
+type EventKind int32
+
+const (
+	EventKind_EVENT_KIND_UNSPECIFIED    EventKind = 0
+	EventKind_EVENT_KIND_SENT           EventKind = 1
+	EventKind_EVENT_KIND_CALLEE_OFFLINE EventKind = 2
+	EventKind_EVENT_KIND_RINGING        EventKind = 3
+	EventKind_EVENT_KIND_CLOSE          EventKind = 4
+	EventKind_EVENT_KIND_ENDED          EventKind = 5
+)
+
+// Enum value maps for EventKind.
+var (
+	EventKind_name = map[int32]string{
+		0: "EVENT_KIND_UNSPECIFIED",
+		1: "EVENT_KIND_SENT",
+		2: "EVENT_KIND_CALLEE_OFFLINE",
+		3: "EVENT_KIND_RINGING",
+		4: "EVENT_KIND_CLOSE",
+		5: "EVENT_KIND_ENDED",
+	}
+	EventKind_value = map[string]int32{
+		"EVENT_KIND_UNSPECIFIED":    0,
+		"EVENT_KIND_SENT":           1,
+		"EVENT_KIND_CALLEE_OFFLINE": 2,
+		"EVENT_KIND_RINGING":        3,
+		"EVENT_KIND_CLOSE":          4,
+		"EVENT_KIND_ENDED":          5,
+	}
+)
+
+func (x EventKind) Enum() *EventKind {
+	p := new(EventKind)
+	*p = x
+	return p
+}
+
+func (x EventKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_ringfleet_peer_v1_peer_proto_enumTypes[8].Descriptor()
+}
+
+func (EventKind) Type() protoreflect.EnumType {
+	return &file_ringfleet_peer_v1_peer_proto_enumTypes[8]
+}
+
+func (x EventKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventKind.Descriptor instead.
+func (EventKind) EnumDescriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+}
+
 // Lifecycle is what a node says of itself.
 type Lifecycle int32
 
@@ -561,11 +624,11 @@ func (x Lifecycle) String() string {
 }
 
 func (Lifecycle) Descriptor() protoreflect.EnumDescriptor {
-	return file_ringfleet_peer_v1_peer_proto_enumTypes[8].Descriptor()
+	return file_ringfleet_peer_v1_peer_proto_enumTypes[9].Descriptor()
 }
 
 func (Lifecycle) Type() protoreflect.EnumType {
-	return &file_ringfleet_peer_v1_peer_proto_enumTypes[8]
+	return &file_ringfleet_peer_v1_peer_proto_enumTypes[9]
 }
 
 func (x Lifecycle) Number() protoreflect.EnumNumber {
@@ -574,7 +637,7 @@ func (x Lifecycle) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lifecycle.Descriptor instead.
 func (Lifecycle) EnumDescriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{9}
 }
 
 // Refusal says why a peer is not let in.
@@ -627,11 +690,11 @@ func (x Refusal) String() string {
 }
 
 func (Refusal) Descriptor() protoreflect.EnumDescriptor {
-	return file_ringfleet_peer_v1_peer_proto_enumTypes[9].Descriptor()
+	return file_ringfleet_peer_v1_peer_proto_enumTypes[10].Descriptor()
 }
 
 func (Refusal) Type() protoreflect.EnumType {
-	return &file_ringfleet_peer_v1_peer_proto_enumTypes[9]
+	return &file_ringfleet_peer_v1_peer_proto_enumTypes[10]
 }
 
 func (x Refusal) Number() protoreflect.EnumNumber {
@@ -640,7 +703,7 @@ func (x Refusal) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal.Descriptor instead.
 func (Refusal) EnumDescriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
 // Envelope carries one message to an identity, wherever it lives, or to a node.
@@ -3775,6 +3838,7 @@ type Record struct {
 	//	*Record_Session
 	//	*Record_Arbiter
 	//	*Record_Past
+	//	*Record_Event
 	Record        isRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3844,6 +3908,15 @@ func (x *Record) GetPast() []byte {
 	return nil
 }
 
+func (x *Record) GetEvent() *Event {
+	if x != nil {
+		if x, ok := x.Record.(*Record_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
 type isRecord_Record interface {
 	isRecord_Record()
 }
@@ -3861,11 +3934,18 @@ type Record_Past struct {
 	Past []byte `protobuf:"bytes,3,opt,name=past,proto3,oneof"`
 }
 
+type Record_Event struct {
+	// An event of an invitation, to be delivered to the deployment's back-end.
+	Event *Event `protobuf:"bytes,4,opt,name=event,proto3,oneof"`
+}
+
 func (*Record_Session) isRecord_Record() {}
 
 func (*Record_Arbiter) isRecord_Record() {}
 
 func (*Record_Past) isRecord_Record() {}
+
+func (*Record_Event) isRecord_Record() {}
 
 // SessionState is all that the session of a user knows.
 type SessionState struct {
@@ -4500,7 +4580,12 @@ type ArbiterState struct {
 	// When the callee's side will have been silent for too long.
 	HoldUs *int64 `protobuf:"varint,30,opt,name=hold_us,json=holdUs,proto3,oneof" json:"hold_us,omitempty"`
 	// The callee's side was asked once more for the word that is awaited.
-	Warned        bool `protobuf:"varint,31,opt,name=warned,proto3" json:"warned,omitempty"`
+	Warned bool `protobuf:"varint,31,opt,name=warned,proto3" json:"warned,omitempty"`
+	// When the first ack came, and when it was accepted or refused.
+	RangUs     *int64 `protobuf:"varint,32,opt,name=rang_us,json=rangUs,proto3,oneof" json:"rang_us,omitempty"`
+	AnsweredUs *int64 `protobuf:"varint,33,opt,name=answered_us,json=answeredUs,proto3,oneof" json:"answered_us,omitempty"`
+	// The kinds of event that were told: bit n is EventKind n; bit 7: the arbiter was made anew after a loss.
+	Events        uint32 `protobuf:"varint,34,opt,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4752,6 +4837,572 @@ func (x *ArbiterState) GetWarned() bool {
 	return false
 }
 
+func (x *ArbiterState) GetRangUs() int64 {
+	if x != nil && x.RangUs != nil {
+		return *x.RangUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetAnsweredUs() int64 {
+	if x != nil && x.AnsweredUs != nil {
+		return *x.AnsweredUs
+	}
+	return 0
+}
+
+func (x *ArbiterState) GetEvents() uint32 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+// Events is what two nodes say to each other about events that are to be delivered to the deployment's back-end, and
+// about invitations that the back-end asks for.
+type Events struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Message:
+	//
+	//	*Events_Copy
+	//	*Events_Held
+	//	*Events_Delivered
+	//	*Events_Question
+	//	*Events_Answer
+	Message       isEvents_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Events) Reset() {
+	*x = Events{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Events) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Events) ProtoMessage() {}
+
+func (x *Events) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Events.ProtoReflect.Descriptor instead.
+func (*Events) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Events) GetMessage() isEvents_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *Events) GetCopy() *Event {
+	if x != nil {
+		if x, ok := x.Message.(*Events_Copy); ok {
+			return x.Copy
+		}
+	}
+	return nil
+}
+
+func (x *Events) GetHeld() *InvitationIds {
+	if x != nil {
+		if x, ok := x.Message.(*Events_Held); ok {
+			return x.Held
+		}
+	}
+	return nil
+}
+
+func (x *Events) GetDelivered() *InvitationIds {
+	if x != nil {
+		if x, ok := x.Message.(*Events_Delivered); ok {
+			return x.Delivered
+		}
+	}
+	return nil
+}
+
+func (x *Events) GetQuestion() *StandingQuestion {
+	if x != nil {
+		if x, ok := x.Message.(*Events_Question); ok {
+			return x.Question
+		}
+	}
+	return nil
+}
+
+func (x *Events) GetAnswer() *StandingAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Events_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
+type isEvents_Message interface {
+	isEvents_Message()
+}
+
+type Events_Copy struct {
+	// Keep this, and deliver it if the sender is lost before it has said "delivered".
+	Copy *Event `protobuf:"bytes,1,opt,name=copy,proto3,oneof"`
+}
+
+type Events_Held struct {
+	// The copies of the final events of these invitations are kept.
+	Held *InvitationIds `protobuf:"bytes,2,opt,name=held,proto3,oneof"`
+}
+
+type Events_Delivered struct {
+	// The final events of these invitations were delivered, or dropped.
+	Delivered *InvitationIds `protobuf:"bytes,3,opt,name=delivered,proto3,oneof"`
+}
+
+type Events_Question struct {
+	Question *StandingQuestion `protobuf:"bytes,4,opt,name=question,proto3,oneof"`
+}
+
+type Events_Answer struct {
+	Answer *StandingAnswer `protobuf:"bytes,5,opt,name=answer,proto3,oneof"`
+}
+
+func (*Events_Copy) isEvents_Message() {}
+
+func (*Events_Held) isEvents_Message() {}
+
+func (*Events_Delivered) isEvents_Message() {}
+
+func (*Events_Question) isEvents_Message() {}
+
+func (*Events_Answer) isEvents_Message() {}
+
+// InvitationIds are ids of invitations, 16 bytes each, at most 4,096.
+type InvitationIds struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           [][]byte               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationIds) Reset() {
+	*x = InvitationIds{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationIds) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationIds) ProtoMessage() {}
+
+func (x *InvitationIds) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationIds.ProtoReflect.Descriptor instead.
+func (*InvitationIds) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *InvitationIds) GetIds() [][]byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+// StandingQuestion asks the owner of an invitation how it stands.
+type StandingQuestion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the question; chosen by who asks.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// 16 bytes.
+	InvitationId  []byte `protobuf:"bytes,2,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandingQuestion) Reset() {
+	*x = StandingQuestion{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandingQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandingQuestion) ProtoMessage() {}
+
+func (x *StandingQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandingQuestion.ProtoReflect.Descriptor instead.
+func (*StandingQuestion) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *StandingQuestion) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *StandingQuestion) GetInvitationId() []byte {
+	if x != nil {
+		return x.InvitationId
+	}
+	return nil
+}
+
+// StandingAnswer answers a StandingQuestion.
+type StandingAnswer struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// There is such an invitation. Else nothing that follows is set, but for lost.
+	Known bool  `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
+	Stage Stage `protobuf:"varint,3,opt,name=stage,proto3,enum=ringfleet.peer.v1.Stage" json:"stage,omitempty"`
+	// Until the stage ends by itself.
+	RemainingUs int64 `protobuf:"varint,4,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	// The node took over the invitation's shard a moment ago, and may not know it yet.
+	Lost bool `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
+	// In STAGE_ENDED.
+	Outcome       Outcome `protobuf:"varint,6,opt,name=outcome,proto3,enum=ringfleet.peer.v1.Outcome" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandingAnswer) Reset() {
+	*x = StandingAnswer{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandingAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandingAnswer) ProtoMessage() {}
+
+func (x *StandingAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandingAnswer.ProtoReflect.Descriptor instead.
+func (*StandingAnswer) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *StandingAnswer) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *StandingAnswer) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *StandingAnswer) GetStage() Stage {
+	if x != nil {
+		return x.Stage
+	}
+	return Stage_STAGE_OFFERING_UNSPECIFIED
+}
+
+func (x *StandingAnswer) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+func (x *StandingAnswer) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
+func (x *StandingAnswer) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+// Event is one step of an invitation's life, for the deployment's back-end. Which fields are set beside the first seven
+// is said at the type of package invitation.
+type Event struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=ringfleet.peer.v1.EventKind" json:"kind,omitempty"`
+	// 16 bytes.
+	InvitationId []byte `protobuf:"bytes,2,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	// Wall clock, since 1970.
+	AtUs         int64       `protobuf:"varint,3,opt,name=at_us,json=atUs,proto3" json:"at_us,omitempty"`
+	Caller       string      `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	CallerDevice string      `protobuf:"bytes,5,opt,name=caller_device,json=callerDevice,proto3" json:"caller_device,omitempty"`
+	Callee       string      `protobuf:"bytes,6,opt,name=callee,proto3" json:"callee,omitempty"`
+	CalleeDevice string      `protobuf:"bytes,7,opt,name=callee_device,json=calleeDevice,proto3" json:"callee_device,omitempty"`
+	ChannelId    string      `protobuf:"bytes,8,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	Content      string      `protobuf:"bytes,9,opt,name=content,proto3" json:"content,omitempty"`
+	Response     string      `protobuf:"bytes,10,opt,name=response,proto3" json:"response,omitempty"`
+	RemainingUs  int64       `protobuf:"varint,11,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	Remote       RemoteState `protobuf:"varint,12,opt,name=remote,proto3,enum=ringfleet.peer.v1.RemoteState" json:"remote,omitempty"`
+	Outcome      Outcome     `protobuf:"varint,13,opt,name=outcome,proto3,enum=ringfleet.peer.v1.Outcome" json:"outcome,omitempty"`
+	Local        LocalState  `protobuf:"varint,14,opt,name=local,proto3,enum=ringfleet.peer.v1.LocalState" json:"local,omitempty"`
+	// By number, as in the client protocol.
+	Code      uint32 `protobuf:"varint,15,opt,name=code,proto3" json:"code,omitempty"`
+	Reason    uint32 `protobuf:"varint,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	SetUpUs   int64  `protobuf:"varint,17,opt,name=set_up_us,json=setUpUs,proto3" json:"set_up_us,omitempty"`
+	RingUs    int64  `protobuf:"varint,18,opt,name=ring_us,json=ringUs,proto3" json:"ring_us,omitempty"`
+	TotalUs   int64  `protobuf:"varint,19,opt,name=total_us,json=totalUs,proto3" json:"total_us,omitempty"`
+	Recovered bool   `protobuf:"varint,20,opt,name=recovered,proto3" json:"recovered,omitempty"`
+	// Since it was queued first.
+	AgeUs int64 `protobuf:"varint,21,opt,name=age_us,json=ageUs,proto3" json:"age_us,omitempty"`
+	// The names of the sinks that it is to be delivered to, at most 64; none: to all.
+	Sinks         []string `protobuf:"bytes,22,rep,name=sinks,proto3" json:"sinks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event) Reset() {
+	*x = Event{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event) ProtoMessage() {}
+
+func (x *Event) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event.ProtoReflect.Descriptor instead.
+func (*Event) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *Event) GetKind() EventKind {
+	if x != nil {
+		return x.Kind
+	}
+	return EventKind_EVENT_KIND_UNSPECIFIED
+}
+
+func (x *Event) GetInvitationId() []byte {
+	if x != nil {
+		return x.InvitationId
+	}
+	return nil
+}
+
+func (x *Event) GetAtUs() int64 {
+	if x != nil {
+		return x.AtUs
+	}
+	return 0
+}
+
+func (x *Event) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *Event) GetCallerDevice() string {
+	if x != nil {
+		return x.CallerDevice
+	}
+	return ""
+}
+
+func (x *Event) GetCallee() string {
+	if x != nil {
+		return x.Callee
+	}
+	return ""
+}
+
+func (x *Event) GetCalleeDevice() string {
+	if x != nil {
+		return x.CalleeDevice
+	}
+	return ""
+}
+
+func (x *Event) GetChannelId() string {
+	if x != nil {
+		return x.ChannelId
+	}
+	return ""
+}
+
+func (x *Event) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *Event) GetResponse() string {
+	if x != nil {
+		return x.Response
+	}
+	return ""
+}
+
+func (x *Event) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+func (x *Event) GetRemote() RemoteState {
+	if x != nil {
+		return x.Remote
+	}
+	return RemoteState_REMOTE_STATE_IDLE_UNSPECIFIED
+}
+
+func (x *Event) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *Event) GetLocal() LocalState {
+	if x != nil {
+		return x.Local
+	}
+	return LocalState_LOCAL_STATE_IDLE_UNSPECIFIED
+}
+
+func (x *Event) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *Event) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *Event) GetSetUpUs() int64 {
+	if x != nil {
+		return x.SetUpUs
+	}
+	return 0
+}
+
+func (x *Event) GetRingUs() int64 {
+	if x != nil {
+		return x.RingUs
+	}
+	return 0
+}
+
+func (x *Event) GetTotalUs() int64 {
+	if x != nil {
+		return x.TotalUs
+	}
+	return 0
+}
+
+func (x *Event) GetRecovered() bool {
+	if x != nil {
+		return x.Recovered
+	}
+	return false
+}
+
+func (x *Event) GetAgeUs() int64 {
+	if x != nil {
+		return x.AgeUs
+	}
+	return 0
+}
+
+func (x *Event) GetSinks() []string {
+	if x != nil {
+		return x.Sinks
+	}
+	return nil
+}
+
 // NodeMeta is what a node says about itself in the gossip, at most 512 bytes. Nodes of another
 // cluster or with another number of shards, or without a protocol version in common, do not let it in.
 type NodeMeta struct {
@@ -4778,7 +5429,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4790,7 +5441,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4803,7 +5454,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -4892,7 +5543,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4904,7 +5555,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4917,7 +5568,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -4978,7 +5629,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4990,7 +5641,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5003,7 +5654,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -5052,7 +5703,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5064,7 +5715,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5077,7 +5728,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -5113,7 +5764,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5125,7 +5776,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5138,7 +5789,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Hello) GetCluster() string {
@@ -5214,7 +5865,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5226,7 +5877,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5239,7 +5890,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -5514,11 +6165,12 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\fR\x06shards\"\x1e\n" +
 	"\fHandoffHeard\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\xa2\x01\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xd4\x01\n" +
 	"\x06Record\x12;\n" +
 	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
 	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
-	"\x04past\x18\x03 \x01(\fH\x00R\x04pastB\b\n" +
+	"\x04past\x18\x03 \x01(\fH\x00R\x04past\x120\n" +
+	"\x05event\x18\x04 \x01(\v2\x18.ringfleet.peer.v1.EventH\x00R\x05eventB\b\n" +
 	"\x06record\"\x8d\x04\n" +
 	"\fSessionState\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x128\n" +
@@ -5596,7 +6248,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"ShownState\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12\x12\n" +
-	"\x04told\x18\x03 \x01(\bR\x04told\"\xa8\b\n" +
+	"\x04told\x18\x03 \x01(\bR\x04told\"\xa0\t\n" +
 	"\fArbiterState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12$\n" +
 	"\vdeadline_us\x18\x02 \x01(\x03H\x00R\n" +
@@ -5633,7 +6285,11 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\avouched\x18\x1c \x01(\bR\avouched\x12\x1a\n" +
 	"\binformed\x18\x1d \x01(\bR\binformed\x12\x1c\n" +
 	"\ahold_us\x18\x1e \x01(\x03H\aR\x06holdUs\x88\x01\x01\x12\x16\n" +
-	"\x06warned\x18\x1f \x01(\bR\x06warnedB\x0e\n" +
+	"\x06warned\x18\x1f \x01(\bR\x06warned\x12\x1c\n" +
+	"\arang_us\x18  \x01(\x03H\bR\x06rangUs\x88\x01\x01\x12$\n" +
+	"\vanswered_us\x18! \x01(\x03H\tR\n" +
+	"answeredUs\x88\x01\x01\x12\x16\n" +
+	"\x06events\x18\" \x01(\rR\x06eventsB\x0e\n" +
 	"\f_deadline_usB\n" +
 	"\n" +
 	"\b_gone_usB\x0e\n" +
@@ -5645,7 +6301,54 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\b_sent_usB\r\n" +
 	"\v_reached_usB\n" +
 	"\n" +
-	"\b_hold_us\"\xc4\x02\n" +
+	"\b_hold_usB\n" +
+	"\n" +
+	"\b_rang_usB\x0e\n" +
+	"\f_answered_us\"\xbd\x02\n" +
+	"\x06Events\x12.\n" +
+	"\x04copy\x18\x01 \x01(\v2\x18.ringfleet.peer.v1.EventH\x00R\x04copy\x126\n" +
+	"\x04held\x18\x02 \x01(\v2 .ringfleet.peer.v1.InvitationIdsH\x00R\x04held\x12@\n" +
+	"\tdelivered\x18\x03 \x01(\v2 .ringfleet.peer.v1.InvitationIdsH\x00R\tdelivered\x12A\n" +
+	"\bquestion\x18\x04 \x01(\v2#.ringfleet.peer.v1.StandingQuestionH\x00R\bquestion\x12;\n" +
+	"\x06answer\x18\x05 \x01(\v2!.ringfleet.peer.v1.StandingAnswerH\x00R\x06answerB\t\n" +
+	"\amessage\"!\n" +
+	"\rInvitationIds\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\fR\x03ids\"O\n" +
+	"\x10StandingQuestion\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12#\n" +
+	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\"\xdb\x01\n" +
+	"\x0eStandingAnswer\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\bR\x05known\x12.\n" +
+	"\x05stage\x18\x03 \x01(\x0e2\x18.ringfleet.peer.v1.StageR\x05stage\x12!\n" +
+	"\fremaining_us\x18\x04 \x01(\x03R\vremainingUs\x12\x12\n" +
+	"\x04lost\x18\x05 \x01(\bR\x04lost\x124\n" +
+	"\aoutcome\x18\x06 \x01(\x0e2\x1a.ringfleet.peer.v1.OutcomeR\aoutcome\"\xcf\x05\n" +
+	"\x05Event\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.ringfleet.peer.v1.EventKindR\x04kind\x12#\n" +
+	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\x12\x13\n" +
+	"\x05at_us\x18\x03 \x01(\x03R\x04atUs\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x12#\n" +
+	"\rcaller_device\x18\x05 \x01(\tR\fcallerDevice\x12\x16\n" +
+	"\x06callee\x18\x06 \x01(\tR\x06callee\x12#\n" +
+	"\rcallee_device\x18\a \x01(\tR\fcalleeDevice\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\b \x01(\tR\tchannelId\x12\x18\n" +
+	"\acontent\x18\t \x01(\tR\acontent\x12\x1a\n" +
+	"\bresponse\x18\n" +
+	" \x01(\tR\bresponse\x12!\n" +
+	"\fremaining_us\x18\v \x01(\x03R\vremainingUs\x126\n" +
+	"\x06remote\x18\f \x01(\x0e2\x1e.ringfleet.peer.v1.RemoteStateR\x06remote\x124\n" +
+	"\aoutcome\x18\r \x01(\x0e2\x1a.ringfleet.peer.v1.OutcomeR\aoutcome\x123\n" +
+	"\x05local\x18\x0e \x01(\x0e2\x1d.ringfleet.peer.v1.LocalStateR\x05local\x12\x12\n" +
+	"\x04code\x18\x0f \x01(\rR\x04code\x12\x16\n" +
+	"\x06reason\x18\x10 \x01(\rR\x06reason\x12\x1a\n" +
+	"\tset_up_us\x18\x11 \x01(\x03R\asetUpUs\x12\x17\n" +
+	"\aring_us\x18\x12 \x01(\x03R\x06ringUs\x12\x19\n" +
+	"\btotal_us\x18\x13 \x01(\x03R\atotalUs\x12\x1c\n" +
+	"\trecovered\x18\x14 \x01(\bR\trecovered\x12\x15\n" +
+	"\x06age_us\x18\x15 \x01(\x03R\x05ageUs\x12\x14\n" +
+	"\x05sinks\x18\x16 \x03(\tR\x05sinks\"\xc4\x02\n" +
 	"\bNodeMeta\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -5690,13 +6393,14 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
 	"\x04boot\x18\x04 \x01(\x06R\x04boot\x12!\n" +
-	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*c\n" +
+	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*t\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SESSION\x10\x01\x12\x10\n" +
 	"\fKIND_ARBITER\x10\x02\x12\x0f\n" +
 	"\vKIND_DEVICE\x10\x03\x12\x10\n" +
-	"\fKIND_HANDOFF\x10\x04*\xec\x01\n" +
+	"\fKIND_HANDOFF\x10\x04\x12\x0f\n" +
+	"\vKIND_EVENTS\x10\b*\xec\x01\n" +
 	"\n" +
 	"LocalState\x12 \n" +
 	"\x1cLOCAL_STATE_IDLE_UNSPECIFIED\x10\x00\x12\x1e\n" +
@@ -5754,7 +6458,14 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x04Side\x12\x14\n" +
 	"\x10SIDE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSIDE_CALLER\x10\x01\x12\x0f\n" +
-	"\vSIDE_CALLEE\x10\x02*q\n" +
+	"\vSIDE_CALLEE\x10\x02*\x9f\x01\n" +
+	"\tEventKind\x12\x1a\n" +
+	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fEVENT_KIND_SENT\x10\x01\x12\x1d\n" +
+	"\x19EVENT_KIND_CALLEE_OFFLINE\x10\x02\x12\x16\n" +
+	"\x12EVENT_KIND_RINGING\x10\x03\x12\x14\n" +
+	"\x10EVENT_KIND_CLOSE\x10\x04\x12\x14\n" +
+	"\x10EVENT_KIND_ENDED\x10\x05*q\n" +
 	"\tLifecycle\x12!\n" +
 	"\x1dLIFECYCLE_JOINING_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LIFECYCLE_SERVING\x10\x01\x12\x16\n" +
@@ -5781,152 +6492,170 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 	return file_ringfleet_peer_v1_peer_proto_rawDescData
 }
 
-var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
-	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
-	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
-	(RemoteState)(0),       // 2: ringfleet.peer.v1.RemoteState
-	(Request)(0),           // 3: ringfleet.peer.v1.Request
-	(Stage)(0),             // 4: ringfleet.peer.v1.Stage
-	(Outcome)(0),           // 5: ringfleet.peer.v1.Outcome
-	(MessageKind)(0),       // 6: ringfleet.peer.v1.MessageKind
-	(Side)(0),              // 7: ringfleet.peer.v1.Side
-	(Lifecycle)(0),         // 8: ringfleet.peer.v1.Lifecycle
-	(Refusal)(0),           // 9: ringfleet.peer.v1.Refusal
-	(*Envelope)(nil),       // 10: ringfleet.peer.v1.Envelope
-	(*Conn)(nil),           // 11: ringfleet.peer.v1.Conn
-	(*SessionInput)(nil),   // 12: ringfleet.peer.v1.SessionInput
-	(*Attach)(nil),         // 13: ringfleet.peer.v1.Attach
-	(*Detach)(nil),         // 14: ringfleet.peer.v1.Detach
-	(*Logout)(nil),         // 15: ringfleet.peer.v1.Logout
-	(*CallInput)(nil),      // 16: ringfleet.peer.v1.CallInput
-	(*WordInput)(nil),      // 17: ringfleet.peer.v1.WordInput
-	(*Unknown)(nil),        // 18: ringfleet.peer.v1.Unknown
-	(*Login)(nil),          // 19: ringfleet.peer.v1.Login
-	(*Word)(nil),           // 20: ringfleet.peer.v1.Word
-	(*Sent)(nil),           // 21: ringfleet.peer.v1.Sent
-	(*Seen)(nil),           // 22: ringfleet.peer.v1.Seen
-	(*Accepting)(nil),      // 23: ringfleet.peer.v1.Accepting
-	(*Confirmed)(nil),      // 24: ringfleet.peer.v1.Confirmed
-	(*Call)(nil),           // 25: ringfleet.peer.v1.Call
-	(*Resumed)(nil),        // 26: ringfleet.peer.v1.Resumed
-	(*Timers)(nil),         // 27: ringfleet.peer.v1.Timers
-	(*Terms)(nil),          // 28: ringfleet.peer.v1.Terms
-	(*View)(nil),           // 29: ringfleet.peer.v1.View
-	(*Reply)(nil),          // 30: ringfleet.peer.v1.Reply
-	(*ArbiterMessage)(nil), // 31: ringfleet.peer.v1.ArbiterMessage
-	(*DeviceMessage)(nil),  // 32: ringfleet.peer.v1.DeviceMessage
-	(*Welcome)(nil),        // 33: ringfleet.peer.v1.Welcome
-	(*Retell)(nil),         // 34: ringfleet.peer.v1.Retell
-	(*Answer)(nil),         // 35: ringfleet.peer.v1.Answer
-	(*Notice)(nil),         // 36: ringfleet.peer.v1.Notice
-	(*Ending)(nil),         // 37: ringfleet.peer.v1.Ending
-	(*Handoff)(nil),        // 38: ringfleet.peer.v1.Handoff
-	(*HandoffClaim)(nil),   // 39: ringfleet.peer.v1.HandoffClaim
-	(*HandoffGrant)(nil),   // 40: ringfleet.peer.v1.HandoffGrant
-	(*HandoffPull)(nil),    // 41: ringfleet.peer.v1.HandoffPull
-	(*HandoffChunk)(nil),   // 42: ringfleet.peer.v1.HandoffChunk
-	(*HandoffDone)(nil),    // 43: ringfleet.peer.v1.HandoffDone
-	(*HandoffOffer)(nil),   // 44: ringfleet.peer.v1.HandoffOffer
-	(*HandoffLost)(nil),    // 45: ringfleet.peer.v1.HandoffLost
-	(*HandoffHeard)(nil),   // 46: ringfleet.peer.v1.HandoffHeard
-	(*Record)(nil),         // 47: ringfleet.peer.v1.Record
-	(*SessionState)(nil),   // 48: ringfleet.peer.v1.SessionState
-	(*ClaimState)(nil),     // 49: ringfleet.peer.v1.ClaimState
-	(*DeviceState)(nil),    // 50: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),     // 51: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),     // 52: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),   // 53: ringfleet.peer.v1.ArbiterState
-	(*NodeMeta)(nil),       // 54: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),  // 55: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),          // 56: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),    // 57: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),          // 58: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),    // 59: ringfleet.peer.v1.HelloAnswer
+	(Kind)(0),                // 0: ringfleet.peer.v1.Kind
+	(LocalState)(0),          // 1: ringfleet.peer.v1.LocalState
+	(RemoteState)(0),         // 2: ringfleet.peer.v1.RemoteState
+	(Request)(0),             // 3: ringfleet.peer.v1.Request
+	(Stage)(0),               // 4: ringfleet.peer.v1.Stage
+	(Outcome)(0),             // 5: ringfleet.peer.v1.Outcome
+	(MessageKind)(0),         // 6: ringfleet.peer.v1.MessageKind
+	(Side)(0),                // 7: ringfleet.peer.v1.Side
+	(EventKind)(0),           // 8: ringfleet.peer.v1.EventKind
+	(Lifecycle)(0),           // 9: ringfleet.peer.v1.Lifecycle
+	(Refusal)(0),             // 10: ringfleet.peer.v1.Refusal
+	(*Envelope)(nil),         // 11: ringfleet.peer.v1.Envelope
+	(*Conn)(nil),             // 12: ringfleet.peer.v1.Conn
+	(*SessionInput)(nil),     // 13: ringfleet.peer.v1.SessionInput
+	(*Attach)(nil),           // 14: ringfleet.peer.v1.Attach
+	(*Detach)(nil),           // 15: ringfleet.peer.v1.Detach
+	(*Logout)(nil),           // 16: ringfleet.peer.v1.Logout
+	(*CallInput)(nil),        // 17: ringfleet.peer.v1.CallInput
+	(*WordInput)(nil),        // 18: ringfleet.peer.v1.WordInput
+	(*Unknown)(nil),          // 19: ringfleet.peer.v1.Unknown
+	(*Login)(nil),            // 20: ringfleet.peer.v1.Login
+	(*Word)(nil),             // 21: ringfleet.peer.v1.Word
+	(*Sent)(nil),             // 22: ringfleet.peer.v1.Sent
+	(*Seen)(nil),             // 23: ringfleet.peer.v1.Seen
+	(*Accepting)(nil),        // 24: ringfleet.peer.v1.Accepting
+	(*Confirmed)(nil),        // 25: ringfleet.peer.v1.Confirmed
+	(*Call)(nil),             // 26: ringfleet.peer.v1.Call
+	(*Resumed)(nil),          // 27: ringfleet.peer.v1.Resumed
+	(*Timers)(nil),           // 28: ringfleet.peer.v1.Timers
+	(*Terms)(nil),            // 29: ringfleet.peer.v1.Terms
+	(*View)(nil),             // 30: ringfleet.peer.v1.View
+	(*Reply)(nil),            // 31: ringfleet.peer.v1.Reply
+	(*ArbiterMessage)(nil),   // 32: ringfleet.peer.v1.ArbiterMessage
+	(*DeviceMessage)(nil),    // 33: ringfleet.peer.v1.DeviceMessage
+	(*Welcome)(nil),          // 34: ringfleet.peer.v1.Welcome
+	(*Retell)(nil),           // 35: ringfleet.peer.v1.Retell
+	(*Answer)(nil),           // 36: ringfleet.peer.v1.Answer
+	(*Notice)(nil),           // 37: ringfleet.peer.v1.Notice
+	(*Ending)(nil),           // 38: ringfleet.peer.v1.Ending
+	(*Handoff)(nil),          // 39: ringfleet.peer.v1.Handoff
+	(*HandoffClaim)(nil),     // 40: ringfleet.peer.v1.HandoffClaim
+	(*HandoffGrant)(nil),     // 41: ringfleet.peer.v1.HandoffGrant
+	(*HandoffPull)(nil),      // 42: ringfleet.peer.v1.HandoffPull
+	(*HandoffChunk)(nil),     // 43: ringfleet.peer.v1.HandoffChunk
+	(*HandoffDone)(nil),      // 44: ringfleet.peer.v1.HandoffDone
+	(*HandoffOffer)(nil),     // 45: ringfleet.peer.v1.HandoffOffer
+	(*HandoffLost)(nil),      // 46: ringfleet.peer.v1.HandoffLost
+	(*HandoffHeard)(nil),     // 47: ringfleet.peer.v1.HandoffHeard
+	(*Record)(nil),           // 48: ringfleet.peer.v1.Record
+	(*SessionState)(nil),     // 49: ringfleet.peer.v1.SessionState
+	(*ClaimState)(nil),       // 50: ringfleet.peer.v1.ClaimState
+	(*DeviceState)(nil),      // 51: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),       // 52: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),       // 53: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),     // 54: ringfleet.peer.v1.ArbiterState
+	(*Events)(nil),           // 55: ringfleet.peer.v1.Events
+	(*InvitationIds)(nil),    // 56: ringfleet.peer.v1.InvitationIds
+	(*StandingQuestion)(nil), // 57: ringfleet.peer.v1.StandingQuestion
+	(*StandingAnswer)(nil),   // 58: ringfleet.peer.v1.StandingAnswer
+	(*Event)(nil),            // 59: ringfleet.peer.v1.Event
+	(*NodeMeta)(nil),         // 60: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),    // 61: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),            // 62: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),      // 63: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),            // 64: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),      // 65: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
-	13, // 1: ringfleet.peer.v1.SessionInput.attach:type_name -> ringfleet.peer.v1.Attach
-	14, // 2: ringfleet.peer.v1.SessionInput.detach:type_name -> ringfleet.peer.v1.Detach
-	15, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
-	16, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
-	17, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
-	29, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
-	30, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
-	18, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
-	11, // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
-	19, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
-	11, // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
-	11, // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
-	11, // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
-	25, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
-	11, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
-	20, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
-	20, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
-	20, // 18: ringfleet.peer.v1.Login.more_words:type_name -> ringfleet.peer.v1.Word
-	22, // 19: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
-	24, // 20: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
+	14, // 1: ringfleet.peer.v1.SessionInput.attach:type_name -> ringfleet.peer.v1.Attach
+	15, // 2: ringfleet.peer.v1.SessionInput.detach:type_name -> ringfleet.peer.v1.Detach
+	16, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
+	17, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
+	18, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
+	30, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
+	31, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
+	19, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
+	12, // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
+	20, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
+	12, // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
+	12, // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
+	12, // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
+	26, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
+	12, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
+	21, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
+	21, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
+	21, // 18: ringfleet.peer.v1.Login.more_words:type_name -> ringfleet.peer.v1.Word
+	23, // 19: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
+	25, // 20: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
 	1,  // 21: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 22: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
-	21, // 23: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
-	23, // 24: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
+	22, // 23: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
+	24, // 24: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
 	3,  // 25: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
-	27, // 26: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
-	26, // 27: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
+	28, // 26: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
+	27, // 27: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
 	1,  // 28: ringfleet.peer.v1.Resumed.local:type_name -> ringfleet.peer.v1.LocalState
-	27, // 29: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
-	28, // 30: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
+	28, // 29: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
+	29, // 30: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
 	4,  // 31: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
 	5,  // 32: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
 	3,  // 33: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
-	29, // 34: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
+	30, // 34: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
 	6,  // 35: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
-	28, // 36: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
+	29, // 36: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
 	1,  // 37: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 38: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
-	26, // 39: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
-	29, // 40: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
-	33, // 41: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
-	35, // 42: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
-	36, // 43: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
-	37, // 44: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
-	34, // 45: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
+	27, // 39: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
+	30, // 40: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
+	34, // 41: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
+	36, // 42: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
+	37, // 43: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
+	38, // 44: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
+	35, // 45: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
 	7,  // 46: ringfleet.peer.v1.Retell.side:type_name -> ringfleet.peer.v1.Side
 	3,  // 47: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
-	36, // 48: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
+	37, // 48: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
 	7,  // 49: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
 	1,  // 50: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 51: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
-	39, // 52: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
-	40, // 53: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
-	41, // 54: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
-	42, // 55: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
-	43, // 56: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
-	44, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
-	45, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
-	46, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
-	48, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	53, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	50, // 62: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	51, // 63: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	49, // 64: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
-	20, // 65: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
-	11, // 66: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	29, // 67: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	52, // 68: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	26, // 69: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
-	29, // 70: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 71: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	8,  // 72: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	56, // 73: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	57, // 74: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	9,  // 75: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	76, // [76:76] is the sub-list for method output_type
-	76, // [76:76] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	40, // 52: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
+	41, // 53: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
+	42, // 54: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
+	43, // 55: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
+	44, // 56: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
+	45, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
+	46, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
+	47, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
+	49, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	54, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	59, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
+	51, // 63: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	52, // 64: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	50, // 65: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
+	21, // 66: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
+	12, // 67: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	30, // 68: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	53, // 69: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	27, // 70: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
+	30, // 71: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 72: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	59, // 73: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
+	56, // 74: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
+	56, // 75: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
+	57, // 76: ringfleet.peer.v1.Events.question:type_name -> ringfleet.peer.v1.StandingQuestion
+	58, // 77: ringfleet.peer.v1.Events.answer:type_name -> ringfleet.peer.v1.StandingAnswer
+	4,  // 78: ringfleet.peer.v1.StandingAnswer.stage:type_name -> ringfleet.peer.v1.Stage
+	5,  // 79: ringfleet.peer.v1.StandingAnswer.outcome:type_name -> ringfleet.peer.v1.Outcome
+	8,  // 80: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
+	2,  // 81: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
+	5,  // 82: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
+	1,  // 83: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
+	9,  // 84: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	62, // 85: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	63, // 86: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	10, // 87: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	88, // [88:88] is the sub-list for method output_type
+	88, // [88:88] is the sub-list for method input_type
+	88, // [88:88] is the sub-list for extension type_name
+	88, // [88:88] is the sub-list for extension extendee
+	0,  // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -5973,13 +6702,21 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Record_Session)(nil),
 		(*Record_Arbiter)(nil),
 		(*Record_Past)(nil),
+		(*Record_Event)(nil),
 	}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[39].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[41].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[43].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[45].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{
+		(*Events_Copy)(nil),
+		(*Events_Held)(nil),
+		(*Events_Delivered)(nil),
+		(*Events_Question)(nil),
+		(*Events_Answer)(nil),
+	}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[50].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -5988,8 +6725,8 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   50,
+			NumEnums:      11,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
