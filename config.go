@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -32,6 +33,9 @@ type Config struct {
 	// OnOutcome, if set, is called once for each invitation that ends on this node. It is called by an
 	// actor: it must be quick and must not block. Calls may come from several goroutines at once.
 	OnOutcome func(Outcome)
+	// Events is about what the deployment's back-end is told of each invitation. The default is to tell nobody. All nodes
+	// of a cluster need the same.
+	Events events.Config
 	// Logger gets what an operator wants to know; neither user ids nor content above level debug. The
 	// default is to discard.
 	Logger *slog.Logger
@@ -80,7 +84,7 @@ func (c Config) withDefaults() Config {
 // calls it.
 func (c Config) Check() error {
 	c = c.withDefaults()
-	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name)}
+	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name), c.Events.Check()}
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("ringfleet: "+format, args...))

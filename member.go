@@ -15,6 +15,7 @@ import (
 	"github.com/ringfleet/ringfleet/cluster/membership"
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // member is a node's part in its cluster.
@@ -260,16 +261,34 @@ func (m *member) leave(ctx context.Context) error {
 // store is what lives on the shards of a node. It implements handoff.Store.
 type store struct{ node *Node }
 
-// Export implements handoff.Store.
+// Export implements handoff.Store. Events that wait go before the arbiters that may tell of the next.
 func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]byte)) error {
 	codec := peerwire.Codec{Now: s.node.host.Now}
-	return s.node.host.Export(ctx, shards.Has, func(r actors.Record) {
+	encode := func(r actors.Record) []byte {
 		data, err := codec.AppendRecord(nil, &r)
 		if err != nil {
 			panic(fmt.Errorf("ringfleet: move an actor: %w", err)) // its invitation ends as a failure
 		}
-		add(data)
+		return data
+	}
+	if s.node.events == nil {
+		return s.node.host.Export(ctx, shards.Has, func(r actors.Record) { add(encode(r)) })
+	}
+	var mu sync.Mutex
+	var actorRecords [][]byte
+	err := s.node.host.Export(ctx, shards.Has, func(r actors.Record) {
+		data := encode(r)
+		mu.Lock()
+		defer mu.Unlock()
+		actorRecords = append(actorRecords, data)
 	})
+	s.node.events.Export(func(id invitation.ID) bool { return shards.Has(id.Shard()) }, func(e *snapshot.Event) {
+		add(encode(actors.Record{Event: e}))
+	})
+	for _, data := range actorRecords {
+		add(data)
+	}
+	return err
 }
 
 // Import implements handoff.Store.
@@ -279,7 +298,12 @@ func (s store) Import(data []byte, age time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("ringfleet: take an actor: %w", err)
 	}
-	s.node.host.Import([]actors.Record{*r})
+	switch {
+	case r.Event == nil:
+		s.node.host.Import([]actors.Record{*r})
+	case s.node.events != nil:
+		s.node.events.Import(r.Event, age)
+	}
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/cluster/link"
+	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -37,6 +38,8 @@ type Node struct {
 	failing     sync.Once
 	failure     error
 	attaches    attaches
+	events      *events.Stream // nil: there is nobody to tell
+	questions   questions
 	began       invitation.Time // of a node that is alone: it may have been started again
 	halted      chan struct{}   // closed when the actors are to stop
 	dropped     atomic.Uint64   // messages that an actor's full mailbox refused; the protocol repeats them
@@ -68,9 +71,13 @@ func Start(config Config) (*Node, error) {
 		return nil, err
 	}
 	n.gateway = gw
+	if err := n.startEvents(); err != nil {
+		return nil, err
+	}
 	n.host = actors.New(actors.Options{
 		Network:        network{n},
 		Observer:       observer{n.invitations, config.OnOutcome},
+		Events:         n.told(),
 		Session:        n.config.Session,
 		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()}), Stall: n.stalled, Settle: n.settle},
 		MaxSessions:    config.MaxSessions,
@@ -152,12 +159,21 @@ func (n *Node) address(name string) net.Addr {
 // Name returns the node's name.
 func (n *Node) Name() string { return n.config.Name }
 
-// Handler returns the handler for devices: WebSockets at /v1/connect.
-func (n *Node) Handler() http.Handler { return n.gateway.Handler() }
+// Handler returns the handler for devices: WebSockets at /v1/connect and, with Config.Events.Links, the answers to
+// signed links at [events.ValidPath].
+func (n *Node) Handler() http.Handler {
+	if n.config.Events.Links == nil {
+		return n.gateway.Handler()
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", n.gateway.Handler())
+	mux.HandleFunc("GET "+events.ValidPath, n.serveLink)
+	return mux
+}
 
 // AdminHandler returns the handler of health, metrics and status. It is for operators only.
 func (n *Node) AdminHandler() http.Handler {
-	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree}.Handler()
+	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree, Events: n.eventsHandler()}.Handler()
 }
 
 // Registry returns where the node's metrics are registered, for programs that serve their own.
@@ -213,11 +229,15 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		for _, s := range n.servers {
 			errs = append(errs, s.http.Shutdown(ctx))
 		}
+		errs = append(errs, n.drainEvents(ctx))
 		if n.member != nil {
 			errs = append(errs, n.member.leave(ctx))
 		}
 		close(n.halted)
 		errs = append(errs, n.host.Stop(ctx))
+		if n.events != nil {
+			n.events.Close()
+		}
 		n.stopped = errors.Join(errs...)
 	})
 	return n.stopped

@@ -41,8 +41,10 @@ func (m *member) missing(before, after cluster.View) {
 		case was.Name == m.node.config.Name, ok && now.Boot == was.Boot:
 			continue
 		case ok:
+			go m.node.eventsLost(was.Name)
 			go m.node.host.NodeGone(was.Name, now.Boot)
 		default:
+			go m.node.eventsLost(was.Name)
 			go m.node.host.NodeGone(was.Name, math.MaxUint64)
 		}
 		if len(m.gone) >= maxGone {
@@ -92,6 +94,9 @@ func (m *member) forget() {
 		m.node.config.Logger.Error("not all that was stale could be dropped", "error", err)
 	}
 	m.mover.Forget()
+	if m.node.events != nil {
+		m.node.events.Forget()
+	}
 }
 
 // ErrCutOff is why a node that sees less than half of its cluster is not ready.

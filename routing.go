@@ -29,6 +29,8 @@ func (n *Node) deliver(e cluster.Envelope) error {
 		if n.member.mover != nil {
 			n.member.mover.Receive(e.Key, p)
 		}
+	case *peerwire.Events:
+		n.hear(e.Key, p)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ var (
 		[]string{"sink", "cause"}, nil)
 	disabledDesc = prometheus.NewDesc("ringfleet_events_disabled",
 		"1 while a sink gets nothing as its receiver is gone, until POST /events/enable?sink=NAME.", []string{"sink"}, nil)
-	copiesDesc = prometheus.NewDesc("ringfleet_event_copies", "Outcomes of other nodes that this one keeps a copy of.", nil, nil)
+	copiesDesc        = prometheus.NewDesc("ringfleet_event_copies", "Outcomes of other nodes that this one keeps a copy of.", nil, nil)
 	copiesDroppedDesc = prometheus.NewDesc("ringfleet_event_copies_dropped_total",
 		"Copies of outcomes that were dropped, as there were too many or they were too old.", nil, nil)
 )

@@ -14,6 +14,7 @@ type Admin struct {
 	Ready    func() error // why the node does not serve; nil when it does
 	Status   func() any   // the node's state, for /status: encoded as JSON
 	Agree    func() error // counts the members that are seen as all there are
+	Events   http.Handler // serves what is below /events/
 }
 
 // Handler returns the handler of the admin address:
@@ -23,6 +24,7 @@ type Admin struct {
 //	/metrics  Prometheus
 //	/status   the node's state as JSON
 //	/cluster/agree, POST: count with the members that are seen now, and no others
+//	/events/: Events
 func (a Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -40,6 +42,9 @@ func (a Admin) Handler() http.Handler {
 		}
 		answer(w, http.StatusOK, "ok")
 	})
+	if a.Events != nil {
+		mux.Handle("/events/", a.Events)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
