@@ -16,6 +16,7 @@ import (
 	"github.com/ringfleet/ringfleet/client"
 	peers "github.com/ringfleet/ringfleet/cluster/link"
 	"github.com/ringfleet/ringfleet/cluster/membership"
+	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/gateway/auth"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -33,6 +34,7 @@ type fleet struct {
 	nodes   []*ringfleet.Node
 	starts  int
 	cuts    bool               // nodes will be cut off
+	events  events.Config
 	gossips map[string]string  // the gossip address of each node that was started last under a name
 	lines   map[string][]*line // the clients' connections to each node
 }
@@ -101,6 +103,7 @@ func (f *fleet) start(name string) *ringfleet.Node {
 			Network: f.gossip, Address: fmt.Sprintf("10.0.0.%d:7946", f.starts), Join: f.seeds(),
 		}},
 		Gateway: gateway.Config{Authenticator: auth.Development{}},
+		Events:  f.events,
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -214,6 +217,7 @@ type calls struct {
 	done    atomic.Int64
 	cuts    bool         // nodes are cut off for longer than there is to confirm an accept
 	late    atomic.Int64 // accepts that were not confirmed in time
+	ids     sync.Map     // of the calls that were accepted
 	stop    chan struct{}
 	running sync.WaitGroup
 }
@@ -269,6 +273,7 @@ func (c *calls) call(i int, random *rand.Rand) {
 				c.clients[j].User(), call.State(), call.Code(), call.Reason(), call.Response(), err)
 		}
 		c.done.Add(1)
+		c.ids.Store(call.ID().String(), nil)
 	}
 }
 

@@ -24,6 +24,9 @@ func (a *arbiterActor) happen(now invitation.Time, effects []arbiter.Effect) {
 	if n := len(effects); v.Stage != invitation.Ended && n > 0 && effects[n-1].Kind == arbiter.Stop {
 		return // the send was refused
 	}
+	if a.recovered && v.Stage == invitation.Ended && a.kinds == 0 {
+		a.kinds = 1<<invitation.EventEnded - 1 // it may have been over for long: only how it ended is told
+	}
 	if a.machine.Placed() {
 		a.once(invitation.EventSent, now)
 	}

@@ -62,7 +62,11 @@ func (m *Machine) learn(now Time, msg *invitation.Message, begun bool, out effec
 	case invitation.MsgConfirm:
 		m.vouched, m.confirmed = true, msg.Named
 	case invitation.MsgCallerDone:
-		out, _ = callerQuit(m, now, msg, out)
+		if m.view.Stage == invitation.Ended { // by what the callee's side knows: this device has been told
+			m.vouched, m.callerDone = true, true
+		} else {
+			out, _ = callerQuit(m, now, msg, out)
+		}
 	case invitation.MsgCaller:
 		m.callerPresent(now, msg)
 		if msg.Ask && m.connected && !m.vouched {
