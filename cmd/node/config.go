@@ -26,6 +26,7 @@ const envPrefix = "RINGFLEET"
 type settings struct {
 	node            ringfleet.Config
 	cluster         clusterSettings
+	events          eventSettings
 	nodes           int
 	policy          string
 	authentication  string
@@ -73,6 +74,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&n.ClientAddress, "client-address", "127.0.0.1:8080", "`host:port` for clients; an empty host is every interface")
 	f.StringVar(&n.AdminAddress, "admin-address", "127.0.0.1:9090", "`host:port` for health, metrics and status; keep it private")
 	s.cluster.register(f)
+	s.events.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	f.StringVar(&s.authentication, "auth", "development", "who clients are: development (believe them; loopback only) or jwt")
 	f.StringVar(&s.tokenKeys, "token-public-keys", "", "PEM `file` of Ed25519 or RSA public keys that sign tokens (auth jwt)")
@@ -177,6 +179,8 @@ func (s *settings) resolve() error {
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
 	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes())
+	s.node.Events, err = s.events.resolve(s.check || s.nodes > 0)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
