@@ -40,7 +40,7 @@ func TestEventSettings(t *testing.T) {
 	for _, sink := range c.Sinks {
 		names = append(names, fmt.Sprint(sink.Name, sink.Kinds, sink.Batch))
 	}
-	if got := strings.Join(names, " "); got != "webhook[]100 webhook-2[]100 push[callee_offline close]1" {
+	if got := strings.Join(names, " "); got != "webhook[] 100 webhook-2[] 100 push[callee_offline close] 1" {
 		t.Errorf("the sinks are %s", got)
 	}
 	if c.Queue != 7 || c.MaxAge != time.Minute || !c.Content || c.Source != "/here" || c.Links.Base != "https://ring.example" {
