@@ -97,6 +97,15 @@ var rules = []rule{
 		bites: sample{"gateway/conn.go", "github.com/asynkron/protoactor-go/actor"},
 	},
 	{
+		in: []string{"./events/..."},
+		only: []string{
+			"std", "./events/...", "./invitation", "./invitation/snapshot", "github.com/prometheus/client_golang/prometheus",
+			"github.com/nats-io/nats.go/...",
+		},
+		reason: "a receiver in Go links this package to verify what it gets; the node gives it what happens, and the cluster, through ports",
+		bites:  sample{"events/stream.go", "github.com/ringfleet/ringfleet/actors"},
+	},
+	{
 		in: []string{"./client/..."},
 		only: []string{
 			"std", "others", "./client/...", "./invitation", "./invitation/device", "./internal/wire", "./messages/clientpb",
@@ -139,7 +148,7 @@ var rules = []rule{
 	},
 	{
 		in:     []string{"./examples/..."},
-		only:   []string{"std", "others", ".", "./client/...", "./gateway/auth", "./invitation", "./examples/..."},
+		only:   []string{"std", "others", ".", "./client/...", "./events", "./gateway/auth", "./invitation", "./examples/..."},
 		reason: "an example shows an embedder what an embedder can import",
 		bites:  sample{"examples/embed/main.go", "github.com/ringfleet/ringfleet/gateway"},
 	},

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -98,13 +99,15 @@ func milliseconds(d time.Duration) *int64 {
 	return new(d.Milliseconds())
 }
 
-// appendMessage appends an event as it is delivered.
-func (c *Config) appendMessage(buf []byte, e *invitation.Event) []byte {
-	data, err := json.Marshal(c.message(e))
-	if err != nil {
+// body returns an event as it is delivered.
+func (c *Config) body(e *invitation.Event) []byte {
+	buf := bytes.NewBuffer(make([]byte, 0, eventBytes+len(e.Content)+len(e.Response)))
+	encoder := json.NewEncoder(buf)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(c.message(e)); err != nil {
 		panic(fmt.Errorf("events: encode an event: %w", err)) // it has texts and numbers only
 	}
-	return append(buf, data...)
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
 // Encoded is an event on its way to a sink.

@@ -87,10 +87,7 @@ func (c Config) Check() error {
 
 // encode returns what is delivered of an event.
 func (c *Config) encode(e *invitation.Event) Encoded {
-	return Encoded{
-		ID: ID(e.Kind, e.ID), Type: Type(e.Kind), Subject: e.ID.String(),
-		Body: c.appendMessage(make([]byte, 0, eventBytes+len(e.Content)+len(e.Response)), e),
-	}
+	return Encoded{ID: ID(e.Kind, e.ID), Type: Type(e.Kind), Subject: e.ID.String(), Body: c.body(e)}
 }
 
 // Stream delivers events to sinks. Make it with [New].
