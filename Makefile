@@ -82,6 +82,11 @@ deploy-test: ## Test the manifests, the image's file, the alerts and the dashboa
 	go test ./deploy/monitoring
 	cd deploy/test && go vet . && go test .
 
+.PHONY: events-test
+events-test: ## Test events against libraries, a broker and a database of others
+	cd events/check && go vet . && go test .
+	cd examples/history && go vet . && go test .
+
 .PHONY: chaos-smoke
 chaos-smoke: ## Calls while real nodes are killed, drained, paused and cut off, some two minutes
 	go run ./loadtest --chaos --users 120 --rate 60 --chaos-count 5 --chaos-faults kill,crash,drain,pause,partition \
