@@ -57,6 +57,13 @@ func (s *Stream) Collect(ch chan<- prometheus.Metric) {
 	counter(copiesDroppedDesc, dropped)
 }
 
+// Copies returns how many outcomes of other nodes are kept here.
+func (s *Stream) Copies() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.copies.theirs)
+}
+
 // SinkStatus is how it stands with a sink.
 type SinkStatus struct {
 	Sink      string
