@@ -93,6 +93,13 @@ func (r *receiver) sink(name string) events.SinkConfig {
 	return events.SinkConfig{Name: name, Sink: hook}
 }
 
+// asked returns how many requests there were.
+func (r *receiver) asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests
+}
+
 // got returns what has been taken, by invitation.
 func (r *receiver) got() (messages []events.Message, kinds map[string][]string) {
 	r.mu.Lock()

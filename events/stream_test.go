@@ -21,8 +21,8 @@ func TestDelivered(t *testing.T) {
 		calls(s, 0, 500)
 		time.Sleep(time.Second)
 		r.inOrder(500)
-		if r.requests > 30 {
-			t.Errorf("%d requests for 1,500 events that came together: they are not gathered", r.requests)
+		if r.asked() > 30 {
+			t.Errorf("%d requests for 1,500 events that came together: they are not gathered", r.asked())
 		}
 		if status := s.Status()[0]; status.Delivered != 1_500 || status.Queued != 0 || status.Retried != 0 {
 			t.Errorf("the status is %+v", status)
@@ -46,8 +46,8 @@ func TestDownForAMinute(t *testing.T) {
 			calls(s, call, call+1)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if r.requests > 30 {
-			t.Errorf("%d attempts while the receiver was down for a minute", r.requests)
+		if r.asked() > 30 {
+			t.Errorf("%d attempts while the receiver was down for a minute", r.asked())
 		}
 		time.Sleep(31 * time.Second)
 		r.inOrder(600)
@@ -120,11 +120,11 @@ func TestGone(t *testing.T) {
 		s := stream(t, events.Config{Sinks: []events.SinkConfig{r.sink("crm")}})
 		calls(s, 0, 1)
 		time.Sleep(time.Second)
-		before := r.requests
+		before := r.asked()
 		calls(s, 1, 100)
 		time.Sleep(5 * time.Minute)
-		if status := s.Status()[0]; !status.Disabled || r.requests != before || status.Queued != 300 {
-			t.Errorf("%d requests after the 410, %+v", r.requests-before, status)
+		if status := s.Status()[0]; !status.Disabled || r.asked() != before || status.Queued != 300 {
+			t.Errorf("%d requests after the 410, %+v", r.asked()-before, status)
 		}
 		r.mu.Lock()
 		gone = false
@@ -191,7 +191,7 @@ func TestRetryAfter(t *testing.T) {
 				start := time.Now()
 				r := &receiver{t: t}
 				r.answer = func([]events.Message) (int, string, time.Duration) {
-					if r.requests == 1 {
+					if r.asked() == 1 {
 						return http.StatusTooManyRequests, header(), 0
 					}
 					if time.Since(start) < 44*time.Second {
