@@ -115,7 +115,7 @@ func TestEventsOfCalls(t *testing.T) {
 		}
 		want := func(kinds, outcome, state, code, reason, device string, setUp, ring, total int64) {
 			t.Helper()
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(150 * time.Millisecond)
 			if got := b.kinds(); got != kinds {
 				t.Errorf("told %q, want %q", got, kinds)
 			}

@@ -33,7 +33,7 @@ type fleet struct {
 	rand    *rand.Rand
 	nodes   []*ringfleet.Node
 	starts  int
-	cuts    bool               // nodes will be cut off
+	cuts    bool // nodes will be cut off
 	events  events.Config
 	gossips map[string]string  // the gossip address of each node that was started last under a name
 	lines   map[string][]*line // the clients' connections to each node

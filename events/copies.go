@@ -139,9 +139,9 @@ func (s *Stream) tellCopies(now time.Time) {
 			c.forget(id)
 		}
 	}
-	delivered := c.told
-	if len(delivered) > 0 {
-		c.told = map[string][]invitation.ID{}
+	var delivered map[string][]invitation.ID
+	if len(c.told) > 0 {
+		delivered, c.told = c.told, map[string][]invitation.ID{}
 	}
 	var again []*mine
 	for _, m := range c.unheld {

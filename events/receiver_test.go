@@ -100,6 +100,13 @@ func (r *receiver) asked() int {
 	return r.requests
 }
 
+// atOnce returns how many there were at once, at most.
+func (r *receiver) atOnce() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.most
+}
+
 // got returns what has been taken, by invitation.
 func (r *receiver) got() (messages []events.Message, kinds map[string][]string) {
 	r.mu.Lock()

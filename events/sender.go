@@ -40,6 +40,7 @@ type sender struct {
 	flights  int
 	fails    int       // deliveries that failed since the last that did not
 	pause    time.Time // nothing is delivered before
+	rest     time.Time // nothing but whole batches is
 	disabled bool
 	counts   counts
 	burst    burst
@@ -113,6 +114,10 @@ func (n *sender) drop(e *entry, cause dropCause) {
 	n.finished = append(n.finished, e.queued)
 }
 
+// pace is how often a batch goes that has room for more: what comes meanwhile goes with the next, as a request costs more
+// than the events in it.
+const pace = 20 * time.Millisecond
+
 // run starts deliveries until ctx is done, and then waits for them.
 func (n *sender) run(ctx context.Context) {
 	var flying sync.WaitGroup
@@ -122,10 +127,13 @@ func (n *sender) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		now := time.Now()
 		n.mu.Lock()
-		for n.flights < n.room() && !n.disabled && !now.Before(n.pause) {
+		for n.flights < n.room() && !n.disabled && !now.Before(n.pause) && (!now.Before(n.rest) || len(n.queue.ready) >= n.config.Batch) {
 			batch := n.queue.take(now, n.config.Batch)
 			if len(batch) == 0 {
 				break
+			}
+			if len(batch) < n.config.Batch {
+				n.rest = now.Add(pace)
 			}
 			n.flights++
 			flying.Go(func() { n.deliver(ctx, batch) })
@@ -155,8 +163,10 @@ func (n *sender) next(now time.Time) time.Time {
 	var at time.Time
 	if !n.disabled && n.flights < n.room() { // else the operator, or the end of a delivery, wakes
 		at = n.queue.next(now)
-		if !at.IsZero() && at.Before(n.pause) {
-			at = n.pause
+		for _, not := range []time.Time{n.pause, n.rest} {
+			if !at.IsZero() && at.Before(not) {
+				at = not
+			}
 		}
 	}
 	if due := n.queue.due(); at.IsZero() || !due.IsZero() && due.Before(at) {

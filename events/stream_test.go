@@ -98,8 +98,9 @@ func TestSlowSinkHoldsUpNobody(t *testing.T) {
 		fast.inOrder(1_000)
 		time.Sleep(10 * time.Minute)
 		slow.inOrder(1_000)
-		if slow.most != 8 || dead.most > 8 || len(dead.taken) != 0 {
-			t.Errorf("%d and %d requests at once, want at most 8", slow.most, dead.most)
+		taken, _ := dead.got()
+		if slow.atOnce() != 8 || dead.atOnce() > 8 || len(taken) != 0 {
+			t.Errorf("%d and %d requests at once, want at most 8", slow.atOnce(), dead.atOnce())
 		}
 	})
 }
