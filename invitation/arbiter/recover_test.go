@@ -1,0 +1,70 @@
+package arbiter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// TestRecoveredOutcomeStays: an arbiter that takes the place of a lost one learns from the callee's side that the
+// invitation was accepted. That the caller's device has been told, and is done, does not make it canceled.
+func TestRecoveredOutcomeStays(t *testing.T) {
+	terms := &invitation.Terms{
+		ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: invitation.DefaultTimers,
+	}
+	done := &invitation.Message{Kind: invitation.MsgCallerDone, ID: terms.ID, User: "alice", Device: "phone", Local: invitation.LocalAcceptedByRemote}
+	known := &invitation.Message{Kind: invitation.MsgRecover, ID: terms.ID, User: "bob", View: &invitation.View{
+		Terms: terms, Version: 5, Stage: invitation.Ended, Outcome: invitation.Accepted, Chosen: "desk", Verdict: true,
+	}}
+	for name, fresh := range map[string]bool{"the callee's session knows": false, "the callee's session is new": true} {
+		m := New(terms)
+		first := *known
+		first.Fresh = fresh
+		now := Time(time.Second)
+		m.Step(now, &first, nil)
+		m.Step(now, done, nil)
+		if m.Final() && fresh {
+			t.Errorf("%s: it is final, though it asks", name)
+		}
+		m.Step(now.Add(holdFor), &invitation.Message{Kind: invitation.MsgTick}, nil)
+		if v := m.View(); v.Stage != invitation.Ended || v.Outcome != invitation.Accepted || v.Chosen != "desk" || !m.Final() {
+			t.Errorf("%s: it stands as %v, %v by %q, final %v", name, v.Stage, v.Outcome, v.Chosen, m.Final())
+		}
+	}
+}
+
+// TestFinal: an ending is final when no accept can come to light any more.
+func TestFinal(t *testing.T) {
+	terms := &invitation.Terms{
+		ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: invitation.DefaultTimers,
+	}
+	m := New(terms)
+	now := Time(time.Second)
+	say := func(msg invitation.Message) {
+		msg.ID = terms.ID
+		now = now.Add(time.Second)
+		m.Step(now, &msg, nil)
+	}
+	say(invitation.Message{Kind: invitation.MsgStart, User: "alice", Device: "phone", RequestID: 1, Terms: terms, Online: true, Connected: true})
+	if m.Placed() {
+		t.Error("the send is answered before the callee's session has the offer")
+	}
+	say(invitation.Message{Kind: invitation.MsgCallee, User: "bob"})
+	if !m.Placed() || !m.CalleeAway() {
+		t.Error("the callee is not known to be away")
+	}
+	say(invitation.Message{Kind: invitation.MsgAccept, User: "bob", Device: "desk", RequestID: 2})
+	if m.CalleeAway() || m.Final() {
+		t.Error("the callee is away, or an accept is final")
+	}
+	now = now.Add(terms.Timers.AcceptWindow)
+	say(invitation.Message{Kind: invitation.MsgTick})
+	if m.View().Stage != invitation.Ended || m.Final() {
+		t.Errorf("it is at %v, final %v: the caller's device may have confirmed", m.View().Stage, m.Final())
+	}
+	say(invitation.Message{Kind: invitation.MsgCallerDone, User: "alice", Device: "phone", Local: invitation.LocalFailure})
+	if !m.Final() {
+		t.Error("the caller's device is done, and it is not final")
+	}
+}
