@@ -196,7 +196,7 @@ func (n *Node) eventsHandler() http.Handler {
 			http.Error(w, fmt.Sprintf("there is no sink %q", name), http.StatusNotFound)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		_, _ = fmt.Fprintln(w, "ok")
 	})
 	return mux
 }

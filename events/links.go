@@ -47,7 +47,7 @@ func (l *Links) check() error {
 
 func (l *Links) signature(id string, expires int64) []byte {
 	mac := hmac.New(sha256.New, l.Key)
-	fmt.Fprintf(mac, "ringfleet.valid.v1\n%s\n%d", id, expires)
+	mac.Write(fmt.Appendf(nil, "ringfleet.valid.v1\n%s\n%d", id, expires))
 	return mac.Sum(nil)
 }
 

@@ -148,7 +148,7 @@ func (q *queue) remove(e *entry) {
 func (q *queue) take(now time.Time, limit int) (batch []*entry) {
 	q.expire(now)
 	for len(q.waiting) > 0 && !q.waiting[0].at.After(now) {
-		q.makeReady(heap.Pop(&q.waiting).(*chain)) //nolint:errcheck // it has chains only
+		q.makeReady(heap.Pop(&q.waiting).(*chain))
 	}
 	size := 0
 	for len(batch) < limit && len(q.ready) > 0 && size < maxBatchBytes {
@@ -256,7 +256,7 @@ func (w waiting) Swap(i, j int) {
 }
 
 func (w *waiting) Push(x any) {
-	c := x.(*chain) //nolint:errcheck // it has chains only
+	c := x.(*chain)
 	c.place = len(*w)
 	*w = append(*w, c)
 }

@@ -56,7 +56,7 @@ func (s Secret) GoString() string { return s.String() }
 
 func (s Secret) signature(id string, at int64, body []byte) []byte {
 	mac := hmac.New(sha256.New, s)
-	fmt.Fprintf(mac, "%s.%d.", id, at)
+	mac.Write(fmt.Appendf(nil, "%s.%d.", id, at))
 	mac.Write(body)
 	return mac.Sum(nil)
 }

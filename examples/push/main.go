@@ -61,7 +61,7 @@ func run(ctx context.Context, out io.Writer) error {
 	edge := &http.Server{Handler: node.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = edge.Serve(front) }() // until it is closed
 	defer edge.Close()
-	err = show(ctx, out, node, b.provider.(*mock)) //nolint:errcheck // it was made above
+	err = show(ctx, out, node, b.provider.(*mock))
 	return errors.Join(err, node.Shutdown(ctx))
 }
 
