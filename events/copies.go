@@ -30,8 +30,10 @@ const (
 	beat = 100 * time.Millisecond
 	// heldAfter is for how long a copy was kept until that is told: most are not needed as long.
 	heldAfter = 2 * beat
-	// copyAgain is after what time a copy of which nobody has said that it is held is sent again.
-	copyAgain = 5 * beat
+	// copyAgain is after what time a copy of which nobody has said that it is held is sent again; the time doubles with
+	// each, so often at most: a node of another version, or without sinks, never says so.
+	copyAgain   = 5 * beat
+	copyDoubles = 6
 )
 
 // copies are the outcomes of this node that others have copies of, and those that this node has for others.
@@ -50,8 +52,9 @@ type copies struct {
 // mine is an outcome of this node.
 type mine struct {
 	*queued
-	node string    // that has the copy
-	sent time.Time // when it was sent last
+	node  string    // that has the copy
+	sent  time.Time // when it was sent last
+	times int       // how often it was sent again
 }
 
 // theirs is a copy of the outcome of another node.
@@ -145,8 +148,9 @@ func (s *Stream) tellCopies(now time.Time) {
 	}
 	var again []*mine
 	for _, m := range c.unheld {
-		if now.Sub(m.sent) >= copyAgain && len(again) < MaxIDs {
+		if now.Sub(m.sent) >= copyAgain<<min(m.times, copyDoubles) && len(again) < MaxIDs {
 			m.sent = now
+			m.times++
 			again = append(again, m)
 		}
 	}
@@ -277,7 +281,7 @@ func (s *Stream) copyElsewhere(m *mine, to map[string][]*snapshot.Event) {
 		s.copies.forget(id)
 		return
 	}
-	m.sent = time.Now()
+	m.sent, m.times = time.Now(), 0
 	s.copies.unheld[id] = m
 	to[m.node] = append(to[m.node], m.copy(m.sent))
 }
