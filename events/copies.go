@@ -30,9 +30,10 @@ const (
 	beat = 100 * time.Millisecond
 	// heldAfter is for how long a copy was kept until that is told: most are not needed as long.
 	heldAfter = 2 * beat
-	// copyAgain is after what time a copy of which nobody has said that it is held is sent again; the time doubles with
-	// each, so often at most: a node of another version, or without sinks, never says so.
+	// copyAgain is after what time a copy of which nobody has said that it is held is sent again. After
+	// some times that time doubles with each, so often at most: a node of another version, or without sinks, never says so.
 	copyAgain   = 5 * beat
+	copyOften   = 8
 	copyDoubles = 6
 )
 
@@ -148,7 +149,7 @@ func (s *Stream) tellCopies(now time.Time) {
 	}
 	var again []*mine
 	for _, m := range c.unheld {
-		if now.Sub(m.sent) >= copyAgain<<min(m.times, copyDoubles) && len(again) < MaxIDs {
+		if now.Sub(m.sent) >= copyAgain<<min(max(m.times-copyOften, 0), copyDoubles) && len(again) < MaxIDs {
 			m.sent = now
 			m.times++
 			again = append(again, m)
