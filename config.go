@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/internal/bearer"
+	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
@@ -22,6 +24,12 @@ type Config struct {
 	// AdminAddress is where the node serves health, metrics and status. The default, "", is not to
 	// listen: mount [Node.AdminHandler].
 	AdminAddress string
+	// AdminTokenFile names the file of the tokens that the admin address needs for everything but /healthz and
+	// /readyz; docs/security.md has its form. It is read again when it has changed. The default, "", is to need
+	// none: whoever reaches the address sees and may do everything, but there are no profiles.
+	AdminTokenFile string
+	// AdminOpenMetrics shows /metrics without a token.
+	AdminOpenMetrics bool
 	// Gateway is about connections: who they are, whom they may invite, and their limits. Its Node,
 	// Timers, Logger and WallClock are set from this Config.
 	Gateway gateway.Config
@@ -105,4 +113,19 @@ func (c Config) Check() error {
 	}
 	want(c.MaxSessions >= 0 && c.MaxInvitations >= 0, "MaxSessions and MaxInvitations: want 0 (the default) or more")
 	return errors.Join(errs...)
+}
+
+// CheckAdminTokens returns what is wrong with the file of admin tokens; nil if nothing is, or there is none. Unlike
+// [Config.Check] it reads the file.
+func (c Config) CheckAdminTokens() error {
+	_, err := c.adminTokens()
+	return err
+}
+
+// adminTokens returns nil for a configuration without a file of them.
+func (c Config) adminTokens() (*bearer.Tokens, error) {
+	if c.AdminTokenFile == "" {
+		return nil, nil //nolint:nilnil // a nil Tokens is of use
+	}
+	return bearer.Open(bearer.Config{File: c.AdminTokenFile, Scopes: observe.Scopes, Logger: c.Logger})
 }

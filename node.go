@@ -18,6 +18,7 @@ import (
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/cluster/link"
 	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/internal/bearer"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 )
@@ -32,8 +33,9 @@ type Node struct {
 	member      *member                     // nil for a node that is alone
 	stream      atomic.Pointer[link.Stream] // nil until a link over TCP is open
 	servers     []*server
-	boot        uint64        // new, and higher, with each start
-	failed      chan struct{} // closed with failure set
+	tokens      *bearer.Tokens // for the admin address; nil for none
+	boot        uint64         // new, and higher, with each start
+	failed      chan struct{}  // closed with failure set
 	failing     sync.Once
 	failure     error
 	attaches    attaches
@@ -68,6 +70,9 @@ func Start(config Config) (*Node, error) {
 		return nil, err
 	}
 	n.gateway = gw
+	if n.tokens, err = n.config.adminTokens(); err != nil {
+		return nil, fmt.Errorf("ringfleet: admin tokens: %w", err)
+	}
 	n.host = actors.New(actors.Options{
 		Network:        network{n},
 		Observer:       observer{n.invitations, config.OnOutcome},
@@ -155,9 +160,25 @@ func (n *Node) Name() string { return n.config.Name }
 // Handler returns the handler for devices: WebSockets at /v1/connect.
 func (n *Node) Handler() http.Handler { return n.gateway.Handler() }
 
-// AdminHandler returns the handler of health, metrics and status. It is for operators only.
+// AdminHandler returns the handler of health, metrics, status and profiles. It is for operators only; see
+// [Config.AdminTokenFile].
 func (n *Node) AdminHandler() http.Handler {
-	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree}.Handler()
+	return observe.Admin{
+		Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree,
+		Tokens: n.tokens, OpenMetrics: n.config.AdminOpenMetrics,
+	}.Handler()
+}
+
+// Reload reads the files that the configuration names at once. They are read again when they have changed anyway;
+// this tells what is wrong with them, if something is. What cannot be read stays as it was.
+func (n *Node) Reload() error {
+	var errs []error
+	if n.tokens != nil {
+		if err := n.tokens.Reload(); err != nil {
+			errs = append(errs, fmt.Errorf("ringfleet: admin tokens: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Registry returns where the node's metrics are registered, for programs that serve their own.

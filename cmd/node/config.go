@@ -26,6 +26,7 @@ const envPrefix = "RINGFLEET"
 type settings struct {
 	node            ringfleet.Config
 	cluster         clusterSettings
+	insecureAdmin   bool
 	nodes           int
 	policy          string
 	authentication  string
@@ -72,6 +73,9 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&n.Name, "name", "node", "`name` of the node, stable over restarts")
 	f.StringVar(&n.ClientAddress, "client-address", "127.0.0.1:8080", "`host:port` for clients; an empty host is every interface")
 	f.StringVar(&n.AdminAddress, "admin-address", "127.0.0.1:9090", "`host:port` for health, metrics and status; keep it private")
+	f.StringVar(&n.AdminTokenFile, "admin-token-file", "", "`file` of the tokens that admin-address needs for all but /healthz and /readyz: name, scopes, token, one a line")
+	f.BoolVar(&n.AdminOpenMetrics, "admin-open-metrics", false, "show /metrics without a token")
+	f.BoolVar(&s.insecureAdmin, "insecure-admin", false, "listen for operators beyond this machine without admin-token-file")
 	s.cluster.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	f.StringVar(&s.authentication, "auth", "development", "who clients are: development (believe them; loopback only) or jwt")
@@ -176,11 +180,31 @@ func (s *settings) resolve() error {
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
-	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes())
+	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes(), s.admin())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return s.node.Check()
+}
+
+// admin checks that what operators can do is protected.
+func (s *settings) admin() error {
+	n := &s.node
+	if n.AdminTokenFile != "" {
+		if err := n.CheckAdminTokens(); err != nil {
+			return fmt.Errorf("admin-token-file: %w", err)
+		}
+		return nil
+	}
+	if n.AdminOpenMetrics {
+		return errors.New("admin-open-metrics is of no use without admin-token-file: everything is open")
+	}
+	if n.AdminAddress != "" && !isLoopback(n.AdminAddress) && !s.insecureAdmin {
+		return fmt.Errorf("admin-address %q can be reached by others, and without tokens whoever does sees the cluster and may tell it "+
+			"who belongs to it: give --admin-token-file (a line: oncall * TOKEN; a token: openssl rand -hex 32), or, on a network of "+
+			"its own, --insecure-admin", n.AdminAddress)
+	}
+	return nil
 }
 
 // authenticator makes the authenticator.

@@ -55,6 +55,10 @@ func TestWrongSettings(t *testing.T) {
 		{"--client-address :8080", "development authentication"},
 		{"--client-address 192.0.2.1:8080", "token keys"},
 		{"--client-address nonsense", "nonsense"},
+		{"--admin-address :9090", "--admin-token-file"},
+		{"--admin-address 192.0.2.1:9090", "--insecure-admin"},
+		{"--admin-token-file no-such-file", "no-such-file"},
+		{"--admin-open-metrics", "admin-token-file"},
 		{"--log-level loud", "want debug, info, warn or error"},
 		{"--log-format xml", "want text or json"},
 		{"--shutdown-timeout 0s", "shutdown-timeout"},
@@ -130,6 +134,8 @@ func TestCheck(t *testing.T) {
 		{"--check", "--client-address", "[::1]:8080", "--device-policy", "multi", "--log-format", "json", "--log-level", "debug"},
 		{"--check", "--client-address", ":8080", "--auth", "jwt", "--token-public-keys", keys(t), "--token-issuer", "me"},
 		{"--check", "--auth", "jwt", "--token-secret-file", file(t, "secret", strings.Repeat("s", 32)+"\n")},
+		{"--check", "--admin-address", ":9090", "--insecure-admin"},
+		{"--check", "--admin-address", ":9090", "--admin-token-file", file(t, "admin", adminTokens), "--admin-open-metrics"},
 	} {
 		if code, stdout, stderr := command(args...); code != exitOK || stdout != "the settings are right\n" || stderr != "" {
 			t.Errorf("node %v: status %d, %q, %q", args, code, stdout, stderr)

@@ -1,6 +1,6 @@
 // Command node is a ringfleet node: it serves calling clients over WebSockets, alone or as a member of a
 // cluster. Run it with --help for its settings. It ends in order on SIGTERM and SIGINT; a second signal
-// ends it at once. On SIGHUP it reads the file of gossip keys again, if it has one.
+// ends it at once. On SIGHUP it reads its files of keys, tokens and certificates again.
 //
 // Exit status: 0 after a shutdown in order, 1 when something failed, 2 when the settings are wrong.
 package main
@@ -68,6 +68,10 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 		log.Warn("insecure-cluster is set: whoever reaches the addresses for nodes can be one",
 			"instead", "--gossip-keys-file, --peer-cert-file, --peer-key-file and --peer-ca-file")
 	}
+	if s.insecureAdmin && s.node.AdminTokenFile == "" {
+		log.Warn("insecure-admin is set: whoever reaches the admin address sees the cluster and may tell it who belongs to it",
+			"instead", "--admin-token-file")
+	}
 	gc, limit := tuneMemory()
 	node, err := ringfleet.Start(s.node)
 	if err != nil {
@@ -92,11 +96,11 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	return node.Failure()
 }
 
-// wait returns when ctx is done or the node cannot go on. On SIGHUP it reads the gossip's keys again; without
-// a file of them that signal does what it does to every program.
+// wait returns when ctx is done or the node cannot go on. On SIGHUP it reads its files again; without any that
+// signal does what it does to every program.
 func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 	var again chan os.Signal
-	if s.cluster.keysFile != "" {
+	if s.rereads() {
 		again = make(chan os.Signal, 1)
 		signal.Notify(again, syscall.SIGHUP)
 		defer signal.Stop(again)
@@ -108,22 +112,36 @@ func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 		case <-node.Failed():
 			return
 		case <-again:
-			s.rotate(node)
+			s.reload(node)
 		}
 	}
 }
 
-// rotate reads the gossip's keys again. If something is wrong with them the node goes on with those it has.
-func (s *settings) rotate(node *ringfleet.Node) {
+// rereads reports whether there are files that can be read again.
+func (s *settings) rereads() bool {
+	return s.cluster.keysFile != "" || s.node.AdminTokenFile != ""
+}
+
+// reload reads the files again that may change while the node runs. What is wrong stays as it was.
+func (s *settings) reload(node *ringfleet.Node) {
+	log := s.node.Logger
+	if err := node.Reload(); err != nil {
+		log.Error("not everything was read again; the rest stays as it was", "error", err)
+	} else {
+		log.Info("files read again")
+	}
+	if s.cluster.keysFile == "" {
+		return
+	}
 	keys, err := s.cluster.keys()
 	if err == nil {
 		err = node.SetGossipKeys(keys)
 	}
 	if err != nil {
-		s.node.Logger.Error("the gossip keys stay as they were", "error", err)
+		log.Error("the gossip keys stay as they were", "error", err)
 		return
 	}
-	s.node.Logger.Info("gossip keys read again", "file", s.cluster.keysFile, "keys", len(keys))
+	log.Info("gossip keys read again", "file", s.cluster.keysFile, "keys", len(keys))
 }
 
 // inUse says more of an address that another program listens on.

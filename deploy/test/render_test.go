@@ -182,7 +182,7 @@ func TestKinds(t *testing.T) {
 	node := []string{
 		"ConfigMap", "Namespace", "NetworkPolicy", "NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet",
 	}
-	cluster := slices.Concat(node, []string{"NetworkPolicy", "Secret", "Secret", "Secret", "Service"})
+	cluster := slices.Concat(node, []string{"NetworkPolicy", "Secret", "Secret", "Secret", "Secret", "Service"})
 	for overlay, want := range map[string][]string{
 		production:  cluster,
 		development: node,
