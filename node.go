@@ -92,6 +92,11 @@ func Start(config Config) (*Node, error) {
 }
 
 func (n *Node) registerMetrics() {
+	if a, ok := n.config.Gateway.Authenticator.(interface{ Collector() prometheus.Collector }); ok {
+		if c := a.Collector(); c != nil {
+			n.registry.MustRegister(c)
+		}
+	}
 	n.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

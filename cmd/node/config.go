@@ -14,7 +14,6 @@ import (
 	"github.com/peterbourgon/ff/v3"
 
 	"github.com/ringfleet/ringfleet"
-	"github.com/ringfleet/ringfleet/gateway/auth"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
 
@@ -29,11 +28,7 @@ type settings struct {
 	insecureAdmin   bool
 	nodes           int
 	policy          string
-	authentication  string
-	tokenKeys       string
-	tokenSecret     string
-	issuer          string
-	audience        string
+	tokens          tokenSettings
 	origins         string
 	logLevel        string
 	logFormat       string
@@ -78,11 +73,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.BoolVar(&s.insecureAdmin, "insecure-admin", false, "listen for operators beyond this machine without admin-token-file")
 	s.cluster.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
-	f.StringVar(&s.authentication, "auth", "development", "who clients are: development (believe them; loopback only) or jwt")
-	f.StringVar(&s.tokenKeys, "token-public-keys", "", "PEM `file` of Ed25519 or RSA public keys that sign tokens (auth jwt)")
-	f.StringVar(&s.tokenSecret, "token-secret-file", "", "`file` with the HS256 secret, 32 bytes or more (auth jwt)")
-	f.StringVar(&s.issuer, "token-issuer", "", "the iss that tokens must have, if any")
-	f.StringVar(&s.audience, "token-audience", "", "the aud that tokens must have, if any")
+	s.tokens.register(f)
 	f.StringVar(&s.origins, "origins", "", "comma-separated `origins` from which browsers may connect; default: the host they came from")
 	f.StringVar(&s.policy, "device-policy", "single", "single: a newer login ends the older device; multi: all devices ring")
 	f.DurationVar(&u.Timers.NoResponse, "no-response", d.Timers.NoResponse, "time for a callee's device to acknowledge")
@@ -180,7 +171,7 @@ func (s *settings) resolve() error {
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
-	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes(), s.admin())
+	errs = append(errs, err, s.logger(), s.authenticator(), s.checkNodes(), s.admin())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -205,65 +196,6 @@ func (s *settings) admin() error {
 			"its own, --insecure-admin", n.AdminAddress)
 	}
 	return nil
-}
-
-// authenticator makes the authenticator.
-func (s *settings) authenticator() error {
-	jwt := s.tokenKeys != "" || s.tokenSecret != "" || s.issuer != "" || s.audience != ""
-	switch {
-	case s.authentication == "development" && jwt:
-		return errors.New("token settings are for --auth jwt, but auth is development")
-	case s.authentication == "development":
-		s.node.Gateway.Authenticator = auth.Development{}
-		return auth.CheckLoopback(s.node.ClientAddress)
-	case s.authentication != "jwt":
-		return fmt.Errorf("auth %q: want development or jwt", s.authentication)
-	}
-	keys, err := s.keys()
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return errors.New("auth jwt needs token-public-keys or token-secret-file")
-	}
-	authenticator, err := auth.NewJWT(auth.JWTConfig{Keys: keys, Issuer: s.issuer, Audience: s.audience})
-	s.node.Gateway.Authenticator = authenticator
-	return err
-}
-
-// keys reads the keys of tokens.
-func (s *settings) keys() ([]auth.Key, error) {
-	var keys []auth.Key
-	if s.tokenSecret != "" {
-		secret, err := os.ReadFile(s.tokenSecret)
-		if err != nil {
-			return nil, fmt.Errorf("token-secret-file: %w", err)
-		}
-		key, err := auth.SecretKey([]byte(strings.TrimRight(string(secret), "\r\n")))
-		if err != nil {
-			return nil, fmt.Errorf("token-secret-file: %w", err)
-		}
-		keys = append(keys, key)
-	}
-	if s.tokenKeys == "" {
-		return keys, nil
-	}
-	text, err := os.ReadFile(s.tokenKeys)
-	if err != nil {
-		return nil, fmt.Errorf("token-public-keys: %w", err)
-	}
-	const end = "-----END PUBLIC KEY-----"
-	for block := range strings.SplitAfterSeq(string(text), end) {
-		if strings.TrimSpace(block) == "" {
-			continue
-		}
-		key, err := auth.ParsePublicKey([]byte(block))
-		if err != nil {
-			return nil, fmt.Errorf("token-public-keys: %w", err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
 }
 
 // logger makes the logger.

@@ -17,8 +17,10 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/ringfleet/ringfleet"
+	"github.com/ringfleet/ringfleet/gateway/auth"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
@@ -60,7 +62,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 // serve runs the node until ctx is done, or the node cannot go on.
 func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) error {
 	log := s.node.Logger
-	if s.authentication == "development" {
+	if s.tokens.mode == "development" {
 		log.Warn("development authentication is on: every client on this machine is believed to be whom it claims to be",
 			"instead", "--auth jwt")
 	}
@@ -83,6 +85,9 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	if s.node.Cluster != nil {
 		fmt.Fprintf(stdout, "ringfleet %s gossips on %s and listens for peers on %s, cluster %s\n",
 			node.Name(), node.GossipAddress(), node.PeerAddress(), s.node.Cluster.Name)
+	}
+	if s.tokens.set != nil {
+		go func() { _ = s.tokens.set.Refresh(ctx) }() // the first login need not wait; what goes wrong is logged
 	}
 	s.wait(ctx, node)
 	restore() // a second signal ends the process
@@ -119,13 +124,15 @@ func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 
 // rereads reports whether there are files that can be read again.
 func (s *settings) rereads() bool {
-	return s.cluster.keysFile != "" || s.node.AdminTokenFile != ""
+	return s.cluster.keysFile != "" || s.node.AdminTokenFile != "" || s.tokens.keys != nil || s.tokens.set != nil
 }
 
 // reload reads the files again that may change while the node runs. What is wrong stays as it was.
 func (s *settings) reload(node *ringfleet.Node) {
 	log := s.node.Logger
-	if err := node.Reload(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), auth.JWKSTimeout+time.Second)
+	defer cancel()
+	if err := errors.Join(node.Reload(), s.tokens.reload(ctx)); err != nil {
 		log.Error("not everything was read again; the rest stays as it was", "error", err)
 	} else {
 		log.Info("files read again")

@@ -4,6 +4,8 @@ package monitoring_test
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -25,9 +27,20 @@ type values map[string]map[string]bool
 // registered returns the metrics of a node in a cluster: their labels and the values that these have.
 func registered(t *testing.T) (metrics map[string]values, histograms map[string]bool) {
 	t.Helper()
+	set, err := auth.NewJWKS(auth.JWKSConfig{URL: server(t).URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	authenticator, err := auth.NewJWT(auth.JWTConfig{JWKS: set})
+	if err != nil {
+		t.Fatal(err)
+	}
 	node, err := ringfleet.Start(ringfleet.Config{
 		Cluster: &ringfleet.ClusterConfig{PeerAddress: "127.0.0.1:0", Gossip: ringfleet.GossipConfig{Address: "127.0.0.1:0"}},
-		Gateway: gateway.Config{Authenticator: auth.Development{}},
+		Gateway: gateway.Config{Authenticator: authenticator},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +69,17 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 	metrics["ringfleet_invitations_ended_total"] = ended(t)
 	metrics["up"] = values{} // Prometheus's own
 	return metrics, histograms
+}
+
+// server publishes a key, without which one metric is not there.
+func server(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		// The public key of RFC 8037, appendix A.2.
+		_, _ = w.Write([]byte(`{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
+	}))
+	t.Cleanup(s.Close)
+	return s
 }
 
 // ended returns the labels of the one metric that shows only what has happened.

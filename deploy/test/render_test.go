@@ -39,7 +39,7 @@ const everythingYAML = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: ringfleet
 resources: [../default]
-components: [../../components/monitoring, ../../components/hpa]
+components: [../../components/monitoring, ../../components/hpa, ../../components/jwks]
 `
 
 // root is the root of the repository.
@@ -187,7 +187,7 @@ func TestKinds(t *testing.T) {
 		production:  cluster,
 		development: node,
 		loadtest:    {"Job", "Namespace", "NetworkPolicy"},
-		everything:  slices.Concat(cluster, []string{"HorizontalPodAutoscaler", "PrometheusRule", "ServiceMonitor"}),
+		everything:  slices.Concat(cluster, []string{"HorizontalPodAutoscaler", "NetworkPolicy", "PrometheusRule", "ServiceMonitor"}),
 	} {
 		var got []string
 		for _, object := range render(t, overlay) {
