@@ -29,8 +29,11 @@ type WebSocket struct {
 	// https mean the same). Without a path, the path is [Path]. Connections take them in turn, from a
 	// random one on, so that a client that cannot reach one node tries the next.
 	URLs []string
-	// Token returns the token that the login presents. It is called for every connection, so that a
-	// token may be renewed. Nil: no token, for nodes in development mode.
+	// Token returns the token that the login presents. It is called for every connection, and again when the token
+	// of one expires soon (the node warns a minute before): what it returns then counts from that time on, and the
+	// connection stays. If it fails it is called again, until the token has expired; then the connection ends with
+	// TOKEN_EXPIRED, and the client reconnects with another. It may block until ctx is done. Nil: no token, for nodes
+	// in development mode.
 	Token func(ctx context.Context) (string, error)
 	// JSON chooses protobuf's JSON mapping in text messages. The default is binary.
 	JSON bool
