@@ -21,6 +21,8 @@ type Config struct {
 	// ClientAddress is where the node listens for devices, as "127.0.0.1:8080". The default, "", is
 	// not to listen: mount [Node.Handler] on a server of the program.
 	ClientAddress string
+	// ClientTLS, if set, has the node speak TLS at ClientAddress. The default is plain HTTP, for what ends TLS in front.
+	ClientTLS *ClientTLS
 	// AdminAddress is where the node serves health, metrics and status. The default, "", is not to
 	// listen: mount [Node.AdminHandler].
 	AdminAddress string
@@ -112,6 +114,9 @@ func (c Config) Check() error {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
 	}
 	want(c.MaxSessions >= 0 && c.MaxInvitations >= 0, "MaxSessions and MaxInvitations: want 0 (the default) or more")
+	if c.ClientTLS != nil {
+		errs = append(errs, c.ClientTLS.Check())
+	}
 	return errors.Join(errs...)
 }
 

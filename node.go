@@ -2,6 +2,7 @@ package ringfleet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,7 @@ type Node struct {
 	stream      atomic.Pointer[link.Stream] // nil until a link over TCP is open
 	servers     []*server
 	tokens      *bearer.Tokens // for the admin address; nil for none
+	cert        *clientCert    // for clients; nil for none
 	boot        uint64         // new, and higher, with each start
 	failed      chan struct{}  // closed with failure set
 	failing     sync.Once
@@ -73,6 +75,11 @@ func Start(config Config) (*Node, error) {
 	if n.tokens, err = n.config.adminTokens(); err != nil {
 		return nil, fmt.Errorf("ringfleet: admin tokens: %w", err)
 	}
+	if n.config.ClientTLS != nil {
+		if n.cert, err = n.config.ClientTLS.open(n.config.Logger); err != nil {
+			return nil, err
+		}
+	}
 	n.host = actors.New(actors.Options{
 		Network:        network{n},
 		Observer:       observer{n.invitations, config.OnOutcome},
@@ -96,6 +103,9 @@ func (n *Node) registerMetrics() {
 		if c := a.Collector(); c != nil {
 			n.registry.MustRegister(c)
 		}
+	}
+	if n.cert != nil {
+		n.registry.MustRegister(n.cert.collector())
 	}
 	n.registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -134,6 +144,10 @@ func (n *Node) listen() error {
 			return fmt.Errorf("ringfleet: %s address: %w", s.name, err)
 		}
 		srv := &server{name: s.name, http: gateway.NewServer(s.address, s.handler), listener: listener}
+		if s.name == "client" && n.cert != nil {
+			listener = tls.NewListener(listener, n.cert.config())
+			srv.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2
+		}
 		n.servers = append(n.servers, srv)
 		go func() {
 			if err := srv.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -182,6 +196,9 @@ func (n *Node) Reload() error {
 		if err := n.tokens.Reload(); err != nil {
 			errs = append(errs, fmt.Errorf("ringfleet: admin tokens: %w", err))
 		}
+	}
+	if n.cert != nil {
+		errs = append(errs, n.cert.source.Reload())
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/ringfleet/ringfleet/gateway/auth"
@@ -216,6 +217,11 @@ func (c Config) Check() error {
 		{"DrainRate", c.DrainRate},
 	} {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
+	}
+	for _, origin := range c.Origins {
+		u, err := url.Parse(origin)
+		want(origin == "*" || err == nil && u.Scheme != "" && u.Host != "" && origin == u.Scheme+"://"+u.Host,
+			"Origins: %q is never sent by a browser: want scheme://host or scheme://host:port without a path, or *", origin)
 	}
 	want(c.MaxPerAddress >= 0, "MaxPerAddress is %d: want 0 (no bound) or more", c.MaxPerAddress)
 	want(c.LoginRatePerAddress >= 0, "LoginRatePerAddress is %d: want 0 (no bound) or more", c.LoginRatePerAddress)

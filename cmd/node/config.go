@@ -25,11 +25,11 @@ const envPrefix = "RINGFLEET"
 type settings struct {
 	node            ringfleet.Config
 	cluster         clusterSettings
+	edge            edgeSettings
 	insecureAdmin   bool
 	nodes           int
 	policy          string
 	tokens          tokenSettings
-	origins         string
 	logLevel        string
 	logFormat       string
 	shutdownTimeout time.Duration
@@ -68,13 +68,13 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&n.Name, "name", "node", "`name` of the node, stable over restarts")
 	f.StringVar(&n.ClientAddress, "client-address", "127.0.0.1:8080", "`host:port` for clients; an empty host is every interface")
 	f.StringVar(&n.AdminAddress, "admin-address", "127.0.0.1:9090", "`host:port` for health, metrics and status; keep it private")
+	s.edge.register(f)
 	f.StringVar(&n.AdminTokenFile, "admin-token-file", "", "`file` of the tokens that admin-address needs for all but /healthz and /readyz: name, scopes, token, one a line")
 	f.BoolVar(&n.AdminOpenMetrics, "admin-open-metrics", false, "show /metrics without a token")
 	f.BoolVar(&s.insecureAdmin, "insecure-admin", false, "listen for operators beyond this machine without admin-token-file")
 	s.cluster.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	s.tokens.register(f)
-	f.StringVar(&s.origins, "origins", "", "comma-separated `origins` from which browsers may connect; default: the host they came from")
 	f.StringVar(&s.policy, "device-policy", "single", "single: a newer login ends the older device; multi: all devices ring")
 	f.DurationVar(&u.Timers.NoResponse, "no-response", d.Timers.NoResponse, "time for a callee's device to acknowledge")
 	f.DurationVar(&u.Timers.Expire, "expire", d.Timers.Expire, "time to answer, from the acknowledgement")
@@ -162,9 +162,6 @@ func (s *settings) resolve() error {
 	if s.shutdownTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("shutdown-timeout is %v: want more than 0", s.shutdownTimeout))
 	}
-	if s.origins != "" {
-		s.node.Gateway.Origins = strings.Split(s.origins, ",")
-	}
 	if s.node.Gateway.DrainTime < 0 {
 		errs = append(errs, fmt.Errorf("reconnect-spread is %v: want 0 or more", s.node.Gateway.DrainTime))
 	}
@@ -173,7 +170,7 @@ func (s *settings) resolve() error {
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
-	errs = append(errs, err, s.logger(), s.authenticator(), s.checkNodes(), s.admin())
+	errs = append(errs, err, s.logger(), s.authenticator(), s.edge.resolve(&s.node), s.checkNodes(), s.admin())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

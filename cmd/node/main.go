@@ -79,9 +79,13 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	if err != nil {
 		return inUse(err)
 	}
+	scheme := "ws"
+	if s.node.ClientTLS != nil {
+		scheme = "wss"
+	}
 	log.Info("garbage collection", "gogc", gc, "gomemlimit", limit)
 	fmt.Fprintf(stdout, "ringfleet %s serves clients on %s/v1/connect and its operator on %s\n",
-		node.Name(), location("ws", node.ClientAddress()), location("http", node.AdminAddress()))
+		node.Name(), location(scheme, node.ClientAddress()), location("http", node.AdminAddress()))
 	if s.node.Cluster != nil {
 		fmt.Fprintf(stdout, "ringfleet %s gossips on %s and listens for peers on %s, cluster %s\n",
 			node.Name(), node.GossipAddress(), node.PeerAddress(), s.node.Cluster.Name)
@@ -124,7 +128,7 @@ func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 
 // rereads reports whether there are files that can be read again.
 func (s *settings) rereads() bool {
-	return s.cluster.keysFile != "" || s.node.AdminTokenFile != "" || s.tokens.keys != nil || s.tokens.set != nil
+	return s.cluster.keysFile != "" || s.node.AdminTokenFile != "" || s.node.ClientTLS != nil || s.tokens.keys != nil || s.tokens.set != nil
 }
 
 // reload reads the files again that may change while the node runs. What is wrong stays as it was.

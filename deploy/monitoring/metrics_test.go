@@ -2,11 +2,14 @@
 package monitoring_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,8 +42,9 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 		t.Fatal(err)
 	}
 	node, err := ringfleet.Start(ringfleet.Config{
-		Cluster: &ringfleet.ClusterConfig{PeerAddress: "127.0.0.1:0", Gossip: ringfleet.GossipConfig{Address: "127.0.0.1:0"}},
-		Gateway: gateway.Config{Authenticator: authenticator},
+		Cluster:       &ringfleet.ClusterConfig{PeerAddress: "127.0.0.1:0", Gossip: ringfleet.GossipConfig{Address: "127.0.0.1:0"}},
+		Gateway:       gateway.Config{Authenticator: authenticator},
+		ClientAddress: "127.0.0.1:0", ClientTLS: clientTLS(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +84,27 @@ func server(t *testing.T) *httptest.Server {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// clientTLS returns a certificate, without which one metric is not there.
+func clientTLS(t *testing.T) *ringfleet.ClientTLS {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	cert := s.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &ringfleet.ClientTLS{Cert: filepath.Join(t.TempDir(), "cert.pem"), Key: filepath.Join(t.TempDir(), "key.pem")}
+	for path, block := range map[string]*pem.Block{
+		c.Cert: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, c.Key: {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
 }
 
 // ended returns the labels of the one metric that shows only what has happened.
