@@ -8,10 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/peterbourgon/ff/v3"
 
 	"github.com/ringfleet/ringfleet"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -35,6 +32,9 @@ type settings struct {
 	shutdownTimeout time.Duration
 	clockOffset     time.Duration
 	check           bool
+
+	flags   *flag.FlagSet
+	origins origins
 }
 
 const usage = `ringfleet node: makes phones ring.
@@ -57,6 +57,9 @@ Each setting is a flag, a variable in the environment (--client-address is
 RINGFLEET_CLIENT_ADDRESS), or a line of the file that --config names
 (client-address 127.0.0.1:8080). A flag wins over the environment, and that over
 the file. Unknown names are refused.
+
+  node config check FLAGS   says what is wrong with the settings, and starts nothing
+  node config print FLAGS   prints them all, as such a file, with where each is from
 
 Settings:
 `
@@ -113,8 +116,9 @@ func parse(args, environ []string, help io.Writer) (*settings, error) {
 	f := flag.NewFlagSet("node", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	s.register(f)
-	err := ff.Parse(f, args,
-		ff.WithEnvVarPrefix(envPrefix), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser))
+	s.flags = f
+	var err error
+	s.origins, err = read(f, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(help, usage)
@@ -127,25 +131,9 @@ func parse(args, environ []string, help io.Writer) (*settings, error) {
 		return nil, fmt.Errorf("unexpected argument %q: settings are flags (see --help)", f.Arg(0))
 	}
 	if err := unknownVariables(f, environ); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (see --help)", err)
 	}
 	return s, s.resolve()
-}
-
-// unknownVariables refuses variables that have the prefix and name no setting.
-func unknownVariables(f *flag.FlagSet, environ []string) error {
-	known := map[string]bool{}
-	f.VisitAll(func(fl *flag.Flag) {
-		known[envPrefix+"_"+strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))] = true
-	})
-	var errs []error
-	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
-		if strings.HasPrefix(name, envPrefix+"_") && !known[name] {
-			errs = append(errs, fmt.Errorf("environment variable %s names no setting (see --help)", name))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // resolve turns what was given into the node's configuration, or says all that is wrong with it.

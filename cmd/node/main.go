@@ -33,6 +33,14 @@ const (
 )
 
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	verb := ""
+	if len(args) > 0 && args[0] == "config" {
+		if len(args) < 2 || args[1] != "check" && args[1] != "print" {
+			fmt.Fprintln(stderr, "node: config: want config check or config print, and then the node's flags")
+			return exitUsage
+		}
+		verb, args = args[1], args[2:]
+	}
 	s, err := parse(args, environ, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -40,7 +48,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(stderr, "node: %v\n", err)
 		return exitUsage
-	case s.check:
+	case verb == "print":
+		if err := s.print(stdout); err != nil {
+			return exitError
+		}
+		return exitOK
+	case s.check || verb == "check":
 		fmt.Fprintln(stdout, "the settings are right")
 		return exitOK
 	}
