@@ -9,6 +9,8 @@ import (
 
 // renewal brings new tokens on one connection. It belongs to the reading goroutine.
 type renewal struct {
+	source func(context.Context) (string, error) // of tokens; nil: there are none
+
 	said chan wire.TokenState // what the node says meanwhile; nil: nobody is at it
 	done chan struct{}        // closed when nobody is any more
 	stop context.CancelFunc
@@ -18,7 +20,7 @@ type renewal struct {
 const renewAnswer = 15 * time.Second
 
 // token takes what the node says of the connection's token. Unasked, it is a warning that it expires soon: then
-// the carrier's Token is asked for a new one, in a goroutine that exists only until the node has taken it, the token
+// the carrier is asked for a new one, in a goroutine that exists only until the node has taken it, the token
 // has expired, or the connection is lost.
 func (l *socket) token(state wire.TokenState) {
 	r := &l.renewal
@@ -34,12 +36,12 @@ func (l *socket) token(state wire.TokenState) {
 			return
 		}
 	}
-	if l.carrier.Token == nil || state.Remaining == 0 || state.Refused != "" {
+	if r.source == nil || state.Remaining == 0 || state.Refused != "" {
 		return
 	}
 	ctx, stop := context.WithTimeout(context.Background(), state.Remaining)
 	said, done := make(chan wire.TokenState, 1), make(chan struct{})
-	*r = renewal{said, done, stop}
+	r.said, r.done, r.stop = said, done, stop
 	go func() {
 		defer close(done)
 		defer stop()
@@ -52,7 +54,7 @@ func (l *socket) token(state wire.TokenState) {
 func (l *socket) renew(ctx context.Context, remaining time.Duration, said <-chan wire.TokenState) {
 	for {
 		pause := max(remaining/8, time.Second)
-		token, err := l.carrier.Token(ctx)
+		token, err := l.renewal.source(ctx)
 		if err == nil {
 			if l.sayFrame(wire.ClientFrame{Renew: &token}) != nil {
 				return
