@@ -117,8 +117,8 @@ func TestNearestName(t *testing.T) {
 			t.Errorf("node %.60s: status %d, %.200q, want %q", args, code, stderr, want)
 		}
 	}
-	t.Setenv("RINGFLEET_CLIENT_ADRESS", ":1")
-	if _, _, stderr := command("--check"); !strings.Contains(stderr, "RINGFLEET_CLIENT_ADRESS names no setting; did you mean RINGFLEET_CLIENT_ADDRESS?") {
+	t.Setenv("RINGFLEET_CLIENTS_ADDRESS", ":1")
+	if _, _, stderr := command("--check"); !strings.Contains(stderr, "RINGFLEET_CLIENTS_ADDRESS names no setting; did you mean RINGFLEET_CLIENT_ADDRESS?") {
 		t.Errorf("%q", stderr)
 	}
 }

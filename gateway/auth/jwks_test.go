@@ -300,7 +300,11 @@ func TestRefresh(t *testing.T) {
 
 func TestWrongJWKS(t *testing.T) {
 	for _, c := range []auth.JWKSConfig{
-		{}, {URL: "keys.json"}, {URL: "http://issuer.example/keys"}, {URL: "ftp://issuer.example/keys"}, {URL: "://"},
+		{},
+		{URL: "keys.json"},
+		{URL: "http://issuer.example/keys"},
+		{URL: "ftp://issuer.example/keys"},
+		{URL: "://"},
 		{URL: "https://issuer.example/keys", Refresh: -1},
 		{URL: "https://issuer.example/keys", Refresh: time.Hour, Keep: time.Minute},
 	} {

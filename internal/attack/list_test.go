@@ -142,10 +142,10 @@ func confirming(id invitation.ID) func(wire.ServerFrame) bool {
 func TestInventedResume(t *testing.T) {
 	a := newTarget(t, shortGrace)
 	alice, bob := a.online("alice"), a.online("bob")
-	real := a.ring(alice, bob)
+	rings := a.ring(alice, bob)
 	invented := invitation.NewID("alice", "d", "never sent")
 	var words []invitation.Word
-	for _, id := range []invitation.ID{real, invented, invitation.NewID("bob", "d", "never sent")} {
+	for _, id := range []invitation.ID{rings, invented, invitation.NewID("bob", "d", "never sent")} {
 		words = append(words,
 			invitation.Word{ID: id, Side: invitation.Callee, Kind: invitation.WordAccepting, Response: "mine", Remaining: time.Minute},
 			invitation.Word{ID: id, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted},
@@ -159,7 +159,7 @@ func TestInventedResume(t *testing.T) {
 		if f := eve.hear(); f.Down.Welcome == nil {
 			t.Fatalf("eve is told %+v", f.Down)
 		}
-		for i, id := range []invitation.ID{real, invented} {
+		for i, id := range []invitation.ID{rings, invented} {
 			if answer := eve.query(uint64(i+1), id); answer.Error != invitation.NotFound {
 				t.Errorf("stamp %d: a query of %v is answered with %+v", stamp, id, answer)
 			}
@@ -175,12 +175,12 @@ func TestInventedResume(t *testing.T) {
 		eve.conn.Close()
 	}
 	// What alice and bob are told next is about their own call.
-	bob.call(invitation.Call{Request: invitation.Refuse, RequestID: 1, ID: real, Response: "no"})
+	bob.call(invitation.Call{Request: invitation.Refuse, RequestID: 1, ID: rings, Response: "no"})
 	n := alice.until(func(f wire.ServerFrame) bool { return f.Down.Notice != nil }).Down.Notice
-	if n.ID != real || n.Local != invitation.LocalRefusedByRemote || n.Response != "no" {
+	if n.ID != rings || n.Local != invitation.LocalRefusedByRemote || n.Response != "no" {
 		t.Errorf("alice is told %+v", n)
 	}
-	if n := bob.until(func(f wire.ServerFrame) bool { return f.Down.Notice != nil }).Down.Notice; n.ID != real {
+	if n := bob.until(func(f wire.ServerFrame) bool { return f.Down.Notice != nil }).Down.Notice; n.ID != rings {
 		t.Errorf("bob is told %+v", n)
 	}
 	a.works()
@@ -282,11 +282,18 @@ func TestSlowLoris(t *testing.T) {
 	a.works()
 }
 
+func write(t *testing.T, w io.Writer, format string, values ...any) {
+	t.Helper()
+	if _, err := fmt.Fprintf(w, format, values...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBombs send what is small and wants to become large, and what is large.
 func TestBombs(t *testing.T) {
 	a := newTarget(t, nil)
 	request := a.raw()
-	fmt.Fprintf(request, "GET %s HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+	write(t, request, "GET %s HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: %s\r\n"+
 		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n", gateway.Path, wire.SubprotocolBinary)
 	answer := make([]byte, 4096)
@@ -324,7 +331,7 @@ func TestBombs(t *testing.T) {
 		}
 	}
 	large := a.raw()
-	fmt.Fprintf(large, "GET %s HTTP/1.1\r\nHost: node\r\nX-A: %s\r\n\r\n", gateway.Path, strings.Repeat("a", 100_000))
+	write(t, large, "GET %s HTTP/1.1\r\nHost: node\r\nX-A: %s\r\n\r\n", gateway.Path, strings.Repeat("a", 100_000))
 	n, err = large.Read(answer)
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 431")) {
 		t.Errorf("a header of 100 KB is answered with %q, %v", answer[:n], err)

@@ -8,6 +8,7 @@ import (
 	"runtime/pprof"
 	"runtime/trace"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,11 +28,12 @@ func profiles() http.Handler {
 			snapshot(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintln(w, "go tool pprof understands these, with seconds=N or debug=1 where it makes sense:\n\nprofile\ntrace")
+		var list strings.Builder
+		list.WriteString("go tool pprof understands these, with seconds=N or debug=1 where it makes sense:\n\nprofile\ntrace\n")
 		for _, p := range pprof.Profiles() {
-			fmt.Fprintf(w, "%s\t%d\n", p.Name(), p.Count())
+			fmt.Fprintf(&list, "%s\t%d\n", p.Name(), p.Count())
 		}
+		answer(w, http.StatusOK, list.String())
 	})
 	mux.HandleFunc("GET /profile", over(pprof.StartCPUProfile, pprof.StopCPUProfile))
 	mux.HandleFunc("GET /trace", over(trace.Start, trace.Stop))
