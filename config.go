@@ -108,6 +108,7 @@ func (c Config) Check() error {
 		{"Session.MaxDevices", s.MaxDevices},
 		{"Session.MaxOutgoing", s.MaxOutgoing},
 		{"Session.MaxIncoming", s.MaxIncoming},
+		{"Session.MaxPerCaller", s.MaxPerCaller},
 		{"Session.SendBurst", s.SendBurst},
 		{"Session.Remember", s.Remember},
 	} {

@@ -41,7 +41,7 @@ func (o *options) startNode() (stop func() error, err error) {
 		ClientAddress: "127.0.0.1:0",
 		AdminAddress:  "127.0.0.1:0",
 		Gateway:       gateway.Config{Authenticator: authenticator, FrameRate: 100_000, FrameBurst: 100_000},
-		Session:       session.Config{Timers: o.timers, SendRate: 10_000, SendBurst: 10_000, MaxOutgoing: 4_096, MaxIncoming: 4_096},
+		Session:       session.Config{Timers: o.timers, SendRate: 10_000, SendBurst: 10_000, MaxOutgoing: 4_096, MaxIncoming: 4_096, MaxPerCaller: 4_096},
 	})
 	if err != nil {
 		return nil, err

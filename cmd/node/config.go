@@ -87,6 +87,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&u.MaxDevices, "max-devices", d.MaxDevices, "devices of a user (policy multi)")
 	f.IntVar(&u.MaxOutgoing, "max-outgoing", d.MaxOutgoing, "live outgoing invitations of a user")
 	f.IntVar(&u.MaxIncoming, "max-incoming", d.MaxIncoming, "live incoming invitations of a user")
+	f.IntVar(&u.MaxPerCaller, "max-incoming-per-caller", d.MaxPerCaller, "live incoming invitations of a user from one caller")
 	f.Float64Var(&u.SendRate, "send-rate", d.SendRate, "sends per second of a user, sustained")
 	f.IntVar(&u.SendBurst, "send-burst", d.SendBurst, "sends of a user at once")
 	f.IntVar(&g.MaxConnections, "max-connections", 0, "connections of the node; default: what the limit of open files allows")

@@ -70,7 +70,7 @@ func TestForgedLogins(t *testing.T) {
 // shortGrace makes nodes believe for a second only that a device may know what they have forgotten.
 func shortGrace(c *ringfleet.Config) {
 	c.Session.Timers = invitation.DefaultTimers
-	c.Session.Timers.Grace = time.Second
+	c.Session.Timers.Grace, c.Session.Timers.Linger = time.Second, time.Second
 }
 
 // ring has alice ring bob, who has seen it.
@@ -253,6 +253,24 @@ func (a *target) floodAddress() {
 	if refused[429] == 0 || refused[0] == 0 {
 		a.t.Errorf("40 connections of an address are answered with %v", refused)
 	}
+}
+
+// TestStranger has eve ring bob as often as she may, with the default bounds: alice still reaches him.
+func TestStranger(t *testing.T) {
+	a := newTarget(t, func(c *ringfleet.Config) { c.Session.SendRate, c.Session.SendBurst = 1_000, 1_000 })
+	alice, bob, eve := a.online("alice"), a.online("bob"), a.online("eve")
+	refused := 0
+	for i := range uint64(64) {
+		eve.call(invitation.Call{Request: invitation.Send, RequestID: i + 1, Key: fmt.Sprint(i), Callee: "bob"})
+		if answer := eve.answer(i + 1); answer.Error == invitation.LimitExceeded {
+			refused++
+		}
+	}
+	if refused != 64-8 {
+		t.Errorf("of 64 sends to one user %d are answered with LIMIT_EXCEEDED", refused)
+	}
+	a.ring(alice, bob)
+	a.works()
 }
 
 // TestSlowLoris keeps connections open that never get anywhere.
