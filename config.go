@@ -8,6 +8,8 @@ import (
 
 	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/internal/bearer"
+	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
@@ -20,9 +22,17 @@ type Config struct {
 	// ClientAddress is where the node listens for devices, as "127.0.0.1:8080". The default, "", is
 	// not to listen: mount [Node.Handler] on a server of the program.
 	ClientAddress string
+	// ClientTLS, if set, has the node speak TLS at ClientAddress. The default is plain HTTP, for what ends TLS in front.
+	ClientTLS *ClientTLS
 	// AdminAddress is where the node serves health, metrics and status. The default, "", is not to
 	// listen: mount [Node.AdminHandler].
 	AdminAddress string
+	// AdminTokenFile names the file of the tokens that the admin address needs for everything but /healthz and
+	// /readyz; docs/security.md has its form. It is read again when it has changed. The default, "", is to need
+	// none: whoever reaches the address sees and may do everything, but there are no profiles.
+	AdminTokenFile string
+	// AdminOpenMetrics shows /metrics without a token.
+	AdminOpenMetrics bool
 	// Gateway is about connections: who they are, whom they may invite, and their limits. Its Node,
 	// Timers, Logger and WallClock are set from this Config.
 	Gateway gateway.Config
@@ -102,11 +112,30 @@ func (c Config) Check() error {
 		{"Session.MaxDevices", s.MaxDevices},
 		{"Session.MaxOutgoing", s.MaxOutgoing},
 		{"Session.MaxIncoming", s.MaxIncoming},
+		{"Session.MaxPerCaller", s.MaxPerCaller},
 		{"Session.SendBurst", s.SendBurst},
 		{"Session.Remember", s.Remember},
 	} {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
 	}
 	want(c.MaxSessions >= 0 && c.MaxInvitations >= 0, "MaxSessions and MaxInvitations: want 0 (the default) or more")
+	if c.ClientTLS != nil {
+		errs = append(errs, c.ClientTLS.Check())
+	}
 	return errors.Join(errs...)
+}
+
+// CheckAdminTokens returns what is wrong with the file of admin tokens; nil if nothing is, or there is none. Unlike
+// [Config.Check] it reads the file.
+func (c Config) CheckAdminTokens() error {
+	_, err := c.adminTokens()
+	return err
+}
+
+// adminTokens returns nil for a configuration without a file of them.
+func (c Config) adminTokens() (*bearer.Tokens, error) {
+	if c.AdminTokenFile == "" {
+		return nil, nil //nolint:nilnil // a nil Tokens is of use
+	}
+	return bearer.Open(bearer.Config{File: c.AdminTokenFile, Scopes: observe.Scopes, Logger: c.Logger})
 }

@@ -2,6 +2,7 @@ package ringfleet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/ringfleet/ringfleet/cluster/link"
 	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/internal/bearer"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 )
@@ -33,8 +35,10 @@ type Node struct {
 	member      *member                     // nil for a node that is alone
 	stream      atomic.Pointer[link.Stream] // nil until a link over TCP is open
 	servers     []*server
-	boot        uint64        // new, and higher, with each start
-	failed      chan struct{} // closed with failure set
+	tokens      *bearer.Tokens // for the admin address; nil for none
+	cert        *clientCert    // for clients; nil for none
+	boot        uint64         // new, and higher, with each start
+	failed      chan struct{}  // closed with failure set
 	failing     sync.Once
 	failure     error
 	attaches    attaches
@@ -71,6 +75,14 @@ func Start(config Config) (*Node, error) {
 		return nil, err
 	}
 	n.gateway = gw
+	if n.tokens, err = n.config.adminTokens(); err != nil {
+		return nil, fmt.Errorf("ringfleet: admin tokens: %w", err)
+	}
+	if n.config.ClientTLS != nil {
+		if n.cert, err = n.config.ClientTLS.open(n.config.Logger); err != nil {
+			return nil, err
+		}
+	}
 	if err := n.startEvents(); err != nil {
 		return nil, err
 	}
@@ -94,6 +106,14 @@ func Start(config Config) (*Node, error) {
 }
 
 func (n *Node) registerMetrics() {
+	if a, ok := n.config.Gateway.Authenticator.(interface{ Collector() prometheus.Collector }); ok {
+		if c := a.Collector(); c != nil {
+			n.registry.MustRegister(c)
+		}
+	}
+	if n.cert != nil {
+		n.registry.MustRegister(n.cert.collector())
+	}
 	n.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -131,6 +151,10 @@ func (n *Node) listen() error {
 			return fmt.Errorf("ringfleet: %s address: %w", s.name, err)
 		}
 		srv := &server{name: s.name, http: gateway.NewServer(s.address, s.handler), listener: listener}
+		if s.name == "client" && n.cert != nil {
+			listener = tls.NewListener(listener, n.cert.config())
+			srv.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2
+		}
 		n.servers = append(n.servers, srv)
 		go func() {
 			if err := srv.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -171,9 +195,28 @@ func (n *Node) Handler() http.Handler {
 	return mux
 }
 
-// AdminHandler returns the handler of health, metrics and status. It is for operators only.
+// AdminHandler returns the handler of health, metrics, status and profiles. It is for operators only; see
+// [Config.AdminTokenFile].
 func (n *Node) AdminHandler() http.Handler {
-	return observe.Admin{Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree, Events: n.eventsHandler()}.Handler()
+	return observe.Admin{
+		Gatherer: n.registry, Ready: n.Ready, Status: func() any { return n.Status() }, Agree: n.Agree, Events: n.eventsHandler(),
+		Tokens: n.tokens, OpenMetrics: n.config.AdminOpenMetrics,
+	}.Handler()
+}
+
+// Reload reads the files that the configuration names at once. They are read again when they have changed anyway;
+// this tells what is wrong with them, if something is. What cannot be read stays as it was.
+func (n *Node) Reload() error {
+	var errs []error
+	if n.tokens != nil {
+		if err := n.tokens.Reload(); err != nil {
+			errs = append(errs, fmt.Errorf("ringfleet: admin tokens: %w", err))
+		}
+	}
+	if n.cert != nil {
+		errs = append(errs, n.cert.source.Reload())
+	}
+	return errors.Join(errs...)
 }
 
 // Registry returns where the node's metrics are registered, for programs that serve their own.

@@ -41,6 +41,7 @@ type socket struct {
 	state     ws.State
 	pingAfter time.Duration
 	deadline  time.Time // the read deadline that is set
+	renewal   renewal
 
 	mu      sync.Mutex
 	out     []byte // frames to be written
@@ -169,6 +170,7 @@ func (l *socket) Close() error {
 // read takes what the node says, until the connection is lost.
 func (l *socket) read() {
 	err := l.readMessages()
+	l.stopRenewing()
 	l.receiver.Lost(err)
 	_ = l.Close()
 }
@@ -274,6 +276,8 @@ func (l *socket) received(message []byte) error {
 		return fmt.Errorf("client: the node said: %w", err)
 	case frame.Down.Welcome != nil && frame.Info.Version != wire.ProtocolVersion:
 		return &EndError{End: invitation.EndBadVersion}
+	case frame.Token != nil:
+		l.token(*frame.Token)
 	case frame.Pong == nil:
 		l.receiver.Receive(frame.Down)
 	}

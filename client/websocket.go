@@ -29,9 +29,15 @@ type WebSocket struct {
 	// https mean the same). Without a path, the path is [Path]. Connections take them in turn, from a
 	// random one on, so that a client that cannot reach one node tries the next.
 	URLs []string
-	// Token returns the token that the login presents. It is called for every connection, so that a
-	// token may be renewed. Nil: no token, for nodes in development mode.
+	// Token returns the token that the login presents. It is called for every connection, and again when the token
+	// of one expires soon (the node warns a minute before): what it returns then counts from that time on, and the
+	// connection stays. If it fails it is called again, until the token has expired; then the connection ends with
+	// TOKEN_EXPIRED, and the client reconnects with another. It may block until ctx is done. Nil: no token, for nodes
+	// in development mode.
 	Token func(ctx context.Context) (string, error)
+	// TokenFor, if set, is asked instead of Token, with the user who logs in: for clients of several users that share
+	// this.
+	TokenFor func(ctx context.Context, user invitation.User) (string, error)
 	// JSON chooses protobuf's JSON mapping in text messages. The default is binary.
 	JSON bool
 	// TLS is used for wss. Nil: the system's authorities.
@@ -117,8 +123,9 @@ func (s *WebSocket) Dial(ctx context.Context, login invitation.Login, receiver R
 		return nil, err
 	}
 	frame := &wire.Login{Login: login, MinVersion: wire.ProtocolVersion, MaxVersion: wire.ProtocolVersion}
-	if s.Token != nil {
-		if frame.Token, err = s.Token(ctx); err != nil {
+	token := s.tokenOf(login.User)
+	if token != nil {
+		if frame.Token, err = token(ctx); err != nil {
 			return nil, fmt.Errorf("client: get a token: %w", err)
 		}
 	}
@@ -141,12 +148,21 @@ func (s *WebSocket) Dial(ctx context.Context, login invitation.Login, receiver R
 		return nil, fmt.Errorf("client: connect to %s: it does not speak %s", address, s.codec().Subprotocol())
 	}
 	l := newSocket(s, conn, early, receiver)
+	l.renewal.source = token
 	if err := l.sayFrame(wire.ClientFrame{Login: frame}); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	go l.read()
 	return l, nil
+}
+
+// tokenOf returns what gives a user's tokens; nil for nothing.
+func (s *WebSocket) tokenOf(user invitation.User) func(context.Context) (string, error) {
+	if s.TokenFor == nil {
+		return s.Token
+	}
+	return func(ctx context.Context) (string, error) { return s.TokenFor(ctx, user) }
 }
 
 // refusal is the HTTP answer of a node that did not take the connection.

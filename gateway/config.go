@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/ringfleet/ringfleet/gateway/auth"
@@ -70,6 +71,9 @@ type Config struct {
 	WriteTimeout time.Duration // how long a write may make no progress; default 10 s
 	CloseTimeout time.Duration // how long an ended connection has to answer; default 5 s
 	HookTimeout  time.Duration // how long MayInvite may take; default 5 s
+	// ExpiryWarning is how long before its token expires a client is told, so that it brings a new one; default 1 min.
+	// For a token that lives for less than twice that, it is half of what is left.
+	ExpiryWarning time.Duration
 
 	MaxFrame    int   // bytes of a message, fragments together; default 131,072
 	QueueFrames int   // frames that wait to be written to one connection; default 512
@@ -88,9 +92,12 @@ type Config struct {
 	// MaxLocal bounds the in-process connections; default 4,000,000.
 	MaxLocal int
 
-	LoginRate  int // logins per second, of all connections; default 5,000, with as many at once
-	FrameRate  int // frames per second of one WebSocket connection; default 100
-	FrameBurst int // frames at once; default 200
+	LoginRate int // logins per second, of all connections; default 5,000, with as many at once
+	// LoginRatePerAddress bounds the logins per second of one IPv4 address or IPv6 /64; ten seconds' worth may come
+	// at once. The default is no bound, as for MaxPerAddress.
+	LoginRatePerAddress int
+	FrameRate           int // frames per second of one WebSocket connection; default 100
+	FrameBurst          int // frames at once; default 200
 	// LocalRate bounds the calls per second of one in-process connection; a burst is two seconds'
 	// worth. The default is no bound, as its program is trusted.
 	LocalRate int
@@ -129,6 +136,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.WriteTimeout, 10*time.Second)
 	def(&c.CloseTimeout, 5*time.Second)
 	def(&c.HookTimeout, 5*time.Second)
+	def(&c.ExpiryWarning, time.Minute)
 	def(&c.MaxFrame, 128<<10)
 	def(&c.QueueFrames, 512)
 	def(&c.QueueBytes, 256<<10)
@@ -185,6 +193,7 @@ func (c Config) Check() error {
 		{"WriteTimeout", c.WriteTimeout},
 		{"CloseTimeout", c.CloseTimeout},
 		{"HookTimeout", c.HookTimeout},
+		{"ExpiryWarning", c.ExpiryWarning},
 		{"RetryAfter", c.RetryAfter},
 	} {
 		want(d.value > 0 && d.value <= time.Hour, "%s is %v: want more than 0, at most 1 h", d.name, d.value)
@@ -209,7 +218,13 @@ func (c Config) Check() error {
 	} {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
 	}
+	for _, origin := range c.Origins {
+		u, err := url.Parse(origin)
+		want(origin == "*" || err == nil && u.Scheme != "" && u.Host != "" && origin == u.Scheme+"://"+u.Host,
+			"Origins: %q is never sent by a browser: want scheme://host or scheme://host:port without a path, or *", origin)
+	}
 	want(c.MaxPerAddress >= 0, "MaxPerAddress is %d: want 0 (no bound) or more", c.MaxPerAddress)
+	want(c.LoginRatePerAddress >= 0, "LoginRatePerAddress is %d: want 0 (no bound) or more", c.LoginRatePerAddress)
 	want(c.LocalRate >= 0, "LocalRate is %d: want 0 (no bound) or more", c.LocalRate)
 	want(c.Timers.InBounds(), "Timers %+v: want %v to %v each", c.Timers, invitation.MinTimer, invitation.MaxTimer)
 	return errors.Join(errs...)

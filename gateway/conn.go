@@ -75,10 +75,10 @@ type conn struct {
 	pending   bool           // has yet to log in
 	greeted   bool           // a Welcome has come
 
-	stamp   uint64          // of the last Welcome
-	due     invitation.Time // when closing: until when the client may answer; else when stalled: until when bytes have to move
-	pinged  invitation.Time
-	expires invitation.Time // 0: never
+	stamp  uint64          // of the last Welcome
+	due    invitation.Time // when closing: until when the client may answer; else when stalled: until when bytes have to move
+	pinged invitation.Time
+	lease  *lease // nil: for ever
 
 	nextQueued *conn // guarded by the flusher
 	place      place // guarded by the wheel
@@ -95,7 +95,7 @@ func (c *conn) deliver(down invitation.Down) {
 		if !c.greet(down.Welcome) {
 			return
 		}
-		f.Info = c.g.info(c.user)
+		f.Info = c.info()
 	}
 	c.send(f)
 }

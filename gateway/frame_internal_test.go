@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -98,5 +99,31 @@ func TestEndsAreCounted(t *testing.T) {
 		if !slices.Contains(ends[:], row.End) {
 			t.Errorf("%s has no counter", row.End)
 		}
+	}
+}
+
+// TestAttemptsAreBounded logs in from more addresses than are counted apart: the rest share one count, and all are
+// forgotten when they have rested.
+func TestAttemptsAreBounded(t *testing.T) {
+	a := admission{loginRate: 1 << 30, addressRate: 1, attempts: map[netip.Prefix]bucket{}}
+	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	now := invitation.Time(time.Hour)
+	for i := range maxAttempts {
+		if over := a.login(now, at(i)); over > 0 {
+			t.Fatalf("address %d has to wait %v", i, over)
+		}
+	}
+	refused := 0
+	for i := range 2 * addressBurst {
+		if a.login(now, at(maxAttempts+i)) > 0 {
+			refused++
+		}
+	}
+	if refused != addressBurst || len(a.attempts) != maxAttempts {
+		t.Errorf("%d of the addresses that did not fit were refused, and %d are counted", refused, len(a.attempts))
+	}
+	now = now.Add(time.Minute)
+	if over := a.login(now, at(maxAttempts)); over > 0 || len(a.attempts) != 1 {
+		t.Errorf("after a minute: wait %v, %d addresses are counted", over, len(a.attempts))
 	}
 }

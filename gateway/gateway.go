@@ -62,6 +62,7 @@ func New(config Config, backend Backend) (*Gateway, error) {
 		admission: admission{
 			maxSockets: config.MaxConnections, maxPending: config.MaxPending, maxPerAddress: config.MaxPerAddress,
 			addresses: map[netip.Prefix]int{},
+			loginRate: config.LoginRate, addressRate: config.LoginRatePerAddress, attempts: map[netip.Prefix]bucket{},
 		},
 	}
 	g.lastID.Store(config.FirstConnection)
@@ -97,15 +98,21 @@ func (g *Gateway) Deliver(conn uint64, down invitation.Down) bool {
 }
 
 // info completes a Welcome.
-func (g *Gateway) info(user invitation.User) *wire.Info {
+func (c *conn) info() *wire.Info {
+	g := c.g
+	c.mu.Lock()
+	left := c.lease.remaining(g.now())
+	c.mu.Unlock()
 	return &wire.Info{
 		Version:      wire.ProtocolVersion,
-		User:         user,
+		User:         c.user,
 		PingInterval: g.config.PingInterval,
 		IdleTimeout:  g.config.IdleTimeout,
 		MaxFrame:     uint32(g.config.MaxFrame),
 		Timers:       g.config.Timers,
 		Node:         g.config.Node,
+
+		TokenRemaining: left,
 	}
 }
 

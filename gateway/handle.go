@@ -107,6 +107,10 @@ func (c *conn) message(data []byte, over time.Duration) func() {
 		c.send(wire.ServerFrame{Pong: f.Ping})
 	case c.joined && f.Login != nil:
 		c.badFrame("a second login; make another connection")
+	case c.joined && f.Renew != nil:
+		c.renew(*f.Renew)
+	case f.Renew != nil:
+		c.badFrame("a new token before the login")
 	case c.joined:
 		return c.say(f.Up, over)
 	case f.Login != nil:
@@ -169,7 +173,7 @@ type saidError struct {
 
 func (e *saidError) Error() string { return e.text }
 
-// judge authenticates a login. On success user, device and expires are set.
+// judge authenticates a login. On success user, device and lease are set.
 func (c *conn) judge(l *wire.Login) (invitation.End, error) {
 	if _, err := wire.Negotiate(l.MinVersion, l.MaxVersion); err != nil {
 		return invitation.EndBadVersion, err
@@ -177,7 +181,7 @@ func (c *conn) judge(l *wire.Login) (invitation.End, error) {
 	if !l.Device.Valid() || l.User != "" && !l.User.Valid() {
 		return invitation.EndBadLogin, invitation.EndBadLogin
 	}
-	if wait := c.g.admission.login(c.g.now(), c.g.config.LoginRate); wait > 0 {
+	if wait := c.g.admission.login(c.g.now(), c.addr); wait > 0 {
 		return c.g.overloaded(wait)
 	}
 	r := *c.hello
@@ -217,7 +221,7 @@ func (c *conn) expire(who auth.Identity, device invitation.Device) (invitation.E
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.expires = c.g.now().Add(left)
+	c.lendLocked(c.g.now().Add(left))
 	return 0, nil
 }
 
@@ -242,7 +246,7 @@ func (c *conn) attach(l *wire.Login) (invitation.End, error) {
 	c.pending = false
 	c.g.admission.pending.Add(-1)
 	if !c.closing {
-		c.g.wheel.put(c, invitation.Earliest(c.g.now().Add(c.g.config.PingInterval), c.expires))
+		c.g.wheel.put(c, invitation.Earliest(c.g.now().Add(c.g.config.PingInterval), c.lease.next()))
 	}
 	return 0, nil
 }

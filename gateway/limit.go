@@ -34,9 +34,21 @@ type admission struct {
 	mu        sync.Mutex
 	addresses map[netip.Prefix]int // only with maxPerAddress; as many entries as connections at most
 
-	loginMu sync.Mutex
-	logins  bucket
+	loginRate, addressRate int // per second; of an address 0: no bound
+
+	loginMu  sync.Mutex
+	logins   bucket
+	attempts map[netip.Prefix]bucket // of addresses; with addressRate only; at most maxAttempts
+	others   bucket                  // of the addresses that did not fit
+	swept    invitation.Time         // when those that had rested were forgotten last
 }
+
+// maxAttempts bounds the addresses whose logins are counted apart. When there are more, those that have rested for
+// long enough are forgotten; if that is not enough the rest share one count.
+const maxAttempts = 1 << 16
+
+// addressBurst is how many logins of an address may come at once, in seconds of its rate.
+const addressBurst = 10
 
 // enter admits a connection, or returns the refusal.
 func (a *admission) enter(from netip.Addr) *upgradeRefusal {
@@ -84,15 +96,48 @@ func (a *admission) leave(from netip.Addr, pending bool) {
 	}
 }
 
-// login counts a login, and returns how long to wait when there are too many.
-func (a *admission) login(now invitation.Time, rate int) time.Duration {
+// login counts a login, and returns how long to wait when there are too many. Who waits and comes back is not to wait
+// for those who were refused: these are not counted.
+func (a *admission) login(now invitation.Time, from netip.Addr) time.Duration {
 	a.loginMu.Lock()
 	defer a.loginMu.Unlock()
-	over := a.logins.take(now, rate, rate)
-	if over > 0 { // not counted: who waits and comes back is not to wait for those who were refused
-		a.logins -= bucket(time.Second / time.Duration(rate))
+	if a.addressRate > 0 && from.IsValid() {
+		key := addressKey(from)
+		b, known := a.attempts[key]
+		if !known && !a.roomLocked(now) {
+			b = a.others
+		}
+		if over := b.take(now, a.addressRate, a.addressRate*addressBurst); over > 0 {
+			return over
+		}
+		if _, fits := a.attempts[key]; fits || a.roomLocked(now) {
+			a.attempts[key] = b
+		} else {
+			a.others = b
+		}
+	}
+	over := a.logins.take(now, a.loginRate, a.loginRate)
+	if over > 0 {
+		a.logins -= bucket(time.Second / time.Duration(a.loginRate))
 	}
 	return over
+}
+
+// roomLocked reports whether another address can be counted apart. An address that has rested counts as new.
+func (a *admission) roomLocked(now invitation.Time) bool {
+	if len(a.attempts) < maxAttempts {
+		return true
+	}
+	if now < a.swept.Add(time.Second) {
+		return false
+	}
+	a.swept = now
+	for key, b := range a.attempts {
+		if invitation.Time(b) <= now {
+			delete(a.attempts, key)
+		}
+	}
+	return len(a.attempts) < maxAttempts
 }
 
 // addressKey groups what one host can choose from: an IPv4 address, an IPv6 /64.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +69,7 @@ func (g *Gateway) enterLocal() invitation.End {
 	if g.draining.Load() {
 		return invitation.EndShutdown
 	}
-	if g.admission.local.Add(1) > int64(g.config.MaxLocal) || g.admission.login(g.now(), g.config.LoginRate) > 0 {
+	if g.admission.local.Add(1) > int64(g.config.MaxLocal) || g.admission.login(g.now(), netip.Addr{}) > 0 {
 		g.admission.local.Add(-1)
 		return invitation.EndOverloaded
 	}

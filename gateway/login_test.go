@@ -160,8 +160,13 @@ func TestTokenExpiresOnALiveConnection(t *testing.T) {
 		start := time.Now()
 		c := w.connect(wire.Binary)
 		c.say(loginFrame("alice", token(t, "alice", time.Hour)))
-		c.hear()
-		c.ends(invitation.EndUnauthorized)
+		if left := c.hear().Info.TokenRemaining; left != time.Hour+auth.DefaultLeeway {
+			t.Errorf("the Welcome says %v", left)
+		}
+		if warned := c.hear().Token; warned == nil || warned.Remaining != time.Minute || warned.Refused != "" {
+			t.Errorf("warned by %+v", warned)
+		}
+		c.ends(invitation.EndTokenExpired)
 		if after := time.Since(start); after != time.Hour+auth.DefaultLeeway {
 			t.Errorf("ended after %v", after)
 		}

@@ -23,7 +23,7 @@ func (c *conn) look(now invitation.Time) invitation.Time {
 		c.tearDown()
 		return 0
 	}
-	end, text := invitation.End(0), ""
+	end := invitation.End(0)
 	heard := invitation.Time(c.heard.Load())
 	next := heard.Add(config.IdleTimeout)
 	switch {
@@ -33,20 +33,21 @@ func (c *conn) look(now invitation.Time) invitation.Time {
 		if next = c.opened.Add(config.LoginTimeout); now >= next {
 			end = invitation.EndLoginTimeout
 		}
-	case c.expires != 0 && now >= c.expires:
-		end, text = invitation.EndUnauthorized, "UNAUTHORIZED: the token has expired; get a new one, then log in"
+	case c.lease.over(now):
+		end = invitation.EndTokenExpired
 	case now >= next:
 		end = invitation.EndIdle
 	default:
 		next = invitation.Earliest(next, c.pingLocked(heard, now))
-		next = invitation.Earliest(next, c.expires)
+		c.warnLocked(now)
+		next = invitation.Earliest(next, c.lease.next())
 	}
 	if c.stalled {
 		next = invitation.Earliest(next, c.due)
 	}
 	c.mu.Unlock()
 	if end != 0 {
-		c.finish(invitation.Ending{End: end}, text)
+		c.finish(invitation.Ending{End: end}, "")
 		return now.Add(config.CloseTimeout)
 	}
 	return next

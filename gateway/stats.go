@@ -18,6 +18,7 @@ type stats struct {
 	forbidden           atomic.Uint64
 	hookErrors          atomic.Uint64
 	panics              atomic.Uint64
+	renewals            [2]atomic.Uint64 // new tokens that were taken, that were refused
 
 	logins   [len(ends)]atomic.Uint64 // by end; 0: taken
 	endings  [len(ends)]atomic.Uint64 // by end; 0: lost or closed by the client
@@ -27,7 +28,7 @@ type stats struct {
 // ends are the ends that have a counter; what is unknown counts as internal.
 var ends = [...]invitation.End{
 	0, invitation.EndShutdown, invitation.EndSlowReader, invitation.EndIdle, invitation.EndOverloaded,
-	invitation.EndLoginTimeout, invitation.EndReplaced, invitation.EndInternal, invitation.EndRemoteLogin,
+	invitation.EndLoginTimeout, invitation.EndReplaced, invitation.EndInternal, invitation.EndTokenExpired, invitation.EndRemoteLogin,
 	invitation.EndLoggedOut, invitation.EndUnauthorized, invitation.EndBadFrame, invitation.EndFrameTooLarge,
 	invitation.EndRateExceeded, invitation.EndBadVersion, invitation.EndBadLogin, invitation.EndTooMany,
 }
@@ -120,6 +121,8 @@ var (
 		"Logins by result: OK, or the end they were refused with.", []string{"result"}, nil)
 	endsDesc = prometheus.NewDesc("ringfleet_gateway_ends_total",
 		"Connections that are gone, by their end; LOST: closed by the client or the network.", []string{"end"}, nil)
+	renewalsDesc = prometheus.NewDesc("ringfleet_gateway_token_renewals_total",
+		"New tokens that connections brought, by result.", []string{"result"}, nil)
 	upgradesDesc = prometheus.NewDesc("ringfleet_gateway_upgrades_refused_total",
 		"HTTP requests that became no connection, by reason.", []string{"reason"}, nil)
 )
@@ -138,6 +141,7 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- loginsDesc
 	ch <- endsDesc
 	ch <- upgradesDesc
+	ch <- renewalsDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -156,6 +160,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		count(loginsDesc, &s.logins[i], result)
 		count(endsDesc, &s.endings[i], endName(end))
+	}
+	for i, result := range []string{"ok", "refused"} {
+		count(renewalsDesc, &s.renewals[i], result)
 	}
 	for i, reason := range upgradeRefusals {
 		count(upgradesDesc, &s.upgrades[i], reason)

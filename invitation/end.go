@@ -14,9 +14,10 @@ const (
 	EndLoginTimeout  End = 4004 // no login in time
 	EndReplaced      End = 4005 // the same device connected again; this connection is the older one
 	EndInternal      End = 4006 // a fault of the server
+	EndTokenExpired  End = 4007 // the token expired while connected, and no new one had come
 	EndRemoteLogin   End = 4500 // policy single: the user logged in on another device
 	EndLoggedOut     End = 4501 // the client logged out, or an operator ended the session
-	EndUnauthorized  End = 4502 // a missing, wrong, or expired token, or one for another user
+	EndUnauthorized  End = 4502 // a login with a missing, wrong, or expired token, or one for another user
 	EndBadFrame      End = 4503 // a frame that is not of the protocol
 	EndFrameTooLarge End = 4504 // a frame over the size limit
 	EndRateExceeded  End = 4505 // more frames than the limit allows, after warnings by LIMIT_EXCEEDED
@@ -42,6 +43,7 @@ var Ends = []EndCode{
 	{EndLoginTimeout, "LOGIN_TIMEOUT", "no login within the login time", "reconnect and log in at once"},
 	{EndReplaced, "REPLACED", "the same device connected again", "nothing: the newer connection goes on"},
 	{EndInternal, "INTERNAL", "a fault of the server", "reconnect and resume"},
+	{EndTokenExpired, "TOKEN_EXPIRED", "the token expired while connected, and no new one had come", "get a new token, then reconnect and resume"},
 	{EndRemoteLogin, "REMOTE_LOGIN", "the user logged in on another device (policy single)", "tell the user; do not reconnect by itself"},
 	{EndLoggedOut, "LOGGED_OUT", "the client logged out or an operator ended the session", "log in again when the user asks"},
 	{EndUnauthorized, "UNAUTHORIZED", "the token is missing, wrong, expired or for another user", "get a new token, then log in"},

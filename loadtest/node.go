@@ -43,7 +43,7 @@ func (r *run) newNodes() {
 			r.nodes = append(r.nodes, n)
 		}
 		if i < len(o.metrics) {
-			n.meter = &meter{url: o.metrics[i]}
+			n.meter = &meter{url: o.metrics[i], tokenFile: o.tokens.metrics}
 		}
 		r.all = append(r.all, n)
 	}

@@ -53,7 +53,8 @@ type options struct {
 	mark             string // file
 	slowLog          int
 
-	chaos chaosOptions
+	chaos  chaosOptions
+	tokens tokenOptions
 
 	dialer func(target string) client.Carrier // nil: a WebSocket
 }
@@ -63,7 +64,7 @@ func (o *options) carrier(target string) client.Carrier {
 	if o.dialer != nil {
 		return o.dialer(target)
 	}
-	w := &client.WebSocket{URLs: []string{target}, JSON: o.json}
+	w := &client.WebSocket{URLs: []string{target}, JSON: o.json, TokenFor: o.tokens.source()}
 	if o.chaos.on {
 		w.PingAfter, w.PongTimeout = o.chaos.pingTime, o.chaos.pingTime
 	}
@@ -111,6 +112,7 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	f.DurationVar(&o.timers.AcceptWindow, "accept-window", o.timers.AcceptWindow, "the nodes' time limit, if it is not the default")
 	f.DurationVar(&o.timers.Grace, "grace", o.timers.Grace, "the nodes' time limit, if it is not the default")
 	f.DurationVar(&o.timers.Linger, "linger", o.timers.Linger, "the nodes' time limit, if it is not the default")
+	o.tokens.register(f)
 	o.chaos.register(f)
 	err := f.Parse(args)
 	o.chaos.command = args
@@ -146,7 +148,10 @@ func (o *options) complete(mixText string) error {
 		rand.Read(b[:]) // never fails
 		o.seed = binary.LittleEndian.Uint64(b[:])
 	}
-	err := o.chaos.complete(o)
+	err := o.tokens.complete()
+	if err == nil {
+		err = o.chaos.complete(o)
+	}
 	if err != nil {
 		return err
 	}
@@ -172,6 +177,8 @@ func (o *options) complete(mixText string) error {
 		return fmt.Errorf("--slow-log %d: want 0 to %d", o.slowLog, maxSlowLog)
 	case o.contentBytes < 0 || o.contentBytes > invitation.MaxContent:
 		return fmt.Errorf("--content-bytes %d: want 0 to %d", o.contentBytes, invitation.MaxContent)
+	case o.chaos.on && o.tokens.source() != nil:
+		return errors.New("--chaos starts nodes that take no tokens")
 	case !o.timers.InBounds():
 		return fmt.Errorf("timers: want %v to %v each", invitation.MinTimer, invitation.MaxTimer)
 	}

@@ -28,7 +28,8 @@ var counters = []string{metricCPU, metricBytes, metricMessages}
 // meter follows one node's metrics. A node that was restarted meanwhile counts from zero again, and the
 // meter goes on; what a process did after the last reading before its end is lost.
 type meter struct {
-	url string
+	url       string
+	tokenFile string // "": none is needed
 
 	mu       sync.Mutex
 	before   sample // of the first reading; nil: none yet
@@ -48,7 +49,7 @@ var scraper = &http.Client{Timeout: scrapeTimeout}
 
 // read reads the metrics.
 func (m *meter) read(ctx context.Context) error {
-	s, err := scrape(ctx, m.url)
+	s, err := scrape(ctx, m.url, m.tokenFile)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {
@@ -109,11 +110,18 @@ func (r *run) readMeters(ctx context.Context) error {
 	return first
 }
 
-// scrape reads the metrics at url.
-func scrape(ctx context.Context, url string) (sample, error) {
+// scrape reads the metrics at url, with the token in a file if one is needed.
+func scrape(ctx context.Context, url, tokenFile string) (sample, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if tokenFile != "" {
+		token, err := readToken(tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := scraper.Do(request)
 	if err != nil {

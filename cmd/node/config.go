@@ -8,13 +8,9 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/peterbourgon/ff/v3"
-
 	"github.com/ringfleet/ringfleet"
-	"github.com/ringfleet/ringfleet/gateway/auth"
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
 
@@ -27,19 +23,19 @@ type settings struct {
 	node            ringfleet.Config
 	cluster         clusterSettings
 	events          eventSettings
+	edge            edgeSettings
+	insecureAdmin   bool
 	nodes           int
 	policy          string
-	authentication  string
-	tokenKeys       string
-	tokenSecret     string
-	issuer          string
-	audience        string
-	origins         string
+	tokens          tokenSettings
 	logLevel        string
 	logFormat       string
 	shutdownTimeout time.Duration
 	clockOffset     time.Duration
 	check           bool
+
+	flags   *flag.FlagSet
+	origins origins
 }
 
 const usage = `ringfleet node: makes phones ring.
@@ -63,6 +59,9 @@ RINGFLEET_CLIENT_ADDRESS), or a line of the file that --config names
 (client-address 127.0.0.1:8080). A flag wins over the environment, and that over
 the file. Unknown names are refused.
 
+  node config check FLAGS   says what is wrong with the settings, and starts nothing
+  node config print FLAGS   prints them all, as such a file, with where each is from
+
 Settings:
 `
 
@@ -73,15 +72,14 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&n.Name, "name", "node", "`name` of the node, stable over restarts")
 	f.StringVar(&n.ClientAddress, "client-address", "127.0.0.1:8080", "`host:port` for clients; an empty host is every interface")
 	f.StringVar(&n.AdminAddress, "admin-address", "127.0.0.1:9090", "`host:port` for health, metrics and status; keep it private")
+	s.edge.register(f)
+	f.StringVar(&n.AdminTokenFile, "admin-token-file", "", "`file` of the tokens that admin-address needs for all but /healthz and /readyz: name, scopes, token, one a line")
+	f.BoolVar(&n.AdminOpenMetrics, "admin-open-metrics", false, "show /metrics without a token")
+	f.BoolVar(&s.insecureAdmin, "insecure-admin", false, "listen for operators beyond this machine without admin-token-file")
 	s.cluster.register(f)
 	s.events.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
-	f.StringVar(&s.authentication, "auth", "development", "who clients are: development (believe them; loopback only) or jwt")
-	f.StringVar(&s.tokenKeys, "token-public-keys", "", "PEM `file` of Ed25519 or RSA public keys that sign tokens (auth jwt)")
-	f.StringVar(&s.tokenSecret, "token-secret-file", "", "`file` with the HS256 secret, 32 bytes or more (auth jwt)")
-	f.StringVar(&s.issuer, "token-issuer", "", "the iss that tokens must have, if any")
-	f.StringVar(&s.audience, "token-audience", "", "the aud that tokens must have, if any")
-	f.StringVar(&s.origins, "origins", "", "comma-separated `origins` from which browsers may connect; default: the host they came from")
+	s.tokens.register(f)
 	f.StringVar(&s.policy, "device-policy", "single", "single: a newer login ends the older device; multi: all devices ring")
 	f.DurationVar(&u.Timers.NoResponse, "no-response", d.Timers.NoResponse, "time for a callee's device to acknowledge")
 	f.DurationVar(&u.Timers.Expire, "expire", d.Timers.Expire, "time to answer, from the acknowledgement")
@@ -91,15 +89,18 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&u.MaxDevices, "max-devices", d.MaxDevices, "devices of a user (policy multi)")
 	f.IntVar(&u.MaxOutgoing, "max-outgoing", d.MaxOutgoing, "live outgoing invitations of a user")
 	f.IntVar(&u.MaxIncoming, "max-incoming", d.MaxIncoming, "live incoming invitations of a user")
+	f.IntVar(&u.MaxPerCaller, "max-incoming-per-caller", d.MaxPerCaller, "live incoming invitations of a user from one caller")
 	f.Float64Var(&u.SendRate, "send-rate", d.SendRate, "sends per second of a user, sustained")
 	f.IntVar(&u.SendBurst, "send-burst", d.SendBurst, "sends of a user at once")
 	f.IntVar(&g.MaxConnections, "max-connections", 0, "connections of the node; default: what the limit of open files allows")
 	f.IntVar(&g.MaxPerAddress, "max-connections-per-address", 0, "connections from one address; 0: no bound")
 	f.IntVar(&g.LoginRate, "login-rate", 5_000, "logins per second of the node")
+	f.IntVar(&g.LoginRatePerAddress, "login-rate-per-address", 0, "logins per second from one address, ten times that at once; 0: no bound")
 	f.IntVar(&g.FrameRate, "frame-rate", 100, "frames per second of a connection, sustained")
 	f.IntVar(&g.FrameBurst, "frame-burst", 200, "frames of a connection at once")
 	f.IntVar(&g.MaxFrame, "max-frame", 128<<10, "`bytes` of the largest frame a client may send")
 	f.DurationVar(&g.LoginTimeout, "login-timeout", 10*time.Second, "time for a new connection to log in")
+	f.DurationVar(&g.ExpiryWarning, "expiry-warning", time.Minute, "time before its token expires at which a client is told to bring a new one")
 	f.DurationVar(&g.PingInterval, "ping-interval", 25*time.Second, "silence after which a connection is pinged")
 	f.DurationVar(&g.IdleTimeout, "idle-timeout", 60*time.Second, "silence after which a connection is ended")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -118,8 +119,9 @@ func parse(args, environ []string, help io.Writer) (*settings, error) {
 	f := flag.NewFlagSet("node", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	s.register(f)
-	err := ff.Parse(f, args,
-		ff.WithEnvVarPrefix(envPrefix), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser))
+	s.flags = f
+	var err error
+	s.origins, err = read(f, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(help, usage)
@@ -132,25 +134,9 @@ func parse(args, environ []string, help io.Writer) (*settings, error) {
 		return nil, fmt.Errorf("unexpected argument %q: settings are flags (see --help)", f.Arg(0))
 	}
 	if err := unknownVariables(f, environ); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (see --help)", err)
 	}
 	return s, s.resolve()
-}
-
-// unknownVariables refuses variables that have the prefix and name no setting.
-func unknownVariables(f *flag.FlagSet, environ []string) error {
-	known := map[string]bool{}
-	f.VisitAll(func(fl *flag.Flag) {
-		known[envPrefix+"_"+strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))] = true
-	})
-	var errs []error
-	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
-		if strings.HasPrefix(name, envPrefix+"_") && !known[name] {
-			errs = append(errs, fmt.Errorf("environment variable %s names no setting (see --help)", name))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // resolve turns what was given into the node's configuration, or says all that is wrong with it.
@@ -167,9 +153,6 @@ func (s *settings) resolve() error {
 	if s.shutdownTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("shutdown-timeout is %v: want more than 0", s.shutdownTimeout))
 	}
-	if s.origins != "" {
-		s.node.Gateway.Origins = strings.Split(s.origins, ",")
-	}
 	if s.node.Gateway.DrainTime < 0 {
 		errs = append(errs, fmt.Errorf("reconnect-spread is %v: want 0 or more", s.node.Gateway.DrainTime))
 	}
@@ -178,7 +161,7 @@ func (s *settings) resolve() error {
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
-	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes())
+	errs = append(errs, err, s.logger(), s.authenticator(), s.edge.resolve(&s.node), s.checkNodes(), s.admin())
 	s.node.Events, err = s.events.resolve(s.check || s.nodes > 0)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
@@ -187,63 +170,24 @@ func (s *settings) resolve() error {
 	return s.node.Check()
 }
 
-// authenticator makes the authenticator.
-func (s *settings) authenticator() error {
-	jwt := s.tokenKeys != "" || s.tokenSecret != "" || s.issuer != "" || s.audience != ""
-	switch {
-	case s.authentication == "development" && jwt:
-		return errors.New("token settings are for --auth jwt, but auth is development")
-	case s.authentication == "development":
-		s.node.Gateway.Authenticator = auth.Development{}
-		return auth.CheckLoopback(s.node.ClientAddress)
-	case s.authentication != "jwt":
-		return fmt.Errorf("auth %q: want development or jwt", s.authentication)
-	}
-	keys, err := s.keys()
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return errors.New("auth jwt needs token-public-keys or token-secret-file")
-	}
-	authenticator, err := auth.NewJWT(auth.JWTConfig{Keys: keys, Issuer: s.issuer, Audience: s.audience})
-	s.node.Gateway.Authenticator = authenticator
-	return err
-}
-
-// keys reads the keys of tokens.
-func (s *settings) keys() ([]auth.Key, error) {
-	var keys []auth.Key
-	if s.tokenSecret != "" {
-		secret, err := os.ReadFile(s.tokenSecret)
-		if err != nil {
-			return nil, fmt.Errorf("token-secret-file: %w", err)
+// admin checks that what operators can do is protected.
+func (s *settings) admin() error {
+	n := &s.node
+	if n.AdminTokenFile != "" {
+		if err := n.CheckAdminTokens(); err != nil {
+			return fmt.Errorf("admin-token-file: %w", err)
 		}
-		key, err := auth.SecretKey([]byte(strings.TrimRight(string(secret), "\r\n")))
-		if err != nil {
-			return nil, fmt.Errorf("token-secret-file: %w", err)
-		}
-		keys = append(keys, key)
+		return nil
 	}
-	if s.tokenKeys == "" {
-		return keys, nil
+	if n.AdminOpenMetrics {
+		return errors.New("admin-open-metrics is of no use without admin-token-file: everything is open")
 	}
-	text, err := os.ReadFile(s.tokenKeys)
-	if err != nil {
-		return nil, fmt.Errorf("token-public-keys: %w", err)
+	if n.AdminAddress != "" && !isLoopback(n.AdminAddress) && !s.insecureAdmin {
+		return fmt.Errorf("admin-address %q can be reached by others, and without tokens whoever does sees the cluster and may tell it "+
+			"who belongs to it: give --admin-token-file (a line: oncall * TOKEN; a token: openssl rand -hex 32), or, on a network of "+
+			"its own, --insecure-admin", n.AdminAddress)
 	}
-	const end = "-----END PUBLIC KEY-----"
-	for block := range strings.SplitAfterSeq(string(text), end) {
-		if strings.TrimSpace(block) == "" {
-			continue
-		}
-		key, err := auth.ParsePublicKey([]byte(block))
-		if err != nil {
-			return nil, fmt.Errorf("token-public-keys: %w", err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return nil
 }
 
 // logger makes the logger.

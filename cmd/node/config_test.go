@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -47,14 +48,32 @@ func TestWrongSettings(t *testing.T) {
 		{"--name no/name", "Name"},
 		{"--device-policy both", "want single or multi"},
 		{"--auth none", "want development or jwt"},
-		{"--auth jwt", "token-public-keys or token-secret-file"},
+		{"--auth jwt", "token-public-keys, token-secret-file or token-jwks-url"},
 		{"--auth jwt --token-secret-file no-such-file", "no-such-file"},
 		{"--auth jwt --token-public-keys no-such-file", "no-such-file"},
+		{"--auth jwt --token-jwks-url http://issuer.example/keys", "want https"},
+		{"--auth jwt --token-jwks-url keys.json", "not the URL"},
+		{"--auth jwt --token-jwks-url https://issuer.example/keys --token-jwks-keep 1m", "want longer"},
+		{"--token-jwks-url https://issuer.example/keys", "auth is development"},
+		{"--client-tls-cert-file cert.pem", "want both"},
+		{"--client-tls-key-file key.pem", "want both"},
+		{"--client-tls-cert-file no-such-file --client-tls-key-file no-such-file", "no-such-file"},
+		{"--client-tls-min-version 1.1", "want 1.2 or 1.3"},
+		{"--trusted-proxies nonsense", "10.0.0.0/8"},
+		{"--trusted-proxies 0.0.0.0/0", "everybody"},
+		{"--trusted-proxies 10.0.0.0/8 --proxy-header X-Real-IP", "X-Forwarded-For or Forwarded"},
+		{"--proxy-header Forwarded", "trusted-proxies"},
+		{"--origins app.example.com", "scheme://host"},
+		{"--origins https://app.example.com/", "without a path"},
 		{"--token-issuer me", "auth is development"},
 		{"--client-address 0.0.0.0:8080", "development authentication"},
 		{"--client-address :8080", "development authentication"},
 		{"--client-address 192.0.2.1:8080", "token keys"},
 		{"--client-address nonsense", "nonsense"},
+		{"--admin-address :9090", "--admin-token-file"},
+		{"--admin-address 192.0.2.1:9090", "--insecure-admin"},
+		{"--admin-token-file no-such-file", "no-such-file"},
+		{"--admin-open-metrics", "admin-token-file"},
 		{"--log-level loud", "want debug, info, warn or error"},
 		{"--log-format xml", "want text or json"},
 		{"--shutdown-timeout 0s", "shutdown-timeout"},
@@ -79,6 +98,75 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	for _, want := range []string{"device-policy", "auth", "log-level"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q does not name %s", stderr, want)
+		}
+	}
+}
+
+// TestNearestName says what was probably meant, wherever the name is from.
+func TestNearestName(t *testing.T) {
+	for args, want := range map[string]string{
+		"--clients-address :1":                        "there is no setting --clients-address; did you mean client-address?",
+		"--max-conections 5":                          "did you mean max-connections?",
+		"--origin https://a.example":                  "did you mean origins?",
+		"--zzzzzzzzzzzz 1":                            "there is no setting --zzzzzzzzzzzz (see --help)",
+		"--" + strings.Repeat("x", 10_000) + " 1":     "there is no setting",
+		"--config " + file(t, "a", "expires 2s\n"):    `"expires" names no setting; did you mean expire?`,
+		"--config " + file(t, "b", "# ok\nzzzzz 1\n"): `"zzzzz" names no setting (see --help)`,
+	} {
+		if code, _, stderr := command(strings.Fields(args)...); code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("node %.60s: status %d, %.200q, want %q", args, code, stderr, want)
+		}
+	}
+	t.Setenv("RINGFLEET_CLIENTS_ADDRESS", ":1")
+	if _, _, stderr := command("--check"); !strings.Contains(stderr, "RINGFLEET_CLIENTS_ADDRESS names no setting; did you mean RINGFLEET_CLIENT_ADDRESS?") {
+		t.Errorf("%q", stderr)
+	}
+}
+
+// TestConfigPrint prints where each value is from; what it prints is a file with the same settings.
+func TestConfigPrint(t *testing.T) {
+	path := file(t, "node.conf", "expire 2s\nlinger 2s\ngrace 2s\nRINGFLEET_ACCEPT_WINDOW 7s\n")
+	t.Setenv("RINGFLEET_CONFIG", path)
+	t.Setenv("RINGFLEET_LINGER", "3s")
+	args := []string{
+		"--expire", "4s", "--auth", "jwt", "--token-jwks-url", "https://user:sesame@issuer.example/keys?key=sesame", "--origins", "https://a.example,https://b.example",
+	}
+	code, printed, stderr := command(append([]string{"config", "print"}, args...)...)
+	if code != exitOK || stderr != "" {
+		t.Fatalf("status %d, %q", code, stderr)
+	}
+	if strings.Contains(printed, "sesame") {
+		t.Errorf("it prints a password: %s", printed)
+	}
+	for name, want := range map[string]string{
+		"expire": "4s # flag", "linger": "3s # RINGFLEET_LINGER", "grace": "2s # file " + path, "no-response": "30s # default",
+		"accept-window": "7s # file " + path, "origins": "https://a.example,https://b.example # flag",
+	} {
+		line := regexp.MustCompile(`(?m)^` + name + ` .*$`).FindString(printed)
+		if got := strings.Join(strings.Fields(line), " "); got != name+" "+want {
+			t.Errorf("%q, want %s %s", got, name, want)
+		}
+	}
+	if regexp.MustCompile(`(?m)^max-connections +0 `).MatchString(printed) {
+		t.Error("it does not print how many connections there may be")
+	}
+	t.Setenv("RINGFLEET_CONFIG", file(t, "printed.conf", printed))
+	t.Setenv("RINGFLEET_LINGER", "")
+	_, again, stderr := command("config", "print")
+	values := func(text string) string { return regexp.MustCompile(`(?m) +# .*$`).ReplaceAllString(text, "") }
+	if values(again) != values(printed) || stderr != "" {
+		t.Errorf("as a file it gives %q\n%s\nwant\n%s", stderr, values(again), values(printed))
+	}
+}
+
+// TestConfigCheck does what --check does.
+func TestConfigCheck(t *testing.T) {
+	if code, stdout, stderr := command("config", "check"); code != exitOK || stdout != "the settings are right\n" || stderr != "" {
+		t.Errorf("status %d, %q, %q", code, stdout, stderr)
+	}
+	for _, args := range []string{"config", "config show", "config check --expire soon", "config print --expire soon", "config check more"} {
+		if code, stdout, stderr := command(strings.Fields(args)...); code != exitUsage || stdout != "" || stderr == "" {
+			t.Errorf("node %s: status %d, %q, %q", args, code, stdout, stderr)
 		}
 	}
 }
@@ -130,6 +218,10 @@ func TestCheck(t *testing.T) {
 		{"--check", "--client-address", "[::1]:8080", "--device-policy", "multi", "--log-format", "json", "--log-level", "debug"},
 		{"--check", "--client-address", ":8080", "--auth", "jwt", "--token-public-keys", keys(t), "--token-issuer", "me"},
 		{"--check", "--auth", "jwt", "--token-secret-file", file(t, "secret", strings.Repeat("s", 32)+"\n")},
+		{"--check", "--auth", "jwt", "--token-jwks-url", "https://issuer.example/keys"},
+		{"--check", "--trusted-proxies", "10.0.0.0/8, 192.0.2.1,fd00::1", "--proxy-header", "forwarded", "--origins", "*"},
+		{"--check", "--admin-address", ":9090", "--insecure-admin"},
+		{"--check", "--admin-address", ":9090", "--admin-token-file", file(t, "admin", adminTokens), "--admin-open-metrics"},
 	} {
 		if code, stdout, stderr := command(args...); code != exitOK || stdout != "the settings are right\n" || stderr != "" {
 			t.Errorf("node %v: status %d, %q, %q", args, code, stdout, stderr)

@@ -1,6 +1,6 @@
 // Command node is a ringfleet node: it serves calling clients over WebSockets, alone or as a member of a
 // cluster. Run it with --help for its settings. It ends in order on SIGTERM and SIGINT; a second signal
-// ends it at once. On SIGHUP it reads the file of gossip keys again, if it has one.
+// ends it at once. On SIGHUP it reads its files of keys, tokens and certificates again.
 //
 // Exit status: 0 after a shutdown in order, 1 when something failed, 2 when the settings are wrong.
 package main
@@ -17,8 +17,10 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/ringfleet/ringfleet"
+	"github.com/ringfleet/ringfleet/gateway/auth"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
@@ -31,6 +33,14 @@ const (
 )
 
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	verb := ""
+	if len(args) > 0 && args[0] == "config" {
+		if len(args) < 2 || args[1] != "check" && args[1] != "print" {
+			fmt.Fprintln(stderr, "node: config: want config check or config print, and then the node's flags")
+			return exitUsage
+		}
+		verb, args = args[1], args[2:]
+	}
 	s, err := parse(args, environ, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -38,7 +48,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(stderr, "node: %v\n", err)
 		return exitUsage
-	case s.check:
+	case verb == "print":
+		if err := s.print(stdout); err != nil {
+			return exitError
+		}
+		return exitOK
+	case s.check || verb == "check":
 		fmt.Fprintln(stdout, "the settings are right")
 		return exitOK
 	}
@@ -60,7 +75,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 // serve runs the node until ctx is done, or the node cannot go on.
 func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) error {
 	log := s.node.Logger
-	if s.authentication == "development" {
+	if s.tokens.mode == "development" {
 		log.Warn("development authentication is on: every client on this machine is believed to be whom it claims to be",
 			"instead", "--auth jwt")
 	}
@@ -68,17 +83,28 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 		log.Warn("insecure-cluster is set: whoever reaches the addresses for nodes can be one",
 			"instead", "--gossip-keys-file, --peer-cert-file, --peer-key-file and --peer-ca-file")
 	}
+	if s.insecureAdmin && s.node.AdminTokenFile == "" {
+		log.Warn("insecure-admin is set: whoever reaches the admin address sees the cluster and may tell it who belongs to it",
+			"instead", "--admin-token-file")
+	}
 	gc, limit := tuneMemory()
 	node, err := ringfleet.Start(s.node)
 	if err != nil {
 		return inUse(err)
 	}
+	scheme := "ws"
+	if s.node.ClientTLS != nil {
+		scheme = "wss"
+	}
 	log.Info("garbage collection", "gogc", gc, "gomemlimit", limit)
 	fmt.Fprintf(stdout, "ringfleet %s serves clients on %s/v1/connect and its operator on %s\n",
-		node.Name(), location("ws", node.ClientAddress()), location("http", node.AdminAddress()))
+		node.Name(), location(scheme, node.ClientAddress()), location("http", node.AdminAddress()))
 	if s.node.Cluster != nil {
 		fmt.Fprintf(stdout, "ringfleet %s gossips on %s and listens for peers on %s, cluster %s\n",
 			node.Name(), node.GossipAddress(), node.PeerAddress(), s.node.Cluster.Name)
+	}
+	if s.tokens.set != nil {
+		go func() { _ = s.tokens.set.Refresh(ctx) }() // the first login need not wait; what goes wrong is logged
 	}
 	s.wait(ctx, node)
 	restore() // a second signal ends the process
@@ -92,11 +118,11 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	return node.Failure()
 }
 
-// wait returns when ctx is done or the node cannot go on. On SIGHUP it reads the gossip's keys again; without
-// a file of them that signal does what it does to every program.
+// wait returns when ctx is done or the node cannot go on. On SIGHUP it reads its files again; without any that
+// signal does what it does to every program.
 func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 	var again chan os.Signal
-	if s.cluster.keysFile != "" {
+	if s.rereads() {
 		again = make(chan os.Signal, 1)
 		signal.Notify(again, syscall.SIGHUP)
 		defer signal.Stop(again)
@@ -108,22 +134,38 @@ func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 		case <-node.Failed():
 			return
 		case <-again:
-			s.rotate(node)
+			s.reload(node)
 		}
 	}
 }
 
-// rotate reads the gossip's keys again. If something is wrong with them the node goes on with those it has.
-func (s *settings) rotate(node *ringfleet.Node) {
+// rereads reports whether there are files that can be read again.
+func (s *settings) rereads() bool {
+	return s.cluster.keysFile != "" || s.node.AdminTokenFile != "" || s.node.ClientTLS != nil || s.tokens.keys != nil || s.tokens.set != nil
+}
+
+// reload reads the files again that may change while the node runs. What is wrong stays as it was.
+func (s *settings) reload(node *ringfleet.Node) {
+	log := s.node.Logger
+	ctx, cancel := context.WithTimeout(context.Background(), auth.JWKSTimeout+time.Second)
+	defer cancel()
+	if err := errors.Join(node.Reload(), s.tokens.reload(ctx)); err != nil {
+		log.Error("not everything was read again; the rest stays as it was", "error", err)
+	} else {
+		log.Info("files read again")
+	}
+	if s.cluster.keysFile == "" {
+		return
+	}
 	keys, err := s.cluster.keys()
 	if err == nil {
 		err = node.SetGossipKeys(keys)
 	}
 	if err != nil {
-		s.node.Logger.Error("the gossip keys stay as they were", "error", err)
+		log.Error("the gossip keys stay as they were", "error", err)
 		return
 	}
-	s.node.Logger.Info("gossip keys read again", "file", s.cluster.keysFile, "keys", len(keys))
+	log.Info("gossip keys read again", "file", s.cluster.keysFile, "keys", len(keys))
 }
 
 // inUse says more of an address that another program listens on.

@@ -134,11 +134,16 @@ func (o *options) carrier() (*client.WebSocket, error) {
 	case "-":
 		c.Token = client.StaticToken(os.Getenv("RINGCTL_TOKEN"))
 	default:
-		text, err := os.ReadFile(o.token)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
+		c.Token = func(context.Context) (string, error) { // again for each connection, and before the token expires
+			text, err := os.ReadFile(o.token)
+			if err != nil {
+				return "", fmt.Errorf("token: %w", err)
+			}
+			return string(trimmed(text)), nil
 		}
-		c.Token = client.StaticToken(string(trimmed(text)))
+		if _, err := c.Token(context.Background()); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }

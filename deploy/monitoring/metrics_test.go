@@ -2,9 +2,14 @@
 package monitoring_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,9 +30,21 @@ type values map[string]map[string]bool
 // registered returns the metrics of a node in a cluster: their labels and the values that these have.
 func registered(t *testing.T) (metrics map[string]values, histograms map[string]bool) {
 	t.Helper()
+	set, err := auth.NewJWKS(auth.JWKSConfig{URL: server(t).URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	authenticator, err := auth.NewJWT(auth.JWTConfig{JWKS: set})
+	if err != nil {
+		t.Fatal(err)
+	}
 	node, err := ringfleet.Start(ringfleet.Config{
-		Cluster: &ringfleet.ClusterConfig{PeerAddress: "127.0.0.1:0", Gossip: ringfleet.GossipConfig{Address: "127.0.0.1:0"}},
-		Gateway: gateway.Config{Authenticator: auth.Development{}},
+		Cluster:       &ringfleet.ClusterConfig{PeerAddress: "127.0.0.1:0", Gossip: ringfleet.GossipConfig{Address: "127.0.0.1:0"}},
+		Gateway:       gateway.Config{Authenticator: authenticator},
+		ClientAddress: "127.0.0.1:0", ClientTLS: clientTLS(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +73,38 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 	metrics["ringfleet_invitations_ended_total"] = ended(t)
 	metrics["up"] = values{} // Prometheus's own
 	return metrics, histograms
+}
+
+// server publishes a key, without which one metric is not there.
+func server(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		// The public key of RFC 8037, appendix A.2.
+		_, _ = w.Write([]byte(`{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// clientTLS returns a certificate, without which one metric is not there.
+func clientTLS(t *testing.T) *ringfleet.ClientTLS {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	cert := s.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &ringfleet.ClientTLS{Cert: filepath.Join(t.TempDir(), "cert.pem"), Key: filepath.Join(t.TempDir(), "key.pem")}
+	for path, block := range map[string]*pem.Block{
+		c.Cert: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, c.Key: {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
 }
 
 // ended returns the labels of the one metric that shows only what has happened.

@@ -39,7 +39,13 @@ const everythingYAML = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: ringfleet
 resources: [../default]
-components: [../../components/monitoring, ../../components/hpa]
+components: [../../components/monitoring, ../../components/hpa, ../../components/jwks, ../../components/tls]
+secretGenerator:
+  - name: ringfleet-clients # a cert-manager's, in a cluster
+    type: kubernetes.io/tls
+    files:
+      - tls.crt=secrets/node.pem
+      - tls.key=secrets/node-key.pem
 `
 
 // root is the root of the repository.
@@ -84,9 +90,10 @@ var tree = sync.OnceValues(func() (string, error) {
 	}
 	made, err := exec.Command("bash", filepath.Join(dir, "make-secrets"), filepath.Join(dir, "overlays", production, "secrets")).CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("make-secrets: %w: %s", err, made)
+		return dir, fmt.Errorf("make-secrets: %w: %s", err, made)
 	}
-	return dir, err
+	// What make-secrets makes for nodes will do for clients here.
+	return dir, os.CopyFS(filepath.Join(extra, "secrets"), os.DirFS(filepath.Join(dir, "overlays", production, "secrets")))
 })
 
 func TestMain(m *testing.M) {
@@ -182,12 +189,12 @@ func TestKinds(t *testing.T) {
 	node := []string{
 		"ConfigMap", "Namespace", "NetworkPolicy", "NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet",
 	}
-	cluster := slices.Concat(node, []string{"NetworkPolicy", "Secret", "Secret", "Secret", "Service"})
+	cluster := slices.Concat(node, []string{"NetworkPolicy", "Secret", "Secret", "Secret", "Secret", "Service"})
 	for overlay, want := range map[string][]string{
 		production:  cluster,
 		development: node,
 		loadtest:    {"Job", "Namespace", "NetworkPolicy"},
-		everything:  slices.Concat(cluster, []string{"HorizontalPodAutoscaler", "PrometheusRule", "ServiceMonitor"}),
+		everything:  slices.Concat(cluster, []string{"HorizontalPodAutoscaler", "NetworkPolicy", "PrometheusRule", "Secret", "ServiceMonitor"}),
 	} {
 		var got []string
 		for _, object := range render(t, overlay) {

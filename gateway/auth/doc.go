@@ -1,7 +1,8 @@
 // Package auth decides who a connection is. A [Request] is what a connection brought, an [Identity]
 // is what is believed of it. Two ways are built in:
 //
-//	a, err := auth.NewJWT(auth.JWTConfig{Keys: keys})   // tokens: HS256, EdDSA or RS256
+//	a, err := auth.NewJWT(auth.JWTConfig{Keys: keys})   // tokens: HS256, EdDSA, ES256 or RS256
+//	a, err := auth.NewJWT(auth.JWTConfig{JWKS: set})    // the same, with keys that the issuer publishes
 //	a := auth.Development{}                             // no tokens; loopback only
 //
 // Both implement the gateway's Authenticator; an embedder may bring its own.
@@ -16,6 +17,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -41,18 +43,31 @@ type Identity struct {
 	Expires time.Time // when the connection is ended with EndUnauthorized; zero: never
 }
 
-// The refusals.
+// The refusals. Those that are finer than ErrBadToken wrap it.
 var (
 	ErrNoToken   = errors.New("the token is missing")
 	ErrBadToken  = errors.New("the token is not valid")
+	ErrAlgorithm = fmt.Errorf("%w: its algorithm is none of those that count", ErrBadToken)
+	ErrNoKey     = fmt.Errorf("%w: its key is not known", ErrBadToken)
+	ErrSignature = fmt.Errorf("%w: its signature is wrong", ErrBadToken)
+	ErrNotYet    = fmt.Errorf("%w: its time has not come", ErrBadToken)
+	ErrIssuer    = fmt.Errorf("%w: it is of another issuer", ErrBadToken)
+	ErrAudience  = fmt.Errorf("%w: it is for another audience", ErrBadToken)
+	ErrClaims    = fmt.Errorf("%w: its exp is missing, or its sub is not a user id", ErrBadToken)
 	ErrExpired   = errors.New("the token has expired")
 	ErrOtherUser = errors.New("the token is for another user")
 	ErrNotLocal  = errors.New("development authentication takes connections from this machine only")
 )
 
-// Refusal returns the sentinel of this package that err is or wraps, nil when it is no refusal.
+// refusals are all of them, the finer ones first.
+var refusals = []error{
+	ErrNoToken, ErrAlgorithm, ErrNoKey, ErrSignature, ErrNotYet, ErrIssuer, ErrAudience, ErrClaims, ErrBadToken, ErrExpired, ErrOtherUser,
+	ErrNotLocal,
+}
+
+// Refusal returns the sentinel of this package that err is or wraps, the finest of them; nil when it is no refusal.
 func Refusal(err error) error {
-	for _, refusal := range [...]error{ErrNoToken, ErrBadToken, ErrExpired, ErrOtherUser, ErrNotLocal} {
+	for _, refusal := range refusals {
 		if errors.Is(err, refusal) {
 			return refusal
 		}

@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -19,9 +21,12 @@ const (
 // is refused, whatever it is signed with, so that a public key is never taken for an HMAC secret.
 type Key struct {
 	id        string
-	algorithm string // HS256, EdDSA or RS256
-	material  any    // []byte, ed25519.PublicKey or *rsa.PublicKey
+	algorithm string // one of algorithms
+	material  any    // []byte, ed25519.PublicKey, *ecdsa.PublicKey or *rsa.PublicKey
 }
+
+// algorithms are all that are believed; a key has one of them.
+var algorithms = []string{"HS256", "EdDSA", "ES256", "RS256"}
 
 // SecretKey returns a key for HS256, of at least [MinSecretBytes] random bytes, which are copied.
 func SecretKey(secret []byte) (Key, error) {
@@ -32,7 +37,8 @@ func SecretKey(secret []byte) (Key, error) {
 	return Key{algorithm: "HS256", material: append([]byte(nil), secret...)}, nil
 }
 
-// PublicKey returns a key for EdDSA (an ed25519.PublicKey) or RS256 (an *rsa.PublicKey).
+// PublicKey returns a key for EdDSA (an ed25519.PublicKey), ES256 (an *ecdsa.PublicKey on P-256) or RS256 (an
+// *rsa.PublicKey).
 func PublicKey(key any) (Key, error) {
 	switch key := key.(type) {
 	case ed25519.PublicKey:
@@ -40,17 +46,22 @@ func PublicKey(key any) (Key, error) {
 			return Key{}, fmt.Errorf("auth: an Ed25519 public key of %d bytes: want %d", len(key), ed25519.PublicKeySize)
 		}
 		return Key{algorithm: "EdDSA", material: key}, nil
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			return Key{}, errors.New("auth: an elliptic curve key for ES256 is on P-256")
+		}
+		return Key{algorithm: "ES256", material: key}, nil
 	case *rsa.PublicKey:
 		if key.N == nil || key.N.BitLen() < MinRSABits {
 			return Key{}, fmt.Errorf("auth: an RSA key for RS256 needs %d bits or more", MinRSABits)
 		}
 		return Key{algorithm: "RS256", material: key}, nil
 	}
-	return Key{}, fmt.Errorf("auth: a key of type %T: want an Ed25519 or RSA public key", key)
+	return Key{}, fmt.Errorf("auth: a key of type %T: want an Ed25519, P-256 or RSA public key", key)
 }
 
 // ParsePublicKey reads a PEM block "PUBLIC KEY" (PKIX), as `openssl pkey -pubout` writes it, with an
-// Ed25519 or RSA key. A private key is refused, as it has no business on a verifying machine.
+// Ed25519, P-256 or RSA key. A private key is refused, as it has no business on a verifying machine.
 func ParsePublicKey(text []byte) (Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -73,5 +84,5 @@ func (k Key) WithID(id string) Key {
 	return k
 }
 
-// Algorithm returns HS256, EdDSA or RS256; "" for the zero Key.
+// Algorithm returns HS256, EdDSA, ES256 or RS256; "" for the zero Key.
 func (k Key) Algorithm() string { return k.algorithm }

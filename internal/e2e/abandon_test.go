@@ -165,6 +165,7 @@ func TestReaderThatStops(t *testing.T) {
 	const calls = 1_000
 	config := ringfleet.Config{Session: quick}
 	config.Session.MaxOutgoing, config.Session.MaxIncoming = 2*calls, 2*calls
+	config.Session.MaxPerCaller = 2 * calls
 	config.Session.SendRate, config.Session.SendBurst = calls, calls
 	config.Gateway = gateway.Config{
 		FrameRate: 20 * calls, FrameBurst: 20 * calls, QueueFrames: 10 * calls, CloseTimeout: time.Minute,

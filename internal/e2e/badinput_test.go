@@ -289,7 +289,7 @@ func (w *world) tokenExpires(t *testing.T) {
 	if f := d.next(); f.Down.Welcome == nil {
 		t.Fatalf("the login was answered with %+v", f.Down)
 	}
-	d.ends(invitation.EndUnauthorized)
+	d.ends(invitation.EndTokenExpired)
 }
 
 // TestLoginNeverSent opens connections and says nothing.

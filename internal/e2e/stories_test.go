@@ -256,7 +256,7 @@ var callErrors = []story{
 		w.wantCall(callErrorOf(l.Send(w.t.Context())), invitation.AlreadySent)
 		w.must(l.Cancel(w.t.Context())) // it went on
 	}},
-	{"limit of sends", ringfleet.Config{}, []any{invitation.LimitExceeded}, limitOfSends},
+	{"limit of sends", ringfleet.Config{Session: session.Config{MaxPerCaller: 64}}, []any{invitation.LimitExceeded}, limitOfSends},
 	{"limit of outgoing", ringfleet.Config{Session: session.Config{MaxOutgoing: 1}}, []any{invitation.LimitExceeded}, limitOfOutgoing},
 	{"limit of incoming", ringfleet.Config{Session: session.Config{MaxIncoming: 1}}, []any{invitation.LimitExceeded}, limitOfIncoming},
 	{"not found", ringfleet.Config{}, []any{invitation.NotFound}, notFound},

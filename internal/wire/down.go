@@ -31,6 +31,10 @@ func EncodeDown(buf []byte, codec Codec, f ServerFrame) ([]byte, error) {
 		s.frame.Frame = &clientpb.ServerFrame_Ending{Ending: endingMessage(f)}
 	case f.Pong != nil:
 		s.frame.Frame = &clientpb.ServerFrame_Pong{Pong: &clientpb.Pong{Number: *f.Pong}}
+	case f.Token != nil:
+		s.frame.Frame = &clientpb.ServerFrame_Token{Token: &clientpb.TokenState{
+			RemainingMs: milliseconds(f.Token.Remaining), Refused: f.Token.Refused, RetryAfterMs: milliseconds(f.Token.RetryAfter),
+		}}
 	default:
 		return buf, errors.New("wire: encode an empty server frame")
 	}
@@ -55,6 +59,7 @@ func welcomeMessage(f ServerFrame) *clientpb.Welcome {
 	m.MaxFrameBytes = f.Info.MaxFrame
 	m.Timers = requestTimers(f.Info.Timers)
 	m.Node = f.Info.Node
+	m.TokenRemainingMs = milliseconds(f.Info.TokenRemaining)
 	return m
 }
 
@@ -102,6 +107,10 @@ func DecodeDown(codec Codec, data []byte) (ServerFrame, error) {
 	case *clientpb.ServerFrame_Pong:
 		number := m.Pong.GetNumber()
 		return ServerFrame{Pong: &number}, nil
+	case *clientpb.ServerFrame_Token:
+		return ServerFrame{Token: &TokenState{
+			Remaining: duration(m.Token.GetRemainingMs()), Refused: m.Token.GetRefused(), RetryAfter: duration(m.Token.GetRetryAfterMs()),
+		}}, nil
 	}
 	return ServerFrame{}, ErrUnknownFrame
 }
@@ -117,6 +126,8 @@ func welcomeFrame(m *clientpb.Welcome) ServerFrame {
 			MaxFrame:     m.GetMaxFrameBytes(),
 			Timers:       parseTimers(m.GetTimers()),
 			Node:         m.GetNode(),
+
+			TokenRemaining: duration(m.GetTokenRemainingMs()),
 		},
 		Time: wallClock(m.GetServerTimeMs()),
 	}

@@ -16,6 +16,7 @@ type ClientFrame struct {
 	Login *Login
 	Up    invitation.Up
 	Ping  *uint64 // to be answered with a pong of the same number
+	Renew *string // a new token for the connection
 }
 
 // Login is the first frame of a connection: a login, and what the gateway needs to judge it.
@@ -27,7 +28,7 @@ type Login struct {
 	MaxVersion uint32
 }
 
-// ServerFrame is one frame of a node. Either a field of Down is set, or Pong.
+// ServerFrame is one frame of a node. Either a field of Down is set, or Pong, or Token.
 type ServerFrame struct {
 	Down invitation.Down
 
@@ -39,7 +40,15 @@ type ServerFrame struct {
 	// Time is not told.
 	Time time.Time
 
-	Pong *uint64
+	Pong  *uint64
+	Token *TokenState
+}
+
+// TokenState is how long the token of a connection counts, and what became of a new one.
+type TokenState struct {
+	Remaining  time.Duration // 0: it does not expire
+	Refused    string        // why the new one was not taken, for people; "": nothing was refused
+	RetryAfter time.Duration // when to bring it again; 0: not that one
 }
 
 // Info is what a Welcome tells of the node that took the login.
@@ -51,6 +60,9 @@ type Info struct {
 	MaxFrame     uint32            // the largest frame the node takes, in bytes
 	Timers       invitation.Timers // the deployment's
 	Node         string            // the node's name, for support
+
+	// TokenRemaining is the time until the token expires; 0: it does not, or the node takes no new one.
+	TokenRemaining time.Duration
 }
 
 // milliseconds rounds d up to whole milliseconds. What is negative gives 0, what 32 bits do not hold

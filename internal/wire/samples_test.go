@@ -19,7 +19,8 @@ var (
 		NoResponse: 5 * time.Second, Expire: 20 * time.Second, AcceptWindow: 3 * time.Second,
 		Grace: 10 * time.Second, Linger: time.Minute,
 	}
-	number = uint64(18_000_000_000_000_000_000)
+	newToken = "ddd.eee.fff"
+	number   = uint64(18_000_000_000_000_000_000)
 )
 
 func callSample(c invitation.Call) wire.ClientFrame {
@@ -114,6 +115,7 @@ var clientSamples = map[string]wire.ClientFrame{
 	}),
 	"client_logout": {Up: invitation.Up{Logout: true}},
 	"client_ping":   {Ping: &number},
+	"client_renew":  {Renew: &newToken},
 }
 
 var serverSamples = map[string]wire.ServerFrame{
@@ -130,6 +132,13 @@ var serverSamples = map[string]wire.ServerFrame{
 		Info: &wire.Info{Version: 1, User: "alice"},
 		Time: sampleTime,
 	},
+	"server_welcome_token": {
+		Down: invitation.Down{Welcome: &invitation.Welcome{Stamp: number}},
+		Info: &wire.Info{Version: 1, User: "alice", TokenRemaining: time.Hour},
+		Time: sampleTime,
+	},
+	"server_token":         {Token: &wire.TokenState{Remaining: time.Minute}},
+	"server_token_refused": {Token: &wire.TokenState{Remaining: time.Second, Refused: "it is for another user", RetryAfter: 2 * time.Second}},
 	"server_retell_caller": {Down: invitation.Down{Retell: &invitation.Retell{ID: sampleID, Side: invitation.Caller}}},
 	"server_retell_callee": {Down: invitation.Down{Retell: &invitation.Retell{ID: otherID, Side: invitation.Callee}}},
 	"server_answer_ok": answerSample(invitation.Answer{

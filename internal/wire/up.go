@@ -54,6 +54,9 @@ func DecodeUp(codec Codec, data []byte) (ClientFrame, error) {
 	case *clientpb.ClientFrame_Ping:
 		number := m.Ping.GetNumber()
 		return ClientFrame{Ping: &number}, nil
+	case *clientpb.ClientFrame_Renew:
+		token := m.Renew.GetToken()
+		return ClientFrame{Renew: &token}, nil
 	}
 	return ClientFrame{}, badFrame("no frame of protocol version %d is set", ProtocolVersion)
 }
@@ -220,6 +223,8 @@ func EncodeUp(buf []byte, codec Codec, f ClientFrame) ([]byte, error) {
 		m.Frame = &clientpb.ClientFrame_Logout{Logout: &clientpb.Logout{}}
 	case f.Ping != nil:
 		m.Frame = &clientpb.ClientFrame_Ping{Ping: &clientpb.Ping{Number: *f.Ping}}
+	case f.Renew != nil:
+		m.Frame = &clientpb.ClientFrame_Renew{Renew: &clientpb.Renew{Token: *f.Renew}}
 	default:
 		return buf, errors.New("wire: encode an empty client frame")
 	}

@@ -97,6 +97,17 @@ func (m *Machine) full(side invitation.Side) bool {
 	return m.live[side] >= bound || m.known[side] >= lingering*bound && !m.evict(side)
 }
 
+// crowded reports whether one more live invitation of a caller is over the bound of those from one.
+func (m *Machine) crowded(caller invitation.User) bool {
+	n := 0
+	for _, e := range m.entries {
+		if e.side == invitation.Callee && e.view.Stage != invitation.Ended && e.view.Terms.Caller == caller {
+			n++
+		}
+	}
+	return n >= m.config.MaxPerCaller
+}
+
 // evict forgets the ended invitation of a side that lingers longest already and for which this side has
 // said all it has to say.
 func (m *Machine) evict(side invitation.Side) bool {
@@ -315,7 +326,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	case v.Stage == invitation.Ended:
 		m.remember(v.Terms.ID)
 		return append(out, m.report(now, e, false))
-	case !m.rang(v.Terms.ID) && m.full(invitation.Callee):
+	case !m.rang(v.Terms.ID) && (m.full(invitation.Callee) || m.crowded(v.Terms.Caller)):
 		out = append(out, m.report(now, e, false))
 		out[len(out)-1].Message.Full = true
 		return out

@@ -104,3 +104,38 @@ func TestAttachTwice(t *testing.T) {
 		t.Errorf("the second time left %+v", after)
 	}
 }
+
+// TestOneCallerDoesNotFill checks that a caller gets no more of a user's places than its share, that others get the
+// rest, and that it gets another when one of its invitations has ended.
+func TestOneCallerDoesNotFill(t *testing.T) {
+	bounds := Config{MaxIncoming: 10, MaxPerCaller: 3}.WithDefaults()
+	m := New(bob, &bounds)
+	m.Step(began, attach("pad"), nil)
+	come := func(caller invitation.User, i int, stage invitation.Stage, version uint32) (full bool) {
+		terms := *comingTerms
+		terms.Caller, terms.ID = caller, invitation.NewID(caller, "pad", strconv.Itoa(i))
+		for _, e := range m.Step(began, &Input{Kind: InView, View: viewed(&terms, version, stage)}, nil) {
+			full = full || e.Message.Full
+		}
+		return full
+	}
+	for i := range 10 {
+		if full := come("stranger", i, invitation.Offering, 1); full != (i >= 3) {
+			t.Errorf("offer %d of a stranger: full %v", i, full)
+		}
+	}
+	for i := range 7 {
+		caller := invitation.User("friend-" + strconv.Itoa(i))
+		if come(caller, 0, invitation.Offering, 1) {
+			t.Errorf("the offer of %s finds no place", caller)
+		}
+	}
+	if !come("friend-7", 0, invitation.Offering, 1) {
+		t.Error("the user's bound does not hold")
+	}
+	come("friend-0", 0, invitation.Ended, 2)
+	come("stranger", 0, invitation.Ended, 2)
+	if come("stranger", 10, invitation.Offering, 1) {
+		t.Error("a stranger of whose invitations one has ended finds no place")
+	}
+}

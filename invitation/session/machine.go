@@ -26,25 +26,27 @@ const (
 
 // Config are the deployment's choices. It is shared by all sessions of a node and must not change.
 type Config struct {
-	Policy      Policy
-	Timers      invitation.Timers // for invitations that set none
-	MaxDevices  int               // devices of a user (policy multi), default 8
-	MaxOutgoing int               // live outgoing invitations of a user, default 64
-	MaxIncoming int               // live incoming invitations of a user, default 64
-	SendRate    float64           // sends per second of a user, sustained; default 10
-	SendBurst   int               // sends of a user at once, default 20
-	Remember    int               // ended invitations whose ids are remembered, default 64
+	Policy       Policy
+	Timers       invitation.Timers // for invitations that set none
+	MaxDevices   int               // devices of a user (policy multi), default 8
+	MaxOutgoing  int               // live outgoing invitations of a user, default 64
+	MaxIncoming  int               // live incoming invitations of a user, default 64
+	MaxPerCaller int               // of these, from one caller, so that no stranger fills the places; default 8
+	SendRate     float64           // sends per second of a user, sustained; default 10
+	SendBurst    int               // sends of a user at once, default 20
+	Remember     int               // ended invitations whose ids are remembered, default 64
 }
 
 // DefaultConfig is what the zero fields of a [Config] stand for.
 var DefaultConfig = Config{
-	Timers:      invitation.DefaultTimers,
-	MaxDevices:  8,
-	MaxOutgoing: 64,
-	MaxIncoming: 64,
-	SendRate:    10,
-	SendBurst:   20,
-	Remember:    64,
+	Timers:       invitation.DefaultTimers,
+	MaxDevices:   8,
+	MaxOutgoing:  64,
+	MaxIncoming:  64,
+	MaxPerCaller: 8,
+	SendRate:     10,
+	SendBurst:    20,
+	Remember:     64,
 }
 
 // What a session asks its arbiters about by itself: a question that was not answered, and an
@@ -228,6 +230,7 @@ func (c Config) WithDefaults() Config {
 		{&c.MaxDevices, &d.MaxDevices},
 		{&c.MaxOutgoing, &d.MaxOutgoing},
 		{&c.MaxIncoming, &d.MaxIncoming},
+		{&c.MaxPerCaller, &d.MaxPerCaller},
 		{&c.SendBurst, &d.SendBurst},
 		{&c.Remember, &d.Remember},
 	} {

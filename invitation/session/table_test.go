@@ -295,7 +295,7 @@ func TestWithDefaults(t *testing.T) {
 	if got := (Config{}).WithDefaults(); got != DefaultConfig {
 		t.Errorf("the zero Config stands for %+v", got)
 	}
-	full := Config{Multi, invitation.Timers{NoResponse: 1, Expire: 2, AcceptWindow: 3, Grace: 4, Linger: 5}, 1, 2, 3, 4, 5, 6}
+	full := Config{Multi, invitation.Timers{NoResponse: 1, Expire: 2, AcceptWindow: 3, Grace: 4, Linger: 5}, 1, 2, 3, 4, 5, 6, 7}
 	if got := full.WithDefaults(); got != full {
 		t.Errorf("a full Config becomes %+v", got)
 	}

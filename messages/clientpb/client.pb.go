@@ -478,6 +478,7 @@ type ClientFrame struct {
 	//	*ClientFrame_Word
 	//	*ClientFrame_Logout
 	//	*ClientFrame_Ping
+	//	*ClientFrame_Renew
 	Frame         isClientFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -601,6 +602,15 @@ func (x *ClientFrame) GetPing() *Ping {
 	return nil
 }
 
+func (x *ClientFrame) GetRenew() *Renew {
+	if x != nil {
+		if x, ok := x.Frame.(*ClientFrame_Renew); ok {
+			return x.Renew
+		}
+	}
+	return nil
+}
+
 type isClientFrame_Frame interface {
 	isClientFrame_Frame()
 }
@@ -641,6 +651,10 @@ type ClientFrame_Ping struct {
 	Ping *Ping `protobuf:"bytes,9,opt,name=ping,proto3,oneof"`
 }
 
+type ClientFrame_Renew struct {
+	Renew *Renew `protobuf:"bytes,10,opt,name=renew,proto3,oneof"`
+}
+
 func (*ClientFrame_Login) isClientFrame_Frame() {}
 
 func (*ClientFrame_Send) isClientFrame_Frame() {}
@@ -659,6 +673,8 @@ func (*ClientFrame_Logout) isClientFrame_Frame() {}
 
 func (*ClientFrame_Ping) isClientFrame_Frame() {}
 
+func (*ClientFrame_Renew) isClientFrame_Frame() {}
+
 // ServerFrame is what a node says. A device ignores a frame it does not know.
 type ServerFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -673,6 +689,7 @@ type ServerFrame struct {
 	//	*ServerFrame_Ending
 	//	*ServerFrame_Pong
 	//	*ServerFrame_Retell
+	//	*ServerFrame_Token
 	Frame         isServerFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -778,6 +795,15 @@ func (x *ServerFrame) GetRetell() *Retell {
 	return nil
 }
 
+func (x *ServerFrame) GetToken() *TokenState {
+	if x != nil {
+		if x, ok := x.Frame.(*ServerFrame_Token); ok {
+			return x.Token
+		}
+	}
+	return nil
+}
+
 type isServerFrame_Frame interface {
 	isServerFrame_Frame()
 }
@@ -810,6 +836,10 @@ type ServerFrame_Retell struct {
 	Retell *Retell `protobuf:"bytes,7,opt,name=retell,proto3,oneof"`
 }
 
+type ServerFrame_Token struct {
+	Token *TokenState `protobuf:"bytes,8,opt,name=token,proto3,oneof"`
+}
+
 func (*ServerFrame_Welcome) isServerFrame_Frame() {}
 
 func (*ServerFrame_Answer) isServerFrame_Frame() {}
@@ -823,6 +853,8 @@ func (*ServerFrame_Ending) isServerFrame_Frame() {}
 func (*ServerFrame_Pong) isServerFrame_Frame() {}
 
 func (*ServerFrame_Retell) isServerFrame_Frame() {}
+
+func (*ServerFrame_Token) isServerFrame_Frame() {}
 
 // Login opens the conversation.
 type Login struct {
@@ -958,9 +990,12 @@ type Welcome struct {
 	// that it keeps, and repeats its unanswered requests. A Welcome that says so may come at any time,
 	// also when there was one on this connection before. On an answer to a Login the words that the Login
 	// brought need not be said again.
-	Tell          bool `protobuf:"varint,10,opt,name=tell,proto3" json:"tell,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Tell bool `protobuf:"varint,10,opt,name=tell,proto3" json:"tell,omitempty"`
+	// Until the token expires, and with it the connection; at most 4,294,967,295, which stands for longer, too.
+	// 0: it does not, or the node is one that does not know Renew.
+	TokenRemainingMs uint32 `protobuf:"varint,11,opt,name=token_remaining_ms,json=tokenRemainingMs,proto3" json:"token_remaining_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -1063,6 +1098,123 @@ func (x *Welcome) GetTell() bool {
 	return false
 }
 
+func (x *Welcome) GetTokenRemainingMs() uint32 {
+	if x != nil {
+		return x.TokenRemainingMs
+	}
+	return 0
+}
+
+// Renew brings a new token of the same user, which counts from then on instead of the one of the Login. It is
+// answered by a TokenState. It is said only to a node whose Welcome had token_remaining_ms; at most once per second.
+type Renew struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Renew) Reset() {
+	*x = Renew{}
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Renew) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Renew) ProtoMessage() {}
+
+func (x *Renew) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Renew.ProtoReflect.Descriptor instead.
+func (*Renew) Descriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Renew) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+// TokenState is said some time before the token expires, and in answer to a Renew.
+type TokenState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Welcome; 0: it does not expire.
+	RemainingMs uint32 `protobuf:"varint,1,opt,name=remaining_ms,json=remainingMs,proto3" json:"remaining_ms,omitempty"`
+	// Not empty: the token of a Renew was not taken, and why, for people. The one before still counts.
+	Refused string `protobuf:"bytes,2,opt,name=refused,proto3" json:"refused,omitempty"`
+	// With refused: the Renew may be said again with that token, after this time. 0: it would be refused again.
+	RetryAfterMs  uint32 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenState) Reset() {
+	*x = TokenState{}
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenState) ProtoMessage() {}
+
+func (x *TokenState) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenState.ProtoReflect.Descriptor instead.
+func (*TokenState) Descriptor() ([]byte, []int) {
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TokenState) GetRemainingMs() uint32 {
+	if x != nil {
+		return x.RemainingMs
+	}
+	return 0
+}
+
+func (x *TokenState) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
+func (x *TokenState) GetRetryAfterMs() uint32 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
 // Retell asks for one invitation that the node may have forgotten. The sending device of a live one
 // repeats its Send, with a new request id and with resumed; every device that keeps it says its word.
 type Retell struct {
@@ -1076,7 +1228,7 @@ type Retell struct {
 
 func (x *Retell) Reset() {
 	*x = Retell{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1240,7 @@ func (x *Retell) String() string {
 func (*Retell) ProtoMessage() {}
 
 func (x *Retell) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[4]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1253,7 @@ func (x *Retell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retell.ProtoReflect.Descriptor instead.
 func (*Retell) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{4}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Retell) GetInvitationId() string {
@@ -1132,7 +1284,7 @@ type Timers struct {
 
 func (x *Timers) Reset() {
 	*x = Timers{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1296,7 @@ func (x *Timers) String() string {
 func (*Timers) ProtoMessage() {}
 
 func (x *Timers) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[5]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1309,7 @@ func (x *Timers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timers.ProtoReflect.Descriptor instead.
 func (*Timers) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{5}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Timers) GetNoResponseMs() uint32 {
@@ -1221,7 +1373,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1385,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[6]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1398,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{6}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Send) GetRequestId() uint64 {
@@ -1314,7 +1466,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1478,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[7]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1491,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{7}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Resumed) GetState() LocalInvitationState {
@@ -1374,7 +1526,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1538,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[8]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1551,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{8}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Cancel) GetRequestId() uint64 {
@@ -1429,7 +1581,7 @@ type Accept struct {
 
 func (x *Accept) Reset() {
 	*x = Accept{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1593,7 @@ func (x *Accept) String() string {
 func (*Accept) ProtoMessage() {}
 
 func (x *Accept) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[9]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1606,7 @@ func (x *Accept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accept.ProtoReflect.Descriptor instead.
 func (*Accept) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{9}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Accept) GetRequestId() uint64 {
@@ -1491,7 +1643,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1655,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[10]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1668,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{10}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Refuse) GetRequestId() uint64 {
@@ -1551,7 +1703,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1715,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[11]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1728,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{11}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Query) GetRequestId() uint64 {
@@ -1613,7 +1765,7 @@ type Word struct {
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1777,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[12]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1790,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{12}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Word) GetInvitationId() string {
@@ -1750,7 +1902,7 @@ type Sent struct {
 
 func (x *Sent) Reset() {
 	*x = Sent{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1914,7 @@ func (x *Sent) String() string {
 func (*Sent) ProtoMessage() {}
 
 func (x *Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[13]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1927,7 @@ func (x *Sent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sent.ProtoReflect.Descriptor instead.
 func (*Sent) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{13}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Sent) GetRemainingMs() uint32 {
@@ -1799,7 +1951,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1963,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[14]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1976,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{14}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Seen) GetAccepting() *Accepting {
@@ -1852,7 +2004,7 @@ type Accepting struct {
 
 func (x *Accepting) Reset() {
 	*x = Accepting{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +2016,7 @@ func (x *Accepting) String() string {
 func (*Accepting) ProtoMessage() {}
 
 func (x *Accepting) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[15]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +2029,7 @@ func (x *Accepting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepting.ProtoReflect.Descriptor instead.
 func (*Accepting) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{15}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Accepting) GetResponse() string {
@@ -1897,7 +2049,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2061,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[16]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2074,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{16}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Confirmed) GetCalleeDevice() string {
@@ -1942,7 +2094,7 @@ type LocalDone struct {
 
 func (x *LocalDone) Reset() {
 	*x = LocalDone{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2106,7 @@ func (x *LocalDone) String() string {
 func (*LocalDone) ProtoMessage() {}
 
 func (x *LocalDone) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[17]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2119,7 @@ func (x *LocalDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalDone.ProtoReflect.Descriptor instead.
 func (*LocalDone) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{17}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LocalDone) GetState() LocalInvitationState {
@@ -1988,7 +2140,7 @@ type RemoteDone struct {
 
 func (x *RemoteDone) Reset() {
 	*x = RemoteDone{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2152,7 @@ func (x *RemoteDone) String() string {
 func (*RemoteDone) ProtoMessage() {}
 
 func (x *RemoteDone) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[18]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2165,7 @@ func (x *RemoteDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoteDone.ProtoReflect.Descriptor instead.
 func (*RemoteDone) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{18}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RemoteDone) GetState() RemoteInvitationState {
@@ -2032,7 +2184,7 @@ type Logout struct {
 
 func (x *Logout) Reset() {
 	*x = Logout{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2196,7 @@ func (x *Logout) String() string {
 func (*Logout) ProtoMessage() {}
 
 func (x *Logout) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[19]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2209,7 @@ func (x *Logout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Logout.ProtoReflect.Descriptor instead.
 func (*Logout) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{19}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{21}
 }
 
 // Ping is for clients that cannot send WebSocket pings (browsers). It is answered by a Pong with
@@ -2071,7 +2223,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2235,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[20]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2248,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{20}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ping) GetNumber() uint64 {
@@ -2116,7 +2268,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2280,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[21]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2293,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{21}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Pong) GetNumber() uint64 {
@@ -2170,7 +2322,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[22]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2334,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[22]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2347,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{22}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Answer) GetRequestId() uint64 {
@@ -2270,7 +2422,7 @@ type LocalView struct {
 
 func (x *LocalView) Reset() {
 	*x = LocalView{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[23]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2434,7 @@ func (x *LocalView) String() string {
 func (*LocalView) ProtoMessage() {}
 
 func (x *LocalView) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[23]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2447,7 @@ func (x *LocalView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalView.ProtoReflect.Descriptor instead.
 func (*LocalView) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{23}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LocalView) GetInvitationId() string {
@@ -2401,7 +2553,7 @@ type RemoteView struct {
 
 func (x *RemoteView) Reset() {
 	*x = RemoteView{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[24]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2565,7 @@ func (x *RemoteView) String() string {
 func (*RemoteView) ProtoMessage() {}
 
 func (x *RemoteView) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[24]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2578,7 @@ func (x *RemoteView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoteView.ProtoReflect.Descriptor instead.
 func (*RemoteView) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{24}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RemoteView) GetInvitationId() string {
@@ -2521,7 +2673,7 @@ type Ending struct {
 
 func (x *Ending) Reset() {
 	*x = Ending{}
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[25]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2685,7 @@ func (x *Ending) String() string {
 func (*Ending) ProtoMessage() {}
 
 func (x *Ending) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_client_v1_client_proto_msgTypes[25]
+	mi := &file_ringfleet_client_v1_client_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2698,7 @@ func (x *Ending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ending.ProtoReflect.Descriptor instead.
 func (*Ending) Descriptor() ([]byte, []int) {
-	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{25}
+	return file_ringfleet_client_v1_client_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Ending) GetCode() uint32 {
@@ -2574,7 +2726,7 @@ var File_ringfleet_client_v1_client_proto protoreflect.FileDescriptor
 
 const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\n" +
-	" ringfleet/client/v1/client.proto\x12\x13ringfleet.client.v1\"\xed\x03\n" +
+	" ringfleet/client/v1/client.proto\x12\x13ringfleet.client.v1\"\xa1\x04\n" +
 	"\vClientFrame\x122\n" +
 	"\x05login\x18\x01 \x01(\v2\x1a.ringfleet.client.v1.LoginH\x00R\x05login\x12/\n" +
 	"\x04send\x18\x02 \x01(\v2\x19.ringfleet.client.v1.SendH\x00R\x04send\x125\n" +
@@ -2584,8 +2736,10 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x05query\x18\x06 \x01(\v2\x1a.ringfleet.client.v1.QueryH\x00R\x05query\x12/\n" +
 	"\x04word\x18\a \x01(\v2\x19.ringfleet.client.v1.WordH\x00R\x04word\x125\n" +
 	"\x06logout\x18\b \x01(\v2\x1b.ringfleet.client.v1.LogoutH\x00R\x06logout\x12/\n" +
-	"\x04ping\x18\t \x01(\v2\x19.ringfleet.client.v1.PingH\x00R\x04pingB\a\n" +
-	"\x05frame\"\x99\x03\n" +
+	"\x04ping\x18\t \x01(\v2\x19.ringfleet.client.v1.PingH\x00R\x04ping\x122\n" +
+	"\x05renew\x18\n" +
+	" \x01(\v2\x1a.ringfleet.client.v1.RenewH\x00R\x05renewB\a\n" +
+	"\x05frame\"\xd2\x03\n" +
 	"\vServerFrame\x128\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1c.ringfleet.client.v1.WelcomeH\x00R\awelcome\x125\n" +
 	"\x06answer\x18\x02 \x01(\v2\x1b.ringfleet.client.v1.AnswerH\x00R\x06answer\x126\n" +
@@ -2593,7 +2747,8 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x06remote\x18\x04 \x01(\v2\x1f.ringfleet.client.v1.RemoteViewH\x00R\x06remote\x125\n" +
 	"\x06ending\x18\x05 \x01(\v2\x1b.ringfleet.client.v1.EndingH\x00R\x06ending\x12/\n" +
 	"\x04pong\x18\x06 \x01(\v2\x19.ringfleet.client.v1.PongH\x00R\x04pong\x125\n" +
-	"\x06retell\x18\a \x01(\v2\x1b.ringfleet.client.v1.RetellH\x00R\x06retellB\a\n" +
+	"\x06retell\x18\a \x01(\v2\x1b.ringfleet.client.v1.RetellH\x00R\x06retell\x127\n" +
+	"\x05token\x18\b \x01(\v2\x1f.ringfleet.client.v1.TokenStateH\x00R\x05tokenB\a\n" +
 	"\x05frame\"\xea\x01\n" +
 	"\x05Login\x12\x1f\n" +
 	"\vmin_version\x18\x01 \x01(\rR\n" +
@@ -2605,7 +2760,7 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x05token\x18\x05 \x01(\tR\x05token\x12\x16\n" +
 	"\x06resume\x18\x06 \x01(\bR\x06resume\x12\x14\n" +
 	"\x05stamp\x18\a \x01(\x04R\x05stamp\x12/\n" +
-	"\x05words\x18\b \x03(\v2\x19.ringfleet.client.v1.WordR\x05words\"\xca\x02\n" +
+	"\x05words\x18\b \x03(\v2\x19.ringfleet.client.v1.WordR\x05words\"\xf8\x02\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
@@ -2617,7 +2772,15 @@ const file_ringfleet_client_v1_client_proto_rawDesc = "" +
 	"\x06timers\x18\b \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timers\x12\x12\n" +
 	"\x04node\x18\t \x01(\tR\x04node\x12\x12\n" +
 	"\x04tell\x18\n" +
-	" \x01(\bR\x04tell\"\\\n" +
+	" \x01(\bR\x04tell\x12,\n" +
+	"\x12token_remaining_ms\x18\v \x01(\rR\x10tokenRemainingMs\"\x1d\n" +
+	"\x05Renew\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"o\n" +
+	"\n" +
+	"TokenState\x12!\n" +
+	"\fremaining_ms\x18\x01 \x01(\rR\vremainingMs\x12\x18\n" +
+	"\arefused\x18\x02 \x01(\tR\arefused\x12$\n" +
+	"\x0eretry_after_ms\x18\x03 \x01(\rR\fretryAfterMs\"\\\n" +
 	"\x06Retell\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\tR\finvitationId\x12-\n" +
 	"\x04side\x18\x02 \x01(\x0e2\x19.ringfleet.client.v1.SideR\x04side\"\xad\x01\n" +
@@ -2799,7 +2962,7 @@ func file_ringfleet_client_v1_client_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_client_v1_client_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_ringfleet_client_v1_client_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_ringfleet_client_v1_client_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_ringfleet_client_v1_client_proto_goTypes = []any{
 	(LocalInvitationState)(0),   // 0: ringfleet.client.v1.LocalInvitationState
 	(RemoteInvitationState)(0),  // 1: ringfleet.client.v1.RemoteInvitationState
@@ -2812,74 +2975,78 @@ var file_ringfleet_client_v1_client_proto_goTypes = []any{
 	(*ServerFrame)(nil),         // 8: ringfleet.client.v1.ServerFrame
 	(*Login)(nil),               // 9: ringfleet.client.v1.Login
 	(*Welcome)(nil),             // 10: ringfleet.client.v1.Welcome
-	(*Retell)(nil),              // 11: ringfleet.client.v1.Retell
-	(*Timers)(nil),              // 12: ringfleet.client.v1.Timers
-	(*Send)(nil),                // 13: ringfleet.client.v1.Send
-	(*Resumed)(nil),             // 14: ringfleet.client.v1.Resumed
-	(*Cancel)(nil),              // 15: ringfleet.client.v1.Cancel
-	(*Accept)(nil),              // 16: ringfleet.client.v1.Accept
-	(*Refuse)(nil),              // 17: ringfleet.client.v1.Refuse
-	(*Query)(nil),               // 18: ringfleet.client.v1.Query
-	(*Word)(nil),                // 19: ringfleet.client.v1.Word
-	(*Sent)(nil),                // 20: ringfleet.client.v1.Sent
-	(*Seen)(nil),                // 21: ringfleet.client.v1.Seen
-	(*Accepting)(nil),           // 22: ringfleet.client.v1.Accepting
-	(*Confirmed)(nil),           // 23: ringfleet.client.v1.Confirmed
-	(*LocalDone)(nil),           // 24: ringfleet.client.v1.LocalDone
-	(*RemoteDone)(nil),          // 25: ringfleet.client.v1.RemoteDone
-	(*Logout)(nil),              // 26: ringfleet.client.v1.Logout
-	(*Ping)(nil),                // 27: ringfleet.client.v1.Ping
-	(*Pong)(nil),                // 28: ringfleet.client.v1.Pong
-	(*Answer)(nil),              // 29: ringfleet.client.v1.Answer
-	(*LocalView)(nil),           // 30: ringfleet.client.v1.LocalView
-	(*RemoteView)(nil),          // 31: ringfleet.client.v1.RemoteView
-	(*Ending)(nil),              // 32: ringfleet.client.v1.Ending
+	(*Renew)(nil),               // 11: ringfleet.client.v1.Renew
+	(*TokenState)(nil),          // 12: ringfleet.client.v1.TokenState
+	(*Retell)(nil),              // 13: ringfleet.client.v1.Retell
+	(*Timers)(nil),              // 14: ringfleet.client.v1.Timers
+	(*Send)(nil),                // 15: ringfleet.client.v1.Send
+	(*Resumed)(nil),             // 16: ringfleet.client.v1.Resumed
+	(*Cancel)(nil),              // 17: ringfleet.client.v1.Cancel
+	(*Accept)(nil),              // 18: ringfleet.client.v1.Accept
+	(*Refuse)(nil),              // 19: ringfleet.client.v1.Refuse
+	(*Query)(nil),               // 20: ringfleet.client.v1.Query
+	(*Word)(nil),                // 21: ringfleet.client.v1.Word
+	(*Sent)(nil),                // 22: ringfleet.client.v1.Sent
+	(*Seen)(nil),                // 23: ringfleet.client.v1.Seen
+	(*Accepting)(nil),           // 24: ringfleet.client.v1.Accepting
+	(*Confirmed)(nil),           // 25: ringfleet.client.v1.Confirmed
+	(*LocalDone)(nil),           // 26: ringfleet.client.v1.LocalDone
+	(*RemoteDone)(nil),          // 27: ringfleet.client.v1.RemoteDone
+	(*Logout)(nil),              // 28: ringfleet.client.v1.Logout
+	(*Ping)(nil),                // 29: ringfleet.client.v1.Ping
+	(*Pong)(nil),                // 30: ringfleet.client.v1.Pong
+	(*Answer)(nil),              // 31: ringfleet.client.v1.Answer
+	(*LocalView)(nil),           // 32: ringfleet.client.v1.LocalView
+	(*RemoteView)(nil),          // 33: ringfleet.client.v1.RemoteView
+	(*Ending)(nil),              // 34: ringfleet.client.v1.Ending
 }
 var file_ringfleet_client_v1_client_proto_depIdxs = []int32{
 	9,  // 0: ringfleet.client.v1.ClientFrame.login:type_name -> ringfleet.client.v1.Login
-	13, // 1: ringfleet.client.v1.ClientFrame.send:type_name -> ringfleet.client.v1.Send
-	15, // 2: ringfleet.client.v1.ClientFrame.cancel:type_name -> ringfleet.client.v1.Cancel
-	16, // 3: ringfleet.client.v1.ClientFrame.accept:type_name -> ringfleet.client.v1.Accept
-	17, // 4: ringfleet.client.v1.ClientFrame.refuse:type_name -> ringfleet.client.v1.Refuse
-	18, // 5: ringfleet.client.v1.ClientFrame.query:type_name -> ringfleet.client.v1.Query
-	19, // 6: ringfleet.client.v1.ClientFrame.word:type_name -> ringfleet.client.v1.Word
-	26, // 7: ringfleet.client.v1.ClientFrame.logout:type_name -> ringfleet.client.v1.Logout
-	27, // 8: ringfleet.client.v1.ClientFrame.ping:type_name -> ringfleet.client.v1.Ping
-	10, // 9: ringfleet.client.v1.ServerFrame.welcome:type_name -> ringfleet.client.v1.Welcome
-	29, // 10: ringfleet.client.v1.ServerFrame.answer:type_name -> ringfleet.client.v1.Answer
-	30, // 11: ringfleet.client.v1.ServerFrame.local:type_name -> ringfleet.client.v1.LocalView
-	31, // 12: ringfleet.client.v1.ServerFrame.remote:type_name -> ringfleet.client.v1.RemoteView
-	32, // 13: ringfleet.client.v1.ServerFrame.ending:type_name -> ringfleet.client.v1.Ending
-	28, // 14: ringfleet.client.v1.ServerFrame.pong:type_name -> ringfleet.client.v1.Pong
-	11, // 15: ringfleet.client.v1.ServerFrame.retell:type_name -> ringfleet.client.v1.Retell
-	19, // 16: ringfleet.client.v1.Login.words:type_name -> ringfleet.client.v1.Word
-	12, // 17: ringfleet.client.v1.Welcome.timers:type_name -> ringfleet.client.v1.Timers
-	6,  // 18: ringfleet.client.v1.Retell.side:type_name -> ringfleet.client.v1.Side
-	12, // 19: ringfleet.client.v1.Send.timers:type_name -> ringfleet.client.v1.Timers
-	14, // 20: ringfleet.client.v1.Send.resumed:type_name -> ringfleet.client.v1.Resumed
-	0,  // 21: ringfleet.client.v1.Resumed.state:type_name -> ringfleet.client.v1.LocalInvitationState
-	21, // 22: ringfleet.client.v1.Word.seen:type_name -> ringfleet.client.v1.Seen
-	23, // 23: ringfleet.client.v1.Word.confirmed:type_name -> ringfleet.client.v1.Confirmed
-	24, // 24: ringfleet.client.v1.Word.local_done:type_name -> ringfleet.client.v1.LocalDone
-	25, // 25: ringfleet.client.v1.Word.remote_done:type_name -> ringfleet.client.v1.RemoteDone
-	20, // 26: ringfleet.client.v1.Word.sent:type_name -> ringfleet.client.v1.Sent
-	22, // 27: ringfleet.client.v1.Seen.accepting:type_name -> ringfleet.client.v1.Accepting
-	0,  // 28: ringfleet.client.v1.LocalDone.state:type_name -> ringfleet.client.v1.LocalInvitationState
-	1,  // 29: ringfleet.client.v1.RemoteDone.state:type_name -> ringfleet.client.v1.RemoteInvitationState
-	4,  // 30: ringfleet.client.v1.Answer.error:type_name -> ringfleet.client.v1.InvitationApiCallError
-	30, // 31: ringfleet.client.v1.Answer.local:type_name -> ringfleet.client.v1.LocalView
-	31, // 32: ringfleet.client.v1.Answer.remote:type_name -> ringfleet.client.v1.RemoteView
-	0,  // 33: ringfleet.client.v1.LocalView.state:type_name -> ringfleet.client.v1.LocalInvitationState
-	2,  // 34: ringfleet.client.v1.LocalView.code:type_name -> ringfleet.client.v1.LocalInvitationError
-	5,  // 35: ringfleet.client.v1.LocalView.reason:type_name -> ringfleet.client.v1.Reason
-	1,  // 36: ringfleet.client.v1.RemoteView.state:type_name -> ringfleet.client.v1.RemoteInvitationState
-	3,  // 37: ringfleet.client.v1.RemoteView.code:type_name -> ringfleet.client.v1.RemoteInvitationError
-	5,  // 38: ringfleet.client.v1.RemoteView.reason:type_name -> ringfleet.client.v1.Reason
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	15, // 1: ringfleet.client.v1.ClientFrame.send:type_name -> ringfleet.client.v1.Send
+	17, // 2: ringfleet.client.v1.ClientFrame.cancel:type_name -> ringfleet.client.v1.Cancel
+	18, // 3: ringfleet.client.v1.ClientFrame.accept:type_name -> ringfleet.client.v1.Accept
+	19, // 4: ringfleet.client.v1.ClientFrame.refuse:type_name -> ringfleet.client.v1.Refuse
+	20, // 5: ringfleet.client.v1.ClientFrame.query:type_name -> ringfleet.client.v1.Query
+	21, // 6: ringfleet.client.v1.ClientFrame.word:type_name -> ringfleet.client.v1.Word
+	28, // 7: ringfleet.client.v1.ClientFrame.logout:type_name -> ringfleet.client.v1.Logout
+	29, // 8: ringfleet.client.v1.ClientFrame.ping:type_name -> ringfleet.client.v1.Ping
+	11, // 9: ringfleet.client.v1.ClientFrame.renew:type_name -> ringfleet.client.v1.Renew
+	10, // 10: ringfleet.client.v1.ServerFrame.welcome:type_name -> ringfleet.client.v1.Welcome
+	31, // 11: ringfleet.client.v1.ServerFrame.answer:type_name -> ringfleet.client.v1.Answer
+	32, // 12: ringfleet.client.v1.ServerFrame.local:type_name -> ringfleet.client.v1.LocalView
+	33, // 13: ringfleet.client.v1.ServerFrame.remote:type_name -> ringfleet.client.v1.RemoteView
+	34, // 14: ringfleet.client.v1.ServerFrame.ending:type_name -> ringfleet.client.v1.Ending
+	30, // 15: ringfleet.client.v1.ServerFrame.pong:type_name -> ringfleet.client.v1.Pong
+	13, // 16: ringfleet.client.v1.ServerFrame.retell:type_name -> ringfleet.client.v1.Retell
+	12, // 17: ringfleet.client.v1.ServerFrame.token:type_name -> ringfleet.client.v1.TokenState
+	21, // 18: ringfleet.client.v1.Login.words:type_name -> ringfleet.client.v1.Word
+	14, // 19: ringfleet.client.v1.Welcome.timers:type_name -> ringfleet.client.v1.Timers
+	6,  // 20: ringfleet.client.v1.Retell.side:type_name -> ringfleet.client.v1.Side
+	14, // 21: ringfleet.client.v1.Send.timers:type_name -> ringfleet.client.v1.Timers
+	16, // 22: ringfleet.client.v1.Send.resumed:type_name -> ringfleet.client.v1.Resumed
+	0,  // 23: ringfleet.client.v1.Resumed.state:type_name -> ringfleet.client.v1.LocalInvitationState
+	23, // 24: ringfleet.client.v1.Word.seen:type_name -> ringfleet.client.v1.Seen
+	25, // 25: ringfleet.client.v1.Word.confirmed:type_name -> ringfleet.client.v1.Confirmed
+	26, // 26: ringfleet.client.v1.Word.local_done:type_name -> ringfleet.client.v1.LocalDone
+	27, // 27: ringfleet.client.v1.Word.remote_done:type_name -> ringfleet.client.v1.RemoteDone
+	22, // 28: ringfleet.client.v1.Word.sent:type_name -> ringfleet.client.v1.Sent
+	24, // 29: ringfleet.client.v1.Seen.accepting:type_name -> ringfleet.client.v1.Accepting
+	0,  // 30: ringfleet.client.v1.LocalDone.state:type_name -> ringfleet.client.v1.LocalInvitationState
+	1,  // 31: ringfleet.client.v1.RemoteDone.state:type_name -> ringfleet.client.v1.RemoteInvitationState
+	4,  // 32: ringfleet.client.v1.Answer.error:type_name -> ringfleet.client.v1.InvitationApiCallError
+	32, // 33: ringfleet.client.v1.Answer.local:type_name -> ringfleet.client.v1.LocalView
+	33, // 34: ringfleet.client.v1.Answer.remote:type_name -> ringfleet.client.v1.RemoteView
+	0,  // 35: ringfleet.client.v1.LocalView.state:type_name -> ringfleet.client.v1.LocalInvitationState
+	2,  // 36: ringfleet.client.v1.LocalView.code:type_name -> ringfleet.client.v1.LocalInvitationError
+	5,  // 37: ringfleet.client.v1.LocalView.reason:type_name -> ringfleet.client.v1.Reason
+	1,  // 38: ringfleet.client.v1.RemoteView.state:type_name -> ringfleet.client.v1.RemoteInvitationState
+	3,  // 39: ringfleet.client.v1.RemoteView.code:type_name -> ringfleet.client.v1.RemoteInvitationError
+	5,  // 40: ringfleet.client.v1.RemoteView.reason:type_name -> ringfleet.client.v1.Reason
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_client_v1_client_proto_init() }
@@ -2897,6 +3064,7 @@ func file_ringfleet_client_v1_client_proto_init() {
 		(*ClientFrame_Word)(nil),
 		(*ClientFrame_Logout)(nil),
 		(*ClientFrame_Ping)(nil),
+		(*ClientFrame_Renew)(nil),
 	}
 	file_ringfleet_client_v1_client_proto_msgTypes[1].OneofWrappers = []any{
 		(*ServerFrame_Welcome)(nil),
@@ -2906,8 +3074,9 @@ func file_ringfleet_client_v1_client_proto_init() {
 		(*ServerFrame_Ending)(nil),
 		(*ServerFrame_Pong)(nil),
 		(*ServerFrame_Retell)(nil),
+		(*ServerFrame_Token)(nil),
 	}
-	file_ringfleet_client_v1_client_proto_msgTypes[12].OneofWrappers = []any{
+	file_ringfleet_client_v1_client_proto_msgTypes[14].OneofWrappers = []any{
 		(*Word_Seen)(nil),
 		(*Word_Confirmed)(nil),
 		(*Word_LocalDone)(nil),
@@ -2920,7 +3089,7 @@ func file_ringfleet_client_v1_client_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_client_v1_client_proto_rawDesc), len(file_ringfleet_client_v1_client_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
