@@ -96,6 +96,7 @@ func (c *Client) step(h *half, n *invitation.Notice) {
 		h.deadline = c.now() + n.Remaining
 	}
 	c.act(h, h.m.Notice(n))
+	c.awaitRing(h)
 }
 
 // offered takes a state of an invitation of somebody else's that the client has no object of.
@@ -236,6 +237,7 @@ func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 		code = invitation.AlreadyEnd // it was settled, and the node has forgotten it
 	case c.recovering(h) && p.call.Request == invitation.Query:
 		c.resolve(p, nil)
+		c.vouchAgain(h)
 		h.unheard = true
 		c.auditSoon()
 		return

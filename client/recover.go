@@ -164,6 +164,15 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 	}
 }
 
+// vouchAgain makes the node know h that has asked for it, and does not know it yet: what was said got lost.
+func (c *Client) vouchAgain(h *half) {
+	if h.local != nil {
+		c.sendAgain(h.local)
+		return
+	}
+	c.sayAnew(h, h.vouch())
+}
+
 // repeatAbout repeats what the user has asked for on h and has no answer yet.
 func (c *Client) repeatAbout(h *half) {
 	for _, p := range c.sorted() {

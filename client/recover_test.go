@@ -365,6 +365,26 @@ func TestForgottenAfterAll(t *testing.T) {
 	})
 }
 
+// TestWordThatGotLost: a node that has asked for a word, and does not know what it was about, is told again.
+func TestWordThatGotLost(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		w.link().take()
+		time.Sleep(time.Second)
+		w.tell()
+		word := invitation.Word{Kind: invitation.WordSeen, ID: r.ID(), Side: invitation.Callee}
+		w.told(true, word, nil)
+		time.Sleep(auditAfter)
+		query := w.call(invitation.Query)
+		w.link().answer(invitation.Answer{RequestID: query.RequestID, Error: invitation.NotFound})
+		w.told(true, word, nil)
+		w.silent()
+		if r.State() != invitation.RemoteInvitationReceived {
+			w.Fatal(r.State())
+		}
+	})
+}
+
 // TestResumedSendCountsDown: it is repeated with the time that remains then, on the connection on which it
 // was asked for, until it is answered; an error ends nothing.
 func TestResumedSendCountsDown(t *testing.T) {

@@ -252,6 +252,12 @@ func (c *Client) sweep() {
 		if c.auditAt != 0 {
 			c.need(c.auditAt)
 		}
+		if c.ringAt != 0 && now >= c.ringAt {
+			c.askRinging(now)
+		}
+		if c.ringAt != 0 {
+			c.need(c.ringAt)
+		}
 	case away:
 		if c.forgetAt != 0 && now >= c.forgetAt {
 			c.forgetAt = 0
@@ -295,10 +301,46 @@ func (c *Client) audit() {
 	c.auditAt = 0
 	for h := c.live.first; h != nil; h = h.next {
 		if h.unheard && !h.m.ID().IsZero() {
-			p := &pending{h: h}
-			p.call.Request, p.call.ID = invitation.Query, h.m.ID()
-			c.begin(p)
+			c.query(h)
 		}
 		h.unheard = false
+	}
+}
+
+func (c *Client) query(h *half) {
+	p := &pending{h: h}
+	p.call.Request, p.call.ID = invitation.Query, h.m.ID()
+	c.begin(p)
+}
+
+// maxAsks bounds how often the time after which awaitRing asks is doubled.
+const maxAsks = 3
+
+// awaitRing sees that the node is asked for an invitation that it has sent and that does not ring: that it rings is
+// told once, and may get lost. All else that a node tells it repeats until there is a word on it.
+func (c *Client) awaitRing(h *half) {
+	if h.local == nil || h.local.machine.State() != invitation.LocalSentToRemote {
+		return
+	}
+	h.askAt = c.now() + auditAfter<<h.asks
+	h.asks = min(h.asks+1, maxAsks)
+	if c.ringAt == 0 || h.askAt < c.ringAt {
+		c.ringAt = h.askAt
+		c.need(c.ringAt)
+	}
+}
+
+// askRinging asks for the invitations that should ring by now.
+func (c *Client) askRinging(now time.Duration) {
+	c.ringAt = 0
+	for h := c.live.first; h != nil; h = h.next {
+		switch {
+		case h.askAt == 0 || h.local.machine.State() != invitation.LocalSentToRemote:
+		case h.askAt <= now:
+			h.askAt, h.unheard = 0, false
+			c.query(h)
+		case c.ringAt == 0 || h.askAt < c.ringAt:
+			c.ringAt = h.askAt
+		}
 	}
 }

@@ -36,8 +36,32 @@ func TestUnansweredRequestIsRepeated(t *testing.T) {
 		w.link().answer(invitation.Answer{RequestID: first.RequestID, ID: invitation.ID{1}})
 		w.is(<-result, nil)
 		time.Sleep(time.Minute)
+		for _, call := range w.link().calls() {
+			if call.Request != invitation.Query {
+				w.Fatalf("repeated after the answer: %v", call)
+			}
+		}
+	})
+}
+
+// TestRingingThatIsNotTold: that it rings is told once, so it is asked for, less and less often.
+func TestRingingThatIsNotTold(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l := w.sent()
+		start := time.Now()
+		for i, at := range []time.Duration{2, 6, 14, 30, 46} {
+			time.Sleep(time.Until(start.Add(at * time.Second)))
+			query := w.call(invitation.Query)
+			n := invitation.Notice{ID: l.ID(), Side: invitation.Caller, Local: invitation.LocalSentToRemote}
+			if i == 4 {
+				n.Local = invitation.LocalReceivedByRemote
+			}
+			w.link().answer(invitation.Answer{RequestID: query.RequestID, ID: l.ID(), Notice: &n})
+		}
+		w.fired(LocalInvitationReceivedByPeer)
+		time.Sleep(time.Minute)
 		if calls := w.link().calls(); len(calls) != 0 {
-			w.Fatalf("repeated after the answer: %v", calls)
+			w.Fatalf("asked for what rings: %v", calls)
 		}
 	})
 }

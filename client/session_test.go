@@ -83,7 +83,8 @@ func TestNodeHasLostAnInvitation(t *testing.T) {
 		w.link().receiver.Lost(io.EOF)
 		time.Sleep(firstBackoff)
 		synctest.Wait()
-		w.tellLocal(told, invitation.Notice{Local: invitation.LocalSentToRemote})
+		w.tellLocal(told, invitation.Notice{Local: invitation.LocalReceivedByRemote})
+		w.fired(LocalInvitationReceivedByPeer)
 		time.Sleep(auditAfter)
 		query := w.call(invitation.Query)
 		if query.ID != untold.ID() {
@@ -91,7 +92,7 @@ func TestNodeHasLostAnInvitation(t *testing.T) {
 		}
 		w.link().answer(invitation.Answer{RequestID: query.RequestID, Error: invitation.NotFound})
 		w.fired(LocalInvitationFailure)
-		if untold.Reason() != invitation.OutcomeForgotten || told.State() != invitation.LocalSentToRemote {
+		if untold.Reason() != invitation.OutcomeForgotten || told.State() != invitation.LocalReceivedByRemote {
 			w.Fatal(untold.Reason(), told.State())
 		}
 	})
