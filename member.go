@@ -271,6 +271,9 @@ func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]by
 		}
 		return data
 	}
+	for _, loss := range s.node.member.losses(shards) {
+		add(encode(actors.Record{Lost: loss}))
+	}
 	if s.node.events == nil {
 		return s.node.host.Export(ctx, shards.Has, func(r actors.Record) { add(encode(r)) })
 	}
@@ -299,6 +302,8 @@ func (s store) Import(data []byte, age time.Duration) error {
 		return fmt.Errorf("ringfleet: take an actor: %w", err)
 	}
 	switch {
+	case r.Lost != nil:
+		s.node.member.lack(r.Lost)
 	case r.Event == nil:
 		s.node.host.Import([]actors.Record{*r})
 	case s.node.events != nil:

@@ -3,22 +3,48 @@ package ringfleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // What a node does when another one is lost; docs/adr/0010-recovery.md tells why it is enough.
 
 // cold implements handoff.Config.Cold.
 func (m *member) cold(shards handoff.Shards) {
-	now := int64(m.node.host.Now())
-	for shard := range shards.All() {
-		m.lostAt[shard].Store(now)
+	m.lack(&snapshot.Loss{Shards: invitation.ShardSet(shards), At: m.node.host.Now()})
+}
+
+// lack notes that shards are without what lived there.
+func (m *member) lack(loss *snapshot.Loss) {
+	for shard := range m.lostAt {
+		if loss.Shards.Has(invitation.Shard(shard)) {
+			m.lostAt[shard].Store(max(m.lostAt[shard].Load(), int64(loss.At)))
+		}
 	}
+}
+
+// losses returns what there is to know of shards about what was lost on them, for whoever has them next.
+func (m *member) losses(shards *handoff.Shards) []*snapshot.Loss {
+	since := int64(m.node.host.Now().Add(-m.node.config.Session.Timers.Grace))
+	byTime := map[int64]*snapshot.Loss{}
+	for shard := range shards.All() {
+		at := m.lostAt[shard].Load()
+		if at == 0 || at < since {
+			continue
+		}
+		if byTime[at] == nil {
+			byTime[at] = &snapshot.Loss{At: invitation.Time(at)}
+		}
+		byTime[at].Shards.Add(shard)
+	}
+	return slices.Collect(maps.Values(byTime))
 }
 
 // lost implements handoff.Config.Lost: whoever knows of users and invitations of these shards tells the new
@@ -87,9 +113,17 @@ func (m *member) stalled(standstill time.Duration) {
 	m.forget()
 }
 
+func allShards() (all handoff.Shards) {
+	for i := range all {
+		all[i] = math.MaxUint64
+	}
+	return all
+}
+
 func (m *member) forget() {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
+	m.cold(allShards()) // what is told from now on comes to be anew
 	if err := m.node.host.Forget(ctx); err != nil {
 		m.node.config.Logger.Error("not all that was stale could be dropped", "error", err)
 	}

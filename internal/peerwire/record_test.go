@@ -27,6 +27,7 @@ import (
 // records are actors' states, each field set at least once.
 var records = map[string]*snapshot.Record{
 	"past":          {Past: sampleID},
+	"lost":          {Lost: &snapshot.Loss{Shards: invitation.ShardSet{1: 6}, At: now.Add(-3 * time.Second)}},
 	"session_plain": {Session: &session.State{User: "alice", Tokens: 20}},
 	"session": {Session: &session.State{
 		User: "bob",
@@ -216,6 +217,8 @@ func TestRecordRefuses(t *testing.T) {
 		"long ago":         inArbiter(&peerpb.ArbiterState{SentUs: new(int64(-1 << 60))}),
 		"past of no shard": {Record: &peerpb.Record_Past{Past: append([]byte{0xff}, make([]byte, 15)...)}},
 		"no past":          {Record: &peerpb.Record_Past{}},
+		"some shards":      {Record: &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{Shards: []byte{1}}}},
+		"lost long ago":    {Record: &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{AtUs: -1 << 60}}},
 	} {
 		if got, err := codecAt(now).Record(marshal(t, m)); !errors.Is(err, peerwire.ErrMalformed) || got != nil {
 			t.Errorf("%s: got %+v, %v", name, got, err)
