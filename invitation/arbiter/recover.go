@@ -106,6 +106,9 @@ func (m *Machine) conclusion(now Time, out effects) effects {
 	if m.asking && m.vouched && m.informed {
 		return m.stand(now, out)
 	}
+	if hasty && m.asking { // who has not spoken yet is taken for gone
+		return m.end(now, invitation.Canceled, invitation.CallerGone, out)
+	}
 	return out
 }
 
