@@ -107,7 +107,7 @@ type Client struct {
 	armed     bool
 	wake      time.Duration // when the timer fires, if armed
 	auditAt   time.Duration // when to ask for invitations that nothing was told of; 0: never
-	ringAt    time.Duration // when to ask for invitations that do not ring yet; 0: never
+	lookAt    time.Duration // when to look after invitations by the client's own accord; 0: never
 	forgetAt  time.Duration // when to give up on live invitations; 0: never
 
 	// Events (event.go).

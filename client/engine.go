@@ -11,7 +11,7 @@ import (
 func (c *Client) act(h *half, out device.Output) {
 	c.register(h)
 	if out.Word.Kind != invitation.NoWord {
-		c.sayWord(h, out.Word)
+		c.sayWord(h, c.truth(h, out.Word))
 	}
 	if out.Request == invitation.Cancel {
 		c.beginKeptCancel(h)
@@ -22,6 +22,7 @@ func (c *Client) act(h *half, out device.Output) {
 	if h.in == &c.live && h.terminal() {
 		c.endKeptCancel(h)
 		c.retire(h)
+		c.awaitSettled(h)
 		if c.progress != nil {
 			c.tellProgress()
 		}

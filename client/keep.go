@@ -47,7 +47,7 @@ type half struct {
 	endedAt    time.Duration
 	told       time.Duration // when the node asked for it last, as it had forgotten it; 0: never
 	known      bool          // it was registered by its id
-	askAt      time.Duration // when to ask whether it rings; 0: never
+	askAt      time.Duration // when to look after it; 0: never
 	asks       uint8         // how often that was set
 	own        bool          // it was the client itself that ended it, not the node
 	unheard    bool          // the node owes word of it

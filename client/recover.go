@@ -164,6 +164,20 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 	}
 }
 
+// truth returns what to say instead of w: a node that offers what it was asked to accept, and has said that it is
+// recorded, has forgotten that.
+func (c *Client) truth(h *half, w invitation.Word) invitation.Word {
+	if w.Kind != invitation.WordSeen || h.remote == nil || h.remote.machine.State() != invitation.RemoteAcceptSentToLocal {
+		return w
+	}
+	for _, p := range c.pending {
+		if p.h == h && p.call.Request == invitation.Accept {
+			return w // the request is repeated
+		}
+	}
+	return h.vouch()
+}
+
 // vouchAgain makes the node know h that has asked for it, and does not know it yet: what was said got lost.
 func (c *Client) vouchAgain(h *half) {
 	if h.local != nil {

@@ -385,6 +385,52 @@ func TestWordThatGotLost(t *testing.T) {
 	})
 }
 
+// TestAcceptThatWasForgotten: a node that has recorded an accept and offers the invitation again is told of the accept.
+func TestAcceptThatWasForgotten(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		accepted := make(chan error, 1)
+		go func() { accepted <- r.Accept(w.Context(), "yes") }()
+		call := w.call(invitation.Accept)
+		offer := invitation.Notice{Remote: invitation.RemoteInvitationReceived, Remaining: 50 * time.Second}
+		w.link().take()
+		time.Sleep(wordRepeat)
+		w.tellRemote(r, offer)
+		w.told(true, invitation.Word{Kind: invitation.WordSeen, ID: r.ID(), Side: invitation.Callee}, nil)
+		w.link().answer(invitation.Answer{RequestID: call.RequestID})
+		w.is(<-accepted, nil)
+		time.Sleep(time.Second)
+		w.tellRemote(r, offer)
+		w.told(true, invitation.Word{
+			Kind: invitation.WordAccepting, ID: r.ID(), Side: invitation.Callee, Response: "yes", Remaining: 50 * time.Second,
+		}, nil)
+		w.silent()
+	})
+}
+
+// TestRefusalIsSaidAgain: until both sides have heard of it, less and less often.
+func TestRefusalIsSaidAgain(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		id := r.ID()
+		w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteRefused, Verdict: true})
+		w.fired(RemoteInvitationRefused)
+		w.link().take()
+		start := time.Now()
+		word := invitation.Word{Kind: invitation.WordDone, ID: id, Side: invitation.Callee, Remote: invitation.RemoteRefused}
+		for _, at := range []time.Duration{4, 12, 28, 60, 92} {
+			time.Sleep(time.Until(start.Add(at*time.Second - 1)))
+			w.told(false, word, nil)
+			time.Sleep(time.Until(start.Add(at * time.Second)))
+			synctest.Wait()
+			w.told(true, word, nil)
+		}
+		w.tellRemote(r, invitation.Notice{ID: id, Remote: invitation.RemoteRefused, Verdict: true, Settled: true})
+		time.Sleep(time.Minute)
+		w.told(false, word, nil)
+	})
+}
+
 // TestResumedSendCountsDown: it is repeated with the time that remains then, on the connection on which it
 // was asked for, until it is answered; an error ends nothing.
 func TestResumedSendCountsDown(t *testing.T) {

@@ -252,11 +252,11 @@ func (c *Client) sweep() {
 		if c.auditAt != 0 {
 			c.need(c.auditAt)
 		}
-		if c.ringAt != 0 && now >= c.ringAt {
-			c.askRinging(now)
+		if c.lookAt != 0 && now >= c.lookAt {
+			c.look(now)
 		}
-		if c.ringAt != 0 {
-			c.need(c.ringAt)
+		if c.lookAt != 0 {
+			c.need(c.lookAt)
 		}
 	case away:
 		if c.forgetAt != 0 && now >= c.forgetAt {
@@ -308,39 +308,69 @@ func (c *Client) audit() {
 }
 
 func (c *Client) query(h *half) {
+	for _, p := range c.pending {
+		if p.h == h && p.call.Request == invitation.Query {
+			return // it is repeated
+		}
+	}
 	p := &pending{h: h}
 	p.call.Request, p.call.ID = invitation.Query, h.m.ID()
 	c.begin(p)
 }
 
-// maxAsks bounds how often the time after which awaitRing asks is doubled.
-const maxAsks = 3
+// What the client looks after again by itself, after a time that is doubled so often.
+const (
+	refusalAfter = 4 * time.Second
+	maxAsks      = 3
+)
 
 // awaitRing sees that the node is asked for an invitation that it has sent and that does not ring: that it rings is
 // told once, and may get lost. All else that a node tells it repeats until there is a word on it.
 func (c *Client) awaitRing(h *half) {
-	if h.local == nil || h.local.machine.State() != invitation.LocalSentToRemote {
-		return
-	}
-	h.askAt = c.now() + auditAfter<<h.asks
-	h.asks = min(h.asks+1, maxAsks)
-	if c.ringAt == 0 || h.askAt < c.ringAt {
-		c.ringAt = h.askAt
-		c.need(c.ringAt)
+	if h.local != nil && h.local.machine.State() == invitation.LocalSentToRemote {
+		c.lookAfter(h, auditAfter)
 	}
 }
 
-// askRinging asks for the invitations that should ring by now.
-func (c *Client) askRinging(now time.Duration) {
-	c.ringAt = 0
-	for h := c.live.first; h != nil; h = h.next {
-		switch {
-		case h.askAt == 0 || h.local.machine.State() != invitation.LocalSentToRemote:
-		case h.askAt <= now:
-			h.askAt, h.unheard = 0, false
-			c.query(h)
-		case c.ringAt == 0 || h.askAt < c.ringAt:
-			c.ringAt = h.askAt
+// awaitSettled sees that a refusal is said again until both sides have heard of it: what made it one may be
+// lost with a node, and nobody else knows.
+func (c *Client) awaitSettled(h *half) {
+	if h.remote != nil && h.remote.machine.State() == invitation.RemoteRefused {
+		h.asks = 0
+		c.lookAfter(h, refusalAfter)
+	}
+}
+
+func (c *Client) lookAfter(h *half, after time.Duration) {
+	h.askAt = c.now() + after<<h.asks
+	h.asks = min(h.asks+1, maxAsks)
+	if c.lookAt == 0 || h.askAt < c.lookAt {
+		c.lookAt = h.askAt
+		c.need(c.lookAt)
+	}
+}
+
+// look asks for the invitations that should ring by now, and says refusals again.
+func (c *Client) look(now time.Duration) {
+	c.lookAt = 0
+	for _, l := range [...]*list{&c.live, &c.ended} {
+		for h := l.first; h != nil; h = h.next {
+			switch {
+			case h.askAt == 0:
+			case h.askAt > now:
+				if c.lookAt == 0 || h.askAt < c.lookAt {
+					c.lookAt = h.askAt
+				}
+			case h.terminal() && h.remote != nil:
+				c.sayAnew(h, h.vouch())
+				c.lookAfter(h, refusalAfter)
+			default:
+				h.askAt = 0
+				if h.local != nil && h.local.machine.State() == invitation.LocalSentToRemote {
+					h.unheard = false
+					c.query(h)
+				}
+			}
 		}
 	}
 }
