@@ -172,7 +172,7 @@ func entryMessage(e *session.EntryState, now invitation.Time) (*peerpb.EntryStat
 	m := &peerpb.EntryState{
 		View: view, Answered: e.Answered, Withdrawn: e.Withdrawn, SendId: e.SendID, Ended: e.Ended, Asking: e.Asking,
 		Renamed: e.Renamed, SeenUs: remaining(e.SeenAt, now), AskUs: remaining(e.AskAt, now),
-		Resumed: resumedMessage(e.Resumed), EndsUs: remaining(e.EndsAt, now), Asked: e.Asked,
+		Resumed: resumedMessage(e.Resumed), EndsUs: remaining(e.EndsAt, now), Asked: e.Asked, Whole: e.Whole,
 		VouchUs: remaining(e.VouchAt, now),
 	}
 	for _, s := range e.Shown {
@@ -266,7 +266,7 @@ func entryState(p *peerpb.EntryState, user invitation.User, at *moments) (sessio
 	e := session.EntryState{
 		Answered: p.GetAnswered(), Withdrawn: p.GetWithdrawn(), SendID: p.GetSendId(), Ended: p.GetEnded(), Asking: p.GetAsking(),
 		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs), EndsAt: at.read(p.EndsUs),
-		Asked: p.GetAsked(), VouchAt: at.read(p.VouchUs),
+		Asked: p.GetAsked(), Whole: p.GetWhole(), VouchAt: at.read(p.VouchUs),
 	}
 	var err error
 	if e.Resumed, err = resumed(p.GetResumed()); err != nil {

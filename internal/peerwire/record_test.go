@@ -51,6 +51,9 @@ var records = map[string]*snapshot.Record{
 		Past: []invitation.ID{otherID, sampleID}, Changes: 1 << 40, Tokens: 3.25, Filled: now.Add(-time.Hour),
 		SweepAt: now.Add(time.Second), LeaveAt: now.Add(30 * time.Second),
 	}},
+	"session_fresh": {Session: &session.State{User: "bob", FreshAt: now.Add(time.Minute), Entries: []session.EntryState{{
+		View: &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "carol", Device: "desk", Callee: "bob"}, Version: 1}, Whole: true,
+	}}}},
 	"session_recovering": {Session: &session.State{
 		User:    "bob",
 		Devices: []session.DeviceState{{Name: "phone", Conn: sampleConn, Stamp: 3, Attached: 1, Connected: true, Telling: now.Add(3 * time.Second)}},

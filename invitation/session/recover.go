@@ -15,8 +15,30 @@ import (
 // invitations that are not known here are not answered: it repeats them.
 const tellTime = 3 * time.Second
 
+// lastWait is how long a device that rings waits for an arbiter's word when its time is over.
+const lastWait = 500 * time.Millisecond
+
 // fresh reports whether devices may have more to say that a lost session knew.
 func (m *Machine) fresh(now Time) bool { return m.freshAt > now }
+
+// renew takes that devices may know more than this session: while nodes did not see each other, the user may have
+// had another one. What was offered since is known here from its begin.
+func (m *Machine) renew(now Time) {
+	m.freshAt = max(m.freshAt, now.Add(m.config.Timers.Grace))
+	for _, e := range m.entries {
+		e.whole = false
+	}
+}
+
+// bornTime is how much younger than the loss an invitation has to look for nobody else to have been offered it
+// before: its age is told with the delay of messages.
+const bornTime = time.Second
+
+// bornHere reports whether an invitation that is offered now is younger than what may be known elsewhere.
+func (m *Machine) bornHere(v *invitation.View) bool {
+	sent := v.Deadline.Add(-v.Terms.Timers.NoResponse)
+	return v.Stage == invitation.Offering && v.Version <= stale && sent > m.freshAt.Add(bornTime-m.config.Timers.Grace)
+}
 
 // witness takes that this user's changes of presence were numbered higher by a session that was lost. The
 // numbers go on from there: what answers a question of that session permits nothing here.
@@ -47,8 +69,12 @@ func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
 }
 
 // nodeGone takes that a gateway was lost, with its connections: those up to the number of Conn, if that is
-// set, as the node may have been started again.
+// set, as the node may have been started again. Without a node it takes that some were not seen for a while.
 func (m *Machine) nodeGone(now Time, in *Input, out []Effect) []Effect {
+	if in.Node == "" {
+		m.renew(now)
+		return out
+	}
 	for _, d := range slices.Clone(m.devices) {
 		if d.connected && d.conn.Node == in.Node && (in.Conn.Number == 0 || d.conn.Number <= in.Conn.Number) {
 			out = m.detach(now, &Input{Device: d.name, Conn: d.conn}, out)
@@ -339,7 +365,11 @@ func (m *Machine) claim(now Time, in *Input) {
 		c.until = now.Add(m.config.Timers.Linger) // the other side's device may be away as long
 	}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
-		c.until = min(c.until, now.Add(w.Remaining+overdue))
+		late := overdue
+		if w.Kind == invitation.WordSeen { // its arbiter, if there is one, ends it now
+			late = lastWait
+		}
+		c.until = min(c.until, now.Add(w.Remaining+late))
 	}
 	if w.Remaining != 0 {
 		c.endsAt = now.Add(w.Remaining)

@@ -4396,6 +4396,8 @@ type EntryState struct {
 	Resumed *Resumed `protobuf:"bytes,11,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	// Caller: its arbiter recovers, and waits for the sending device.
 	Asked bool `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Nobody was shown it but by this session, which may know less than devices otherwise.
+	Whole bool `protobuf:"varint,15,opt,name=whole,proto3" json:"whole,omitempty"`
 	// When the state that the repeated send tells ends by itself.
 	EndsUs *int64 `protobuf:"varint,13,opt,name=ends_us,json=endsUs,proto3,oneof" json:"ends_us,omitempty"`
 	// Until when an outdated view is no reason to tell the arbiter what is known.
@@ -4514,6 +4516,13 @@ func (x *EntryState) GetResumed() *Resumed {
 func (x *EntryState) GetAsked() bool {
 	if x != nil {
 		return x.Asked
+	}
+	return false
+}
+
+func (x *EntryState) GetWhole() bool {
+	if x != nil {
+		return x.Whole
 	}
 	return false
 }
@@ -6296,7 +6305,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"\b_lost_usB\v\n" +
 	"\t_until_usB\r\n" +
-	"\v_telling_us\"\xfd\x03\n" +
+	"\v_telling_us\"\x93\x04\n" +
 	"\n" +
 	"EntryState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x1a\n" +
@@ -6311,7 +6320,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06ask_us\x18\n" +
 	" \x01(\x03H\x01R\x05askUs\x88\x01\x01\x124\n" +
 	"\aresumed\x18\v \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12\x14\n" +
-	"\x05asked\x18\f \x01(\bR\x05asked\x12\x1c\n" +
+	"\x05asked\x18\f \x01(\bR\x05asked\x12\x14\n" +
+	"\x05whole\x18\x0f \x01(\bR\x05whole\x12\x1c\n" +
 	"\aends_us\x18\r \x01(\x03H\x02R\x06endsUs\x88\x01\x01\x12\x1e\n" +
 	"\bvouch_us\x18\x0e \x01(\x03H\x03R\avouchUs\x88\x01\x01B\n" +
 	"\n" +
