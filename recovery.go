@@ -61,11 +61,23 @@ const maxGone = 1_024
 // missing tells sessions of connections that are lost with their gateway. A member that comes back as it was
 // has been thought dead, and did the same to this node: each tells the other again who is connected.
 func (m *member) missing(before, after cluster.View) {
+	parted := false
+	defer func() {
+		if parted { // whoever is not seen may have made what lives here, too, or have it still
+			m.cold(allShards())
+			go m.node.host.Parted()
+		}
+	}()
 	for _, was := range before.Members {
 		now, ok := after.Member(was.Name)
 		switch {
 		case was.Name == m.node.config.Name, ok && now.Boot == was.Boot:
 			continue
+		case was.Lifecycle == cluster.Draining:
+		default:
+			parted = true
+		}
+		switch {
 		case ok:
 			go m.node.eventsLost(was.Name)
 			go m.node.host.NodeGone(was.Name, now.Boot)
@@ -82,6 +94,7 @@ func (m *member) missing(before, after cluster.View) {
 		if boot, ok := m.gone[now.Name]; ok {
 			delete(m.gone, now.Name)
 			if boot == now.Boot {
+				parted = true
 				m.reattachTo(now.Name)
 			}
 		}
@@ -110,6 +123,8 @@ func (n *Node) stalled(standstill time.Duration) {
 // elsewhere. Devices, and other nodes, know the rest.
 func (m *member) stalled(standstill time.Duration) {
 	m.node.config.Logger.Warn("the process stood still; it asks again for all that it knew", "standstill", standstill)
+	m.seen.Lock()
+	defer m.seen.Unlock()
 	m.forget()
 }
 
@@ -120,6 +135,7 @@ func allShards() (all handoff.Shards) {
 	return all
 }
 
+// forget drops what the node knows. It is called with seen locked: what comes with another view is not to be dropped.
 func (m *member) forget() {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
@@ -202,7 +218,11 @@ func (m *member) setAside() {
 	if err := m.node.gateway.EndAll(ctx); err != nil {
 		m.node.config.Logger.Warn("not all clients could be sent elsewhere", "error", err)
 	}
-	m.forget()
+	m.seen.Lock()
+	defer m.seen.Unlock()
+	if m.isOff.Load() { // else the others get what it knows, and give what they know
+		m.forget()
+	}
 }
 
 // settle stops counting the members that have been away since the view of an epoch, for long.
