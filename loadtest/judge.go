@@ -42,6 +42,7 @@ type history struct {
 	failed  string // why it is a failed call; "": it is none
 	excused string // what excuses an outcome that the scenario rules out; "": it has no such outcome
 	allowed string // what a fault of the nodes allows; "": nothing of it was needed
+	kept    string // what the client kept from its application; "": nothing
 }
 
 // slack is how late an event may be told (docs/spec.md §7, P2).
