@@ -40,6 +40,7 @@ type member struct {
 	last   cluster.View
 	gone   map[string]uint64 // the members that went, and their boots
 	agreed agreed
+	tells  serial
 }
 
 // joinCluster makes the node a member of its cluster.
@@ -62,7 +63,7 @@ func (n *Node) joinCluster() error {
 	if !m.config.fixed() {
 		mover, err := handoff.New(handoff.Config{
 			Self: n.config.Name, Store: store{n}, Send: m.tell, Deliver: n.hand, First: m.boot, Logger: n.config.Logger,
-			Cold: m.cold, Lost: m.lost,
+			Cold: m.cold, Lost: m.lost, Parted: m.reattachTo,
 		})
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
@@ -59,49 +60,73 @@ func (m *member) lost(shards handoff.Shards) {
 const maxGone = 1_024
 
 // missing tells sessions of connections that are lost with their gateway. A member that comes back as it was
-// has been thought dead, and did the same to this node: each tells the other again who is connected.
+// has been thought dead: it is asked to tell again who is connected there.
 func (m *member) missing(before, after cluster.View) {
 	parted := false
-	defer func() {
-		if parted { // whoever is not seen may have made what lives here, too, or have it still
-			m.cold(allShards())
-			go m.node.host.Parted()
-		}
-	}()
 	for _, was := range before.Members {
 		now, ok := after.Member(was.Name)
-		switch {
-		case was.Name == m.node.config.Name, ok && now.Boot == was.Boot:
+		if was.Name == m.node.config.Name || ok && now.Boot == was.Boot {
 			continue
-		case was.Lifecycle == cluster.Draining:
-		default:
-			parted = true
 		}
-		switch {
-		case ok:
-			go m.node.eventsLost(was.Name)
-			go m.node.host.NodeGone(was.Name, now.Boot)
-		default:
-			go m.node.eventsLost(was.Name)
-			go m.node.host.NodeGone(was.Name, math.MaxUint64)
+		last := uint64(math.MaxUint64)
+		if ok {
+			last = now.Boot
 		}
+		go m.node.eventsLost(was.Name)
+		m.tells.add(func() { m.node.host.NodeGone(was.Name, last) })
+		parted = parted || was.Lifecycle != cluster.Draining
 		if len(m.gone) >= maxGone {
 			clear(m.gone)
 		}
 		m.gone[was.Name] = was.Boot
 	}
 	for _, now := range after.Members {
-		if boot, ok := m.gone[now.Name]; ok {
-			delete(m.gone, now.Name)
-			if boot == now.Boot {
-				parted = true
-				m.reattachTo(now.Name)
-			}
+		boot, ok := m.gone[now.Name]
+		delete(m.gone, now.Name)
+		if ok && boot == now.Boot {
+			parted = true
+			m.tells.add(func() { m.mover.Back(now.Name) })
 		}
+	}
+	if parted { // whoever was not seen may have made what lives here, too, or have it still
+		m.cold(allShards())
+		m.tells.add(m.node.host.Parted)
 	}
 }
 
-// reattachTo tells the sessions of a member again which devices are connected here.
+// serial calls functions one after the other, in a goroutine that ends when there are none.
+type serial struct {
+	mu      sync.Mutex
+	waiting []func()
+	running bool
+}
+
+func (s *serial) add(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, f)
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+}
+
+func (s *serial) run() {
+	for {
+		s.mu.Lock()
+		if len(s.waiting) == 0 {
+			s.running = false
+			s.mu.Unlock()
+			return
+		}
+		f := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		s.mu.Unlock()
+		f()
+	}
+}
+
+// reattachTo tells the sessions of a member, which has thought this node gone, which devices are connected here.
 func (m *member) reattachTo(name string) {
 	m.node.gateway.Reattach(func(user invitation.User) bool {
 		owner, _ := m.router.Owner(invitation.ShardOf(user))

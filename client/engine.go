@@ -236,7 +236,7 @@ func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 	case code != invitation.NotFound:
 	case h.terminal():
 		code = invitation.AlreadyEnd // it was settled, and the node has forgotten it
-	case c.recovering(h) && p.call.Request == invitation.Query:
+	case p.call.Request == invitation.Query && c.doubts(h):
 		c.resolve(p, nil)
 		c.vouchAgain(h)
 		h.unheard = true

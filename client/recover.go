@@ -212,6 +212,15 @@ func (c *Client) answeredResumed(p *pending, a *invitation.Answer) {
 	}
 }
 
+// doubts tells whether NOT_FOUND is no last word on h: not the first time. A node that was cut off, or that others
+// were cut off from, hears of what was sent meanwhile some time after it has come back.
+func (c *Client) doubts(h *half) bool {
+	if h.in == &c.live && (h.told == 0 || c.now()-h.told > recoveryTime+lastRepeat) {
+		h.told = max(c.now(), 1)
+	}
+	return c.recovering(h)
+}
+
 // recovering tells whether the node may be about to learn of h.
 func (c *Client) recovering(h *half) bool {
 	return h.in == &c.live && h.told != 0 && c.now()-h.told < recoveryTime

@@ -276,11 +276,34 @@ func (c *Client) sweepPending(now time.Duration) {
 		case p.waiters == nil && p.h != nil && p.h.in != &c.live:
 			c.resolve(p, nil) // nobody wants to know any more
 			continue
+		case p.h != nil && p.h.terminal() && now-p.h.endedAt >= answerTime && p.call.Request != invitation.Send:
+			c.resolve(p, callError(p.h.answer(p.call.Request), 0))
+			continue
 		case p.next <= now:
 			c.again(p)
 		}
 		c.need(p.next)
 	}
+}
+
+// answerTime is how long after the end of an invitation the answer to a request about it is awaited. Then it is
+// what the end says: the node that would answer may be gone.
+const answerTime = 5 * time.Second
+
+func (h *half) answer(r invitation.Request) invitation.CallError {
+	won := false
+	switch {
+	case h.local != nil:
+		won = r == invitation.Cancel && h.local.machine.State() == invitation.LocalCanceled
+	case r == invitation.Accept:
+		won = h.remote.machine.State() == invitation.RemoteAccepted
+	case r == invitation.Refuse:
+		won = h.remote.machine.State() == invitation.RemoteRefused
+	}
+	if won || r == invitation.Query {
+		return invitation.OK
+	}
+	return invitation.AlreadyEnd
 }
 
 // auditAfter is how long the client waits for what the node has to tell it of a live invitation, after

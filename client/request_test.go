@@ -44,6 +44,28 @@ func TestUnansweredRequestIsRepeated(t *testing.T) {
 	})
 }
 
+// TestAnswerThatNeverComes: the end of the invitation answers what was asked before.
+func TestAnswerThatNeverComes(t *testing.T) {
+	for remote, want := range map[invitation.RemoteState]error{
+		invitation.RemoteAccepted: nil, invitation.RemoteCanceled: invitation.AlreadyEnd,
+	} {
+		for _, settled := range []bool{false, true} {
+			inWorld(t, Options{}, func(w *world) {
+				r := w.shown("1")
+				accepted := make(chan error, 1)
+				go func() { accepted <- r.Accept(w.Context(), "") }()
+				w.call(invitation.Accept)
+				w.tellRemote(r, invitation.Notice{Remote: remote, Verdict: true, Settled: settled})
+				start := time.Now()
+				w.is(<-accepted, want)
+				if took := time.Since(start); took < answerTime || took > answerTime+lastRepeat {
+					w.Fatalf("answered after %v", took)
+				}
+			})
+		}
+	}
+}
+
 // TestRingingThatIsNotTold: that it rings is told once, so it is asked for, less and less often.
 func TestRingingThatIsNotTold(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {

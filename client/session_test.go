@@ -91,6 +91,14 @@ func TestNodeHasLostAnInvitation(t *testing.T) {
 			w.Fatalf("asked for %v", query.ID)
 		}
 		w.link().answer(invitation.Answer{RequestID: query.RequestID, Error: invitation.NotFound})
+		w.fired() // it may not have heard of it yet
+		for range 5 {
+			time.Sleep(auditAfter)
+			synctest.Wait()
+			for _, call := range w.link().calls() {
+				w.link().answer(invitation.Answer{RequestID: call.RequestID, Error: invitation.NotFound})
+			}
+		}
 		w.fired(LocalInvitationFailure)
 		if untold.Reason() != invitation.OutcomeForgotten || told.State() != invitation.LocalReceivedByRemote {
 			w.Fatal(untold.Reason(), told.State())

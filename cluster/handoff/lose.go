@@ -70,6 +70,20 @@ func (m *Mover) forgetLosses() {
 	}
 }
 
+// Back tells a member that this node has thought it gone, and has given up what it heard of it.
+func (m *Mover) Back(member string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.view.Member(member); !ok || m.closed {
+		return
+	}
+	m.lastID++
+	l := &loss{owed: map[string]bool{member: true}}
+	m.losses[m.lastID] = l
+	m.sayLost(m.lastID, l, time.Now())
+	m.hint()
+}
+
 // heardLast is how many losses of a member are remembered, so that one that is told twice is taken once.
 const heardLast = 64
 
@@ -84,6 +98,10 @@ func (m *Mover) lost(from string, msg *Message) {
 		heard = slices.Delete(heard, 0, 1)
 	}
 	m.heard[from] = append(heard, msg.ID)
+	if msg.Shards.Empty() {
+		m.config.Parted(from)
+		return
+	}
 	m.config.Logger.Info("shards have a new owner, without what lived there", slog.String("owner", from), slog.Int("shards", msg.Shards.Len()))
 	m.config.Lost(msg.Shards)
 }
