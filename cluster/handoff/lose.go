@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -118,7 +119,36 @@ func (m *Mover) Forget() {
 		}
 	}
 	if !m.closed && !held.Empty() {
+		m.forgot, m.forgotAt = held, time.Now()
 		m.lose(&held)
 		m.hint()
 	}
+}
+
+// confessTime bounds for how long members that this node did not see when it forgot are told of that. They may not
+// have noticed anything.
+const confessTime = 5 * time.Minute
+
+// confess tells the members that were not in the view before what this node has forgotten of its own shards.
+func (m *Mover) confess(before cluster.View) {
+	if m.forgot.Empty() || time.Since(m.forgotAt) > confessTime {
+		return
+	}
+	l := &loss{owed: map[string]bool{}}
+	for shard := range m.forgot.All() {
+		if owner, ok := m.table.Owner(shard); ok && owner == m.config.Self {
+			l.shards.Add(shard)
+		}
+	}
+	for _, member := range m.view.Members {
+		if _, ok := before.Member(member.Name); !ok && member.Name != m.config.Self {
+			l.owed[member.Name] = true
+		}
+	}
+	if l.shards.Empty() {
+		return
+	}
+	m.lastID++
+	m.losses[m.lastID] = l
+	m.sayLost(m.lastID, l, time.Now())
 }

@@ -97,6 +97,9 @@ type Mover struct {
 	lastID uint64
 	closed bool
 
+	forgot   Shards // what this node has dropped, and not told members that it did not see
+	forgotAt time.Time
+
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -184,6 +187,7 @@ func (m *Mover) Take(view cluster.View, route func(cluster.View) error) error {
 	m.settle()
 	m.takeBack()
 	if more(before, view) {
+		m.confess(before)
 		m.strays = everything()
 		m.review()
 	}
