@@ -106,6 +106,7 @@ type Client struct {
 	timer     *time.Timer
 	armed     bool
 	wake      time.Duration // when the timer fires, if armed
+	quickTo   time.Duration // until when requests are repeated without delay
 	auditAt   time.Duration // when to ask for invitations that nothing was told of; 0: never
 	lookAt    time.Duration // when to look after invitations by the client's own accord; 0: never
 	forgetAt  time.Duration // when to give up on live invitations; 0: never

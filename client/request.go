@@ -15,6 +15,7 @@ import (
 const (
 	firstRepeat = time.Second
 	lastRepeat  = 8 * time.Second
+	quickTime   = 6 * time.Second // after a reconnect, or a question for all words, the time does not double
 )
 
 // pending is a request that is not answered.
@@ -123,7 +124,9 @@ func (p *pending) mayBeTaken() *LocalInvitation {
 func (c *Client) sayCall(p *pending) {
 	p.refused = invitation.OK
 	p.next = c.now() + p.wait
-	p.wait = min(2*p.wait, lastRepeat)
+	if c.now() >= c.quickTo { // before, what answers may be in the making
+		p.wait = min(2*p.wait, lastRepeat)
+	}
 	call := p.anew
 	if call == nil {
 		call = &p.call
