@@ -150,15 +150,25 @@ func (c *Client) unknownLocal(n *invitation.Notice) {
 		c.sayWord(nil, w)
 		return
 	}
-	if !n.Local.Terminal() {
-		return
+	if !c.sendsAgain() && n.Local.Terminal() {
+		c.sayWord(nil, invitation.Word{ID: n.ID, Side: invitation.Caller, Kind: invitation.WordDone, Local: n.Local})
 	}
-	for _, p := range c.pending {
-		if p.call.Request == invitation.Send && p.call.Resumed == nil {
-			return
+}
+
+// sendsAgain repeats the sends that are not answered, as the answer to one of them got lost, and reports whether
+// there are any.
+func (c *Client) sendsAgain() bool {
+	any := false
+	for _, p := range c.sorted() {
+		if p.call.Request != invitation.Send || p.call.Resumed != nil {
+			continue
+		}
+		any = true
+		if c.now()-p.saidAt >= wordRepeat {
+			c.again(p)
 		}
 	}
-	c.sayWord(nil, invitation.Word{ID: n.ID, Side: invitation.Caller, Kind: invitation.WordDone, Local: n.Local})
+	return any
 }
 
 // answered takes the answer to a request.

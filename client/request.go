@@ -26,6 +26,7 @@ type pending struct {
 	h       *half            // nil for a query
 	waiters *waiter
 	next    time.Duration        // when it is said again, on the client's clock
+	saidAt  time.Duration        // when it was said last
 	wait    time.Duration        // the time from next to the one after it
 	refused invitation.CallError // it was answered "try again", and nothing has been said since
 }
@@ -123,7 +124,7 @@ func (p *pending) mayBeTaken() *LocalInvitation {
 
 func (c *Client) sayCall(p *pending) {
 	p.refused = invitation.OK
-	p.next = c.now() + p.wait
+	p.saidAt, p.next = c.now(), c.now()+p.wait
 	if c.now() >= c.quickTo { // before, what answers may be in the making
 		p.wait = min(2*p.wait, lastRepeat)
 	}

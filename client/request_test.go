@@ -44,6 +44,27 @@ func TestUnansweredRequestIsRepeated(t *testing.T) {
 	})
 }
 
+// TestSendWhoseAnswerGotLost: a state of what the client does not know may be that of a send that is not answered.
+func TestSendWhoseAnswerGotLost(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l, first, result := w.pendingSend()
+		n := invitation.Notice{ID: invitation.ID{1}, Side: invitation.Caller, Local: invitation.LocalRefusedByRemote}
+		w.link().notice(n)
+		if said := w.link().take(); len(said) != 0 {
+			w.Fatalf("said %+v: the answer may be on its way", said)
+		}
+		time.Sleep(wordRepeat)
+		w.link().notice(n)
+		w.repeats(w.call(invitation.Send), first)
+		w.link().answer(invitation.Answer{RequestID: first.RequestID, ID: n.ID, Notice: &n})
+		w.is(<-result, nil)
+		w.fired(LocalInvitationRefused)
+		if l.State() != invitation.LocalRefusedByRemote {
+			w.Fatal(l.State())
+		}
+	})
+}
+
 // TestAnswerThatNeverComes: the end of the invitation answers what was asked before.
 func TestAnswerThatNeverComes(t *testing.T) {
 	for remote, want := range map[invitation.RemoteState]error{
