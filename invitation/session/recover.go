@@ -588,16 +588,11 @@ func sayAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 // notShown answers an accept or a refuse of a device that was not shown the invitation, so far as is known here.
 func notShown(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if e.side == invitation.Callee && m.fresh(now) {
-		return retellTo(in, invitation.Callee, out) // its word will say that it was; it repeats the call
+		return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{ // its word will say that it was
+			Retell: &invitation.Retell{ID: in.ID, Side: invitation.Callee},
+		}})
 	}
 	return m.answer(now, in, invitation.NotFound, e, out)
-}
-
-// retellTo asks the device that has asked for something for its word.
-func retellTo(in *Input, side invitation.Side, out []Effect) []Effect {
-	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{
-		Retell: &invitation.Retell{ID: in.ID, Side: side},
-	}})
 }
 
 // notFound answers a call about an invitation that is not known here, unless a device has spoken of it, or has
@@ -605,9 +600,6 @@ func retellTo(in *Input, side invitation.Side, out []Effect) []Effect {
 func notFound(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	if d := m.device(in.Device); d.telling > now || m.claimed(in.ID) {
 		return out
-	}
-	if m.fresh(now) && (in.Call.Request == invitation.Accept || in.Call.Request == invitation.Refuse) {
-		return retellTo(in, invitation.Callee, out)
 	}
 	return m.answer(now, in, invitation.NotFound, nil, out)
 }
