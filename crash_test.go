@@ -48,13 +48,14 @@ func TestShortCutsUnderLoad(t *testing.T) {
 		f.cuts = true
 		c := f.calls(60)
 		time.Sleep(5 * time.Second)
-		for i, lasts := range []time.Duration{3200, 3600, 4000, 4400, 4800, 5200, 5600, 6000} {
+		for i := range 8 {
+			lasts := 3200*time.Millisecond + time.Duration(i)*400*time.Millisecond
 			before, name := c.done.Load(), []string{"a", "b", "c"}[i%3]
 			f.cut(name, true, true)
-			time.Sleep(lasts * time.Millisecond)
+			time.Sleep(lasts)
 			f.mend(name)
 			time.Sleep(20 * time.Second)
-			t.Logf("cut %s for %v: %5d calls", name, lasts*time.Millisecond, c.done.Load()-before)
+			t.Logf("cut %s for %v: %5d calls", name, lasts, c.done.Load()-before)
 		}
 		c.end()
 		time.Sleep(10 * time.Minute) // until all has been forgotten

@@ -78,12 +78,12 @@ type Client struct {
 	// The connection (connect.go).
 	attached   *attachment
 	dials      uint32             // how often a connection was tried
+	failures   uint32             // attempts to reconnect in a row that came to nothing
 	stale      []Link             // to be closed when the mutex is released
 	stop       context.CancelFunc // ends the Login or the reconnecting that is under way
 	stamp      uint64             // of the Welcome
 	resume     bool               // stamp is of a session that goes on
 	since      time.Duration      // when the last Welcome came
-	failures   int                // attempts to reconnect in a row that came to nothing
 	gaveUpAt   time.Duration      // when an attempt to connect was given up; 0: never
 	leaving    bool               // Logout was called
 	logoutSaid bool               // and said

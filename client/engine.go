@@ -158,17 +158,17 @@ func (c *Client) unknownLocal(n *invitation.Notice) {
 // sendsAgain repeats the sends that are not answered, as the answer to one of them got lost, and reports whether
 // there are any.
 func (c *Client) sendsAgain() bool {
-	any := false
+	found := false
 	for _, p := range c.sorted() {
 		if p.call.Request != invitation.Send || p.call.Resumed != nil {
 			continue
 		}
-		any = true
+		found = true
 		if c.now()-p.saidAt >= wordRepeat {
 			c.again(p)
 		}
 	}
-	return any
+	return found
 }
 
 // answered takes the answer to a request.

@@ -418,10 +418,11 @@ func TestRefusalIsSaidAgain(t *testing.T) {
 		w.link().take()
 		start := time.Now()
 		word := invitation.Word{Kind: invitation.WordDone, ID: id, Side: invitation.Callee, Remote: invitation.RemoteRefused}
-		for _, at := range []time.Duration{4, 12, 28, 60, 92} {
-			time.Sleep(time.Until(start.Add(at*time.Second - 1)))
+		for _, seconds := range []int{4, 12, 28, 60, 92} {
+			at := start.Add(time.Duration(seconds) * time.Second)
+			time.Sleep(time.Until(at) - 1)
 			w.told(false, word, nil)
-			time.Sleep(time.Until(start.Add(at * time.Second)))
+			time.Sleep(time.Until(at))
 			synctest.Wait()
 			w.told(true, word, nil)
 		}

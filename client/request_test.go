@@ -92,8 +92,8 @@ func TestRingingThatIsNotTold(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		l := w.sent()
 		start := time.Now()
-		for i, at := range []time.Duration{2, 6, 14, 30, 46} {
-			time.Sleep(time.Until(start.Add(at * time.Second)))
+		for i, seconds := range []int{2, 6, 14, 30, 46} {
+			time.Sleep(time.Until(start.Add(time.Duration(seconds) * time.Second)))
 			query := w.call(invitation.Query)
 			n := invitation.Notice{ID: l.ID(), Side: invitation.Caller, Local: invitation.LocalSentToRemote}
 			if i == 4 {

@@ -65,7 +65,7 @@ func (r *run) result(took time.Duration) *result {
 		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), Losses: maps.Clone(r.losses), Delayed: r.delayed,
 		Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused), AllowedBy: maps.Clone(r.allowed),
 		KeptBy: maps.Clone(r.kept),
-		LagMs: float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
+		LagMs:  float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
 	}
 	for s := range r.steps {
 		res.Latency[stepNames[s]] = r.steps[s].percentiles()
