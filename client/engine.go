@@ -192,6 +192,12 @@ func (c *Client) answered(a *invitation.Answer) {
 	case p.h != nil:
 		c.answeredAbout(p, a)
 	default:
+		if h := c.byID[p.call.ID]; a.Error == invitation.NotFound && h != nil && c.doubts(h) {
+			c.vouchAgain(h)
+			p.next = c.now() + firstRepeat
+			c.need(p.next)
+			return
+		}
 		if a.Notice != nil {
 			for w := p.waiters; w != nil; w = w.next {
 				w.notice = a.Notice

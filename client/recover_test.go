@@ -385,6 +385,28 @@ func TestWordThatGotLost(t *testing.T) {
 	})
 }
 
+// TestQueryOfWhatIsForgotten: NOT_FOUND is no answer to a user who asks for what lives, the first time.
+func TestQueryOfWhatIsForgotten(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		time.Sleep(time.Second)
+		w.link().take()
+		found := make(chan error, 1)
+		go func() {
+			_, err := w.c.Query(w.Context(), r.ID())
+			found <- err
+		}()
+		query := w.call(invitation.Query)
+		w.link().answer(invitation.Answer{RequestID: query.RequestID, Error: invitation.NotFound})
+		w.told(true, invitation.Word{Kind: invitation.WordSeen, ID: r.ID(), Side: invitation.Callee}, nil)
+		time.Sleep(firstRepeat)
+		query = w.call(invitation.Query)
+		n := invitation.Notice{ID: r.ID(), Side: invitation.Callee, Remote: invitation.RemoteInvitationReceived}
+		w.link().answer(invitation.Answer{RequestID: query.RequestID, ID: r.ID(), Notice: &n})
+		w.is(<-found, nil)
+	})
+}
+
 // TestAcceptThatWasForgotten: a node that has recorded an accept and offers the invitation again is told of the accept.
 func TestAcceptThatWasForgotten(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {

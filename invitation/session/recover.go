@@ -18,28 +18,6 @@ const tellTime = 3 * time.Second
 // lastWait is how long a device that rings waits for an arbiter's word when its time is over.
 const lastWait = 500 * time.Millisecond
 
-// fresh reports whether devices may have more to say that a lost session knew.
-func (m *Machine) fresh(now Time) bool { return m.freshAt > now }
-
-// renew takes that devices may know more than this session: while nodes did not see each other, the user may have
-// had another one. What was offered since is known here from its begin.
-func (m *Machine) renew(now Time) {
-	m.freshAt = max(m.freshAt, now.Add(m.config.Timers.Grace))
-	for _, e := range m.entries {
-		e.whole = false
-	}
-}
-
-// bornTime is how much younger than the loss an invitation has to look for nobody else to have been offered it
-// before: its age is told with the delay of messages.
-const bornTime = time.Second
-
-// bornHere reports whether an invitation that is offered now is younger than what may be known elsewhere.
-func (m *Machine) bornHere(v *invitation.View) bool {
-	sent := v.Deadline.Add(-v.Terms.Timers.NoResponse)
-	return v.Stage == invitation.Offering && v.Version <= stale && sent > m.freshAt.Add(bornTime-m.config.Timers.Grace)
-}
-
 // witness takes that this user's changes of presence were numbered higher by a session that was lost. The
 // numbers go on from there: what answers a question of that session permits nothing here.
 func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
