@@ -192,7 +192,8 @@ func (c *Client) answered(a *invitation.Answer) {
 	case p.h != nil:
 		c.answeredAbout(p, a)
 	default:
-		if h := c.byID[p.call.ID]; a.Error == invitation.NotFound && h != nil && c.doubts(h) {
+		unknown := a.Error == invitation.NotFound || a.Error == invitation.OK && a.Notice == nil
+		if h := c.byID[p.call.ID]; unknown && h != nil && c.doubts(h) {
 			c.vouchAgain(h)
 			p.next = c.now() + firstRepeat
 			c.need(p.next)
