@@ -88,13 +88,17 @@ events-test: ## Test events against libraries, a broker and a database of others
 	cd examples/history && go vet . && go test .
 
 .PHONY: chaos-smoke
-chaos-smoke: ## Calls while real nodes are killed, drained, paused and cut off, some two minutes
-	go run ./loadtest --chaos --users 120 --rate 60 --chaos-count 5 --chaos-faults kill,crash,drain,pause,partition \
-		--chaos-longest 4s --chaos-every 3s --linger 10s --seed $(SEED)
+chaos-smoke: ## Calls while real nodes are hurt in every way, some two minutes
+	go run ./loadtest --chaos --users 120 --rate 60 --chaos-count 12 --chaos-longest 4s --chaos-every 3s --linger 10s --seed $(SEED)
+
+.PHONY: chaos-broken
+chaos-broken: ## Calls on nodes whose recovery is broken: fails unless that is found within a minute
+	go run ./loadtest --chaos --node-tags brokenrecovery --must-break --users 120 --rate 60 --duration 1m \
+		--chaos-faults kill,crash --chaos-longest 2s --chaos-every 4s --linger 10s --seed $(SEED)
 
 .PHONY: chaos
-chaos: ## The same for ten minutes, with every kind of fault
-	go run ./loadtest --chaos --users 300 --rate 115 --duration 10m --chaos-every 12s --linger 30s --chaos-idle 3m --seed $(SEED)
+chaos: ## As chaos-smoke for ten minutes, with faults as long as their kinds have them; judges memory, too
+	go run ./loadtest --chaos --users 300 --rate 125 --duration 10m --chaos-every 8s --linger 30s --chaos-idle 3m --seed $(SEED)
 
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each

@@ -38,6 +38,31 @@ func TestCrashUnderLoad(t *testing.T) {
 	})
 }
 
+// TestShortCutsUnderLoad brings a node that is cut off back while it still sends its clients elsewhere.
+func TestShortCutsUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, peers.NetworkOptions{})
+		for _, name := range []string{"a", "b", "c"} {
+			f.start(name)
+		}
+		f.cuts = true
+		c := f.calls(60)
+		time.Sleep(5 * time.Second)
+		for i := range 8 {
+			lasts := 3200*time.Millisecond + time.Duration(i)*400*time.Millisecond
+			before, name := c.done.Load(), []string{"a", "b", "c"}[i%3]
+			f.cut(name, true, true)
+			time.Sleep(lasts)
+			f.mend(name)
+			time.Sleep(20 * time.Second)
+			t.Logf("cut %s for %v: %5d calls", name, lasts, c.done.Load()-before)
+		}
+		c.end()
+		time.Sleep(10 * time.Minute) // until all has been forgotten
+		f.end()
+	})
+}
+
 // TestPartitionUnderLoad cuts a node off, and brings it back: its clients go on elsewhere, and when it is back
 // it does no harm.
 func TestPartitionUnderLoad(t *testing.T) {

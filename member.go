@@ -40,6 +40,7 @@ type member struct {
 	last   cluster.View
 	gone   map[string]uint64 // the members that went, and their boots
 	agreed agreed
+	tells  serial
 }
 
 // joinCluster makes the node a member of its cluster.
@@ -62,7 +63,7 @@ func (n *Node) joinCluster() error {
 	if !m.config.fixed() {
 		mover, err := handoff.New(handoff.Config{
 			Self: n.config.Name, Store: store{n}, Send: m.tell, Deliver: n.hand, First: m.boot, Logger: n.config.Logger,
-			Cold: m.cold, Lost: m.lost,
+			Cold: m.cold, Lost: m.lost, Parted: m.reattachTo,
 		})
 		if err != nil {
 			return err
@@ -271,6 +272,9 @@ func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]by
 		}
 		return data
 	}
+	for _, loss := range s.node.member.losses(shards) {
+		add(encode(actors.Record{Lost: loss}))
+	}
 	if s.node.events == nil {
 		return s.node.host.Export(ctx, shards.Has, func(r actors.Record) { add(encode(r)) })
 	}
@@ -299,6 +303,8 @@ func (s store) Import(data []byte, age time.Duration) error {
 		return fmt.Errorf("ringfleet: take an actor: %w", err)
 	}
 	switch {
+	case r.Lost != nil:
+		s.node.member.lack(r.Lost)
 	case r.Event == nil:
 		s.node.host.Import([]actors.Record{*r})
 	case s.node.events != nil:

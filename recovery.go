@@ -3,22 +3,49 @@ package ringfleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // What a node does when another one is lost; docs/adr/0010-recovery.md tells why it is enough.
 
 // cold implements handoff.Config.Cold.
 func (m *member) cold(shards handoff.Shards) {
-	now := int64(m.node.host.Now())
-	for shard := range shards.All() {
-		m.lostAt[shard].Store(now)
+	m.lack(&snapshot.Loss{Shards: invitation.ShardSet(shards), At: m.node.host.Now()})
+}
+
+// lack notes that shards are without what lived there.
+func (m *member) lack(loss *snapshot.Loss) {
+	for shard := range m.lostAt {
+		if loss.Shards.Has(invitation.Shard(shard)) {
+			m.lostAt[shard].Store(max(m.lostAt[shard].Load(), int64(loss.At)))
+		}
 	}
+}
+
+// losses returns what there is to know of shards about what was lost on them, for whoever has them next.
+func (m *member) losses(shards *handoff.Shards) []*snapshot.Loss {
+	since := int64(m.node.host.Now().Add(-m.node.config.Session.Timers.Grace))
+	byTime := map[int64]*snapshot.Loss{}
+	for shard := range shards.All() {
+		at := m.lostAt[shard].Load()
+		if at == 0 || at < since {
+			continue
+		}
+		if byTime[at] == nil {
+			byTime[at] = &snapshot.Loss{At: invitation.Time(at)}
+		}
+		byTime[at].Shards.Add(shard)
+	}
+	return slices.Collect(maps.Values(byTime))
 }
 
 // lost implements handoff.Config.Lost: whoever knows of users and invitations of these shards tells the new
@@ -33,36 +60,73 @@ func (m *member) lost(shards handoff.Shards) {
 const maxGone = 1_024
 
 // missing tells sessions of connections that are lost with their gateway. A member that comes back as it was
-// has been thought dead, and did the same to this node: each tells the other again who is connected.
+// has been thought dead: it is asked to tell again who is connected there.
 func (m *member) missing(before, after cluster.View) {
+	parted := false
 	for _, was := range before.Members {
 		now, ok := after.Member(was.Name)
-		switch {
-		case was.Name == m.node.config.Name, ok && now.Boot == was.Boot:
+		if was.Name == m.node.config.Name || ok && now.Boot == was.Boot {
 			continue
-		case ok:
-			go m.node.eventsLost(was.Name)
-			go m.node.host.NodeGone(was.Name, now.Boot)
-		default:
-			go m.node.eventsLost(was.Name)
-			go m.node.host.NodeGone(was.Name, math.MaxUint64)
 		}
+		last := uint64(math.MaxUint64)
+		if ok {
+			last = now.Boot
+		}
+		go m.node.eventsLost(was.Name)
+		m.tells.add(func() { m.node.host.NodeGone(was.Name, last) })
+		parted = parted || was.Lifecycle != cluster.Draining
 		if len(m.gone) >= maxGone {
 			clear(m.gone)
 		}
 		m.gone[was.Name] = was.Boot
 	}
 	for _, now := range after.Members {
-		if boot, ok := m.gone[now.Name]; ok {
-			delete(m.gone, now.Name)
-			if boot == now.Boot {
-				m.reattachTo(now.Name)
-			}
+		boot, ok := m.gone[now.Name]
+		delete(m.gone, now.Name)
+		if ok && boot == now.Boot {
+			parted = true
+			m.tells.add(func() { m.mover.Back(now.Name) })
 		}
+	}
+	if parted { // whoever was not seen may have made what lives here, too, or have it still
+		m.cold(allShards())
+		m.tells.add(m.node.host.Parted)
 	}
 }
 
-// reattachTo tells the sessions of a member again which devices are connected here.
+// serial calls functions one after the other, in a goroutine that ends when there are none.
+type serial struct {
+	mu      sync.Mutex
+	waiting []func()
+	running bool
+}
+
+func (s *serial) add(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, f)
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+}
+
+func (s *serial) run() {
+	for {
+		s.mu.Lock()
+		if len(s.waiting) == 0 {
+			s.running = false
+			s.mu.Unlock()
+			return
+		}
+		f := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		s.mu.Unlock()
+		f()
+	}
+}
+
+// reattachTo tells the sessions of a member, which has thought this node gone, which devices are connected here.
 func (m *member) reattachTo(name string) {
 	m.node.gateway.Reattach(func(user invitation.User) bool {
 		owner, _ := m.router.Owner(invitation.ShardOf(user))
@@ -84,12 +148,23 @@ func (n *Node) stalled(standstill time.Duration) {
 // elsewhere. Devices, and other nodes, know the rest.
 func (m *member) stalled(standstill time.Duration) {
 	m.node.config.Logger.Warn("the process stood still; it asks again for all that it knew", "standstill", standstill)
+	m.seen.Lock()
+	defer m.seen.Unlock()
 	m.forget()
 }
 
+func allShards() (all handoff.Shards) {
+	for i := range all {
+		all[i] = math.MaxUint64
+	}
+	return all
+}
+
+// forget drops what the node knows. It is called with seen locked: what comes with another view is not to be dropped.
 func (m *member) forget() {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
+	m.cold(allShards()) // what is told from now on comes to be anew
 	if err := m.node.host.Forget(ctx); err != nil {
 		m.node.config.Logger.Error("not all that was stale could be dropped", "error", err)
 	}
@@ -168,7 +243,11 @@ func (m *member) setAside() {
 	if err := m.node.gateway.EndAll(ctx); err != nil {
 		m.node.config.Logger.Warn("not all clients could be sent elsewhere", "error", err)
 	}
-	m.forget()
+	m.seen.Lock()
+	defer m.seen.Unlock()
+	if m.isOff.Load() { // else the others get what it knows, and give what they know
+		m.forget()
+	}
 }
 
 // settle stops counting the members that have been away since the view of an epoch, for long.

@@ -30,6 +30,10 @@ func (h *Host) NodeGone(node string, last uint64) {
 	h.tellSessions(&session.Input{Kind: session.InNodeGone, Node: node, Conn: session.Conn{Number: last}})
 }
 
+// Parted tells all sessions of the node that others may have lived for a while that this node did not see. It is like
+// [Host.Lost] otherwise.
+func (h *Host) Parted() { h.tellSessions(&session.Input{Kind: session.InNodeGone}) }
+
 func (h *Host) tellSessions(in *session.Input) {
 	for user := range h.sessions.Keys() {
 		told := h.inputs.Get().(*input)

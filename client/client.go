@@ -78,12 +78,12 @@ type Client struct {
 	// The connection (connect.go).
 	attached   *attachment
 	dials      uint32             // how often a connection was tried
+	failures   uint32             // attempts to reconnect in a row that came to nothing
 	stale      []Link             // to be closed when the mutex is released
 	stop       context.CancelFunc // ends the Login or the reconnecting that is under way
 	stamp      uint64             // of the Welcome
 	resume     bool               // stamp is of a session that goes on
 	since      time.Duration      // when the last Welcome came
-	failures   int                // attempts to reconnect in a row that came to nothing
 	gaveUpAt   time.Duration      // when an attempt to connect was given up; 0: never
 	leaving    bool               // Logout was called
 	logoutSaid bool               // and said
@@ -106,7 +106,9 @@ type Client struct {
 	timer     *time.Timer
 	armed     bool
 	wake      time.Duration // when the timer fires, if armed
+	quickTo   time.Duration // until when requests are repeated without delay
 	auditAt   time.Duration // when to ask for invitations that nothing was told of; 0: never
+	lookAt    time.Duration // when to look after invitations by the client's own accord; 0: never
 	forgetAt  time.Duration // when to give up on live invitations; 0: never
 
 	// Events (event.go).

@@ -218,11 +218,15 @@ func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
 	}
 	c.tell = w.Tell
 	c.tellSome(tellBurst)
+	if len(c.pending)+c.live.n > 0 {
+		c.quickTo = c.now() + quickTime
+	}
 	for _, p := range c.sorted() {
 		if p.call.Resumed != nil {
 			c.resolve(p, nil) // the node asks again if it needs it
 			continue
 		}
+		p.wait = firstRepeat
 		c.again(p)
 	}
 	for h := c.live.first; h != nil; h = h.next {

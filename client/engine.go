@@ -11,7 +11,7 @@ import (
 func (c *Client) act(h *half, out device.Output) {
 	c.register(h)
 	if out.Word.Kind != invitation.NoWord {
-		c.sayWord(h, out.Word)
+		c.sayWord(h, c.truth(h, out.Word))
 	}
 	if out.Request == invitation.Cancel {
 		c.beginKeptCancel(h)
@@ -22,6 +22,7 @@ func (c *Client) act(h *half, out device.Output) {
 	if h.in == &c.live && h.terminal() {
 		c.endKeptCancel(h)
 		c.retire(h)
+		c.awaitSettled(h)
 		if c.progress != nil {
 			c.tellProgress()
 		}
@@ -96,6 +97,7 @@ func (c *Client) step(h *half, n *invitation.Notice) {
 		h.deadline = c.now() + n.Remaining
 	}
 	c.act(h, h.m.Notice(n))
+	c.awaitRing(h)
 }
 
 // offered takes a state of an invitation of somebody else's that the client has no object of.
@@ -148,15 +150,25 @@ func (c *Client) unknownLocal(n *invitation.Notice) {
 		c.sayWord(nil, w)
 		return
 	}
-	if !n.Local.Terminal() {
-		return
+	if !c.sendsAgain() && n.Local.Terminal() {
+		c.sayWord(nil, invitation.Word{ID: n.ID, Side: invitation.Caller, Kind: invitation.WordDone, Local: n.Local})
 	}
-	for _, p := range c.pending {
-		if p.call.Request == invitation.Send && p.call.Resumed == nil {
-			return
+}
+
+// sendsAgain repeats the sends that are not answered, as the answer to one of them got lost, and reports whether
+// there are any.
+func (c *Client) sendsAgain() bool {
+	found := false
+	for _, p := range c.sorted() {
+		if p.call.Request != invitation.Send || p.call.Resumed != nil {
+			continue
+		}
+		found = true
+		if c.now()-p.saidAt >= wordRepeat {
+			c.again(p)
 		}
 	}
-	c.sayWord(nil, invitation.Word{ID: n.ID, Side: invitation.Caller, Kind: invitation.WordDone, Local: n.Local})
+	return found
 }
 
 // answered takes the answer to a request.
@@ -180,6 +192,13 @@ func (c *Client) answered(a *invitation.Answer) {
 	case p.h != nil:
 		c.answeredAbout(p, a)
 	default:
+		unknown := a.Error == invitation.NotFound || a.Error == invitation.OK && a.Notice == nil
+		if h := c.byID[p.call.ID]; unknown && h != nil && c.doubts(h) {
+			c.vouchAgain(h)
+			p.next = c.now() + firstRepeat
+			c.need(p.next)
+			return
+		}
 		if a.Notice != nil {
 			for w := p.waiters; w != nil; w = w.next {
 				w.notice = a.Notice
@@ -234,8 +253,9 @@ func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 	case code != invitation.NotFound:
 	case h.terminal():
 		code = invitation.AlreadyEnd // it was settled, and the node has forgotten it
-	case c.recovering(h) && p.call.Request == invitation.Query:
+	case p.call.Request == invitation.Query && c.doubts(h):
 		c.resolve(p, nil)
+		c.vouchAgain(h)
 		h.unheard = true
 		c.auditSoon()
 		return

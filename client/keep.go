@@ -47,6 +47,8 @@ type half struct {
 	endedAt    time.Duration
 	told       time.Duration // when the node asked for it last, as it had forgotten it; 0: never
 	known      bool          // it was registered by its id
+	askAt      time.Duration // when to look after it; 0: never
+	asks       uint8         // how often that was set
 	own        bool          // it was the client itself that ended it, not the node
 	unheard    bool          // the node owes word of it
 	anew       bool          // it rang when the session ended: another login may show it anew

@@ -164,6 +164,29 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 	}
 }
 
+// truth returns what to say instead of w: a node that offers what it was asked to accept, and has said that it is
+// recorded, has forgotten that.
+func (c *Client) truth(h *half, w invitation.Word) invitation.Word {
+	if w.Kind != invitation.WordSeen || h.remote == nil || h.remote.machine.State() != invitation.RemoteAcceptSentToLocal {
+		return w
+	}
+	for _, p := range c.pending {
+		if p.h == h && p.call.Request == invitation.Accept {
+			return w // the request is repeated
+		}
+	}
+	return h.vouch()
+}
+
+// vouchAgain makes the node know h that has asked for it, and does not know it yet: what was said got lost.
+func (c *Client) vouchAgain(h *half) {
+	if h.local != nil {
+		c.sendAgain(h.local)
+		return
+	}
+	c.sayAnew(h, h.vouch())
+}
+
 // repeatAbout repeats what the user has asked for on h and has no answer yet.
 func (c *Client) repeatAbout(h *half) {
 	for _, p := range c.sorted() {
@@ -187,6 +210,15 @@ func (c *Client) answeredResumed(p *pending, a *invitation.Answer) {
 		h.unheard = true
 		c.auditSoon()
 	}
+}
+
+// doubts tells whether NOT_FOUND is no last word on h: not the first time. A node that was cut off, or that others
+// were cut off from, hears of what was sent meanwhile some time after it has come back.
+func (c *Client) doubts(h *half) bool {
+	if h.in == &c.live && (h.told == 0 || c.now()-h.told > recoveryTime+lastRepeat) {
+		h.told = max(c.now(), 1)
+	}
+	return c.recovering(h)
 }
 
 // recovering tells whether the node may be about to learn of h.

@@ -15,6 +15,7 @@ import (
 const (
 	firstRepeat = time.Second
 	lastRepeat  = 8 * time.Second
+	quickTime   = 6 * time.Second // after a reconnect, or a question for all words, the time does not double
 )
 
 // pending is a request that is not answered.
@@ -25,6 +26,7 @@ type pending struct {
 	h       *half            // nil for a query
 	waiters *waiter
 	next    time.Duration        // when it is said again, on the client's clock
+	saidAt  time.Duration        // when it was said last
 	wait    time.Duration        // the time from next to the one after it
 	refused invitation.CallError // it was answered "try again", and nothing has been said since
 }
@@ -122,8 +124,10 @@ func (p *pending) mayBeTaken() *LocalInvitation {
 
 func (c *Client) sayCall(p *pending) {
 	p.refused = invitation.OK
-	p.next = c.now() + p.wait
-	p.wait = min(2*p.wait, lastRepeat)
+	p.saidAt, p.next = c.now(), c.now()+p.wait
+	if c.now() >= c.quickTo { // before, what answers may be in the making
+		p.wait = min(2*p.wait, lastRepeat)
+	}
 	call := p.anew
 	if call == nil {
 		call = &p.call
@@ -252,6 +256,12 @@ func (c *Client) sweep() {
 		if c.auditAt != 0 {
 			c.need(c.auditAt)
 		}
+		if c.lookAt != 0 && now >= c.lookAt {
+			c.look(now)
+		}
+		if c.lookAt != 0 {
+			c.need(c.lookAt)
+		}
 	case away:
 		if c.forgetAt != 0 && now >= c.forgetAt {
 			c.forgetAt = 0
@@ -270,11 +280,34 @@ func (c *Client) sweepPending(now time.Duration) {
 		case p.waiters == nil && p.h != nil && p.h.in != &c.live:
 			c.resolve(p, nil) // nobody wants to know any more
 			continue
+		case p.h != nil && p.h.terminal() && now-p.h.endedAt >= answerTime && p.call.Request != invitation.Send:
+			c.resolve(p, callError(p.h.answer(p.call.Request), 0))
+			continue
 		case p.next <= now:
 			c.again(p)
 		}
 		c.need(p.next)
 	}
+}
+
+// answerTime is how long after the end of an invitation the answer to a request about it is awaited. Then it is
+// what the end says: the node that would answer may be gone.
+const answerTime = 5 * time.Second
+
+func (h *half) answer(r invitation.Request) invitation.CallError {
+	won := false
+	switch {
+	case h.local != nil:
+		won = r == invitation.Cancel && h.local.machine.State() == invitation.LocalCanceled
+	case r == invitation.Accept:
+		won = h.remote.machine.State() == invitation.RemoteAccepted
+	case r == invitation.Refuse:
+		won = h.remote.machine.State() == invitation.RemoteRefused
+	}
+	if won || r == invitation.Query {
+		return invitation.OK
+	}
+	return invitation.AlreadyEnd
 }
 
 // auditAfter is how long the client waits for what the node has to tell it of a live invitation, after
@@ -295,10 +328,76 @@ func (c *Client) audit() {
 	c.auditAt = 0
 	for h := c.live.first; h != nil; h = h.next {
 		if h.unheard && !h.m.ID().IsZero() {
-			p := &pending{h: h}
-			p.call.Request, p.call.ID = invitation.Query, h.m.ID()
-			c.begin(p)
+			c.query(h)
 		}
 		h.unheard = false
+	}
+}
+
+func (c *Client) query(h *half) {
+	for _, p := range c.pending {
+		if p.h == h && p.call.Request == invitation.Query {
+			return // it is repeated
+		}
+	}
+	p := &pending{h: h}
+	p.call.Request, p.call.ID = invitation.Query, h.m.ID()
+	c.begin(p)
+}
+
+// What the client looks after again by itself, after a time that is doubled so often.
+const (
+	refusalAfter = 4 * time.Second
+	maxAsks      = 3
+)
+
+// awaitRing sees that the node is asked for an invitation that it has sent and that does not ring: that it rings is
+// told once, and may get lost. All else that a node tells it repeats until there is a word on it.
+func (c *Client) awaitRing(h *half) {
+	if h.local != nil && h.local.machine.State() == invitation.LocalSentToRemote {
+		c.lookAfter(h, auditAfter)
+	}
+}
+
+// awaitSettled sees that a refusal is said again until both sides have heard of it: what made it one may be
+// lost with a node, and nobody else knows.
+func (c *Client) awaitSettled(h *half) {
+	if h.remote != nil && h.remote.machine.State() == invitation.RemoteRefused {
+		h.asks = 0
+		c.lookAfter(h, refusalAfter)
+	}
+}
+
+func (c *Client) lookAfter(h *half, after time.Duration) {
+	h.askAt = c.now() + after<<h.asks
+	h.asks = min(h.asks+1, maxAsks)
+	if c.lookAt == 0 || h.askAt < c.lookAt {
+		c.lookAt = h.askAt
+		c.need(c.lookAt)
+	}
+}
+
+// look asks for the invitations that should ring by now, and says refusals again.
+func (c *Client) look(now time.Duration) {
+	c.lookAt = 0
+	for _, l := range [...]*list{&c.live, &c.ended} {
+		for h := l.first; h != nil; h = h.next {
+			switch {
+			case h.askAt == 0:
+			case h.askAt > now:
+				if c.lookAt == 0 || h.askAt < c.lookAt {
+					c.lookAt = h.askAt
+				}
+			case h.terminal() && h.remote != nil:
+				c.sayAnew(h, h.vouch())
+				c.lookAfter(h, refusalAfter)
+			default:
+				h.askAt = 0
+				if h.local != nil && h.local.machine.State() == invitation.LocalSentToRemote {
+					h.unheard = false
+					c.query(h)
+				}
+			}
+		}
 	}
 }

@@ -36,8 +36,75 @@ func TestUnansweredRequestIsRepeated(t *testing.T) {
 		w.link().answer(invitation.Answer{RequestID: first.RequestID, ID: invitation.ID{1}})
 		w.is(<-result, nil)
 		time.Sleep(time.Minute)
+		for _, call := range w.link().calls() {
+			if call.Request != invitation.Query {
+				w.Fatalf("repeated after the answer: %v", call)
+			}
+		}
+	})
+}
+
+// TestSendWhoseAnswerGotLost: a state of what the client does not know may be that of a send that is not answered.
+func TestSendWhoseAnswerGotLost(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l, first, result := w.pendingSend()
+		n := invitation.Notice{ID: invitation.ID{1}, Side: invitation.Caller, Local: invitation.LocalRefusedByRemote}
+		w.link().notice(n)
+		if said := w.link().take(); len(said) != 0 {
+			w.Fatalf("said %+v: the answer may be on its way", said)
+		}
+		time.Sleep(wordRepeat)
+		w.link().notice(n)
+		w.repeats(w.call(invitation.Send), first)
+		w.link().answer(invitation.Answer{RequestID: first.RequestID, ID: n.ID, Notice: &n})
+		w.is(<-result, nil)
+		w.fired(LocalInvitationRefused)
+		if l.State() != invitation.LocalRefusedByRemote {
+			w.Fatal(l.State())
+		}
+	})
+}
+
+// TestAnswerThatNeverComes: the end of the invitation answers what was asked before.
+func TestAnswerThatNeverComes(t *testing.T) {
+	for remote, want := range map[invitation.RemoteState]error{
+		invitation.RemoteAccepted: nil, invitation.RemoteCanceled: invitation.AlreadyEnd,
+	} {
+		for _, settled := range []bool{false, true} {
+			inWorld(t, Options{}, func(w *world) {
+				r := w.shown("1")
+				accepted := make(chan error, 1)
+				go func() { accepted <- r.Accept(w.Context(), "") }()
+				w.call(invitation.Accept)
+				w.tellRemote(r, invitation.Notice{Remote: remote, Verdict: true, Settled: settled})
+				start := time.Now()
+				w.is(<-accepted, want)
+				if took := time.Since(start); took < answerTime || took > answerTime+lastRepeat {
+					w.Fatalf("answered after %v", took)
+				}
+			})
+		}
+	}
+}
+
+// TestRingingThatIsNotTold: that it rings is told once, so it is asked for, less and less often.
+func TestRingingThatIsNotTold(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l := w.sent()
+		start := time.Now()
+		for i, seconds := range []int{2, 6, 14, 30, 46} {
+			time.Sleep(time.Until(start.Add(time.Duration(seconds) * time.Second)))
+			query := w.call(invitation.Query)
+			n := invitation.Notice{ID: l.ID(), Side: invitation.Caller, Local: invitation.LocalSentToRemote}
+			if i == 4 {
+				n.Local = invitation.LocalReceivedByRemote
+			}
+			w.link().answer(invitation.Answer{RequestID: query.RequestID, ID: l.ID(), Notice: &n})
+		}
+		w.fired(LocalInvitationReceivedByPeer)
+		time.Sleep(time.Minute)
 		if calls := w.link().calls(); len(calls) != 0 {
-			w.Fatalf("repeated after the answer: %v", calls)
+			w.Fatalf("asked for what rings: %v", calls)
 		}
 	})
 }

@@ -83,15 +83,24 @@ func TestNodeHasLostAnInvitation(t *testing.T) {
 		w.link().receiver.Lost(io.EOF)
 		time.Sleep(firstBackoff)
 		synctest.Wait()
-		w.tellLocal(told, invitation.Notice{Local: invitation.LocalSentToRemote})
+		w.tellLocal(told, invitation.Notice{Local: invitation.LocalReceivedByRemote})
+		w.fired(LocalInvitationReceivedByPeer)
 		time.Sleep(auditAfter)
 		query := w.call(invitation.Query)
 		if query.ID != untold.ID() {
 			w.Fatalf("asked for %v", query.ID)
 		}
 		w.link().answer(invitation.Answer{RequestID: query.RequestID, Error: invitation.NotFound})
+		w.fired() // it may not have heard of it yet
+		for range 5 {
+			time.Sleep(auditAfter)
+			synctest.Wait()
+			for _, call := range w.link().calls() {
+				w.link().answer(invitation.Answer{RequestID: call.RequestID, Error: invitation.NotFound})
+			}
+		}
 		w.fired(LocalInvitationFailure)
-		if untold.Reason() != invitation.OutcomeForgotten || told.State() != invitation.LocalSentToRemote {
+		if untold.Reason() != invitation.OutcomeForgotten || told.State() != invitation.LocalReceivedByRemote {
 			w.Fatal(untold.Reason(), told.State())
 		}
 	})

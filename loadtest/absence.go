@@ -170,10 +170,11 @@ func (c circumstances) allow(due time.Time) time.Time {
 	return due.Add(c.delay())
 }
 
-// separated reports whether a fault kept the sides from each other during the call.
-func (c circumstances) separated() bool {
+// separated reports whether a fault kept the sides from each other at some time between two.
+func (c circumstances) separated(from, until time.Time) bool {
 	for i := range c.faults {
-		if c.faults[i].Separates() {
+		f := &c.faults[i]
+		if f.Separates() && !f.Began.After(until) && !f.Over(c.now).Add(slack).Before(from) {
 			return true
 		}
 	}

@@ -294,8 +294,9 @@ func (r *run) driveHurt(ctx context.Context) {
 		hurting.Go(func() {
 			for pause(ctx, progressInterval/4) {
 				if r.broken() {
-					fmt.Fprintf(r.out, "%6.0f s  a promise was broken, as it must be\n", time.Since(r.begin).Seconds())
+					r.chaos.caught(r)
 					cancel()
+					return
 				}
 			}
 		})
@@ -303,6 +304,16 @@ func (r *run) driveHurt(ctx context.Context) {
 	r.drive(ctx)
 	cancel()
 	hurting.Wait()
+}
+
+// caught tells how long it took to find that the nodes are broken.
+func (c *chaosRun) caught(r *run) {
+	faults := c.log.All()
+	if len(faults) == 0 {
+		return
+	}
+	fmt.Fprintf(r.out, "%6.0f s  a promise was broken, as it must be: %.1f s after the first of %d faults\n", time.Since(r.begin).Seconds(),
+		time.Since(faults[0].Began).Seconds(), len(faults))
 }
 
 // broken reports whether a promise was broken.
@@ -320,6 +331,9 @@ func (r *run) after(ctx context.Context, held *holding) *chaosResult {
 	res := c.result(r.begin)
 	if held != nil {
 		res.Hold = held.result()
+	}
+	if c.options.breaks {
+		return res
 	}
 	res.After = c.outlive(ctx, r.options)
 	for i := range res.After {

@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -86,4 +89,30 @@ func (res *chaosResult) print(w io.Writer) {
 		res.Hold.print(w)
 	}
 	fmt.Fprintf(w, "%d faults, seed %d; to repeat the schedule:\n  %s\n", len(res.Faults), res.Seed, res.Repeat)
+}
+
+// printSummary writes how many calls met how many faults, and what of them the contract excuses.
+func (res *chaosResult) printSummary(w io.Writer, all *result) {
+	kinds := map[string]int{}
+	for i := range res.Faults {
+		kinds[res.Faults[i].Kind]++
+	}
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		parts = append(parts, fmt.Sprintf("%s %d", kind, kinds[kind]))
+	}
+	fmt.Fprintf(w, "\n%d calls, %d faults (%s), seed %d\n", all.Completed, len(res.Faults), strings.Join(parts, ", "), res.Seed)
+	causes, total := map[string]int64{}, int64(0)
+	for _, by := range []map[string]int64{all.ExcusedBy, all.AllowedBy} {
+		for text, n := range by {
+			_, cause, _ := strings.Cut(text, ": ")
+			causes[cause] += n
+			total += n
+		}
+	}
+	thousandths := func(n int64) float64 { return 1000 * float64(n) / float64(max(all.Completed, 1)) }
+	fmt.Fprintf(w, "%d calls excused by the contract, %.3f ‰\n", total, thousandths(total))
+	for _, cause := range slices.Sorted(maps.Keys(causes)) {
+		fmt.Fprintf(w, "  %6d, %.3f ‰: %s\n", causes[cause], thousandths(causes[cause]), cause)
+	}
 }

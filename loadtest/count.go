@@ -74,6 +74,9 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 	if h.allowed != "" {
 		countText(r.allowed, name+": "+h.allowed)
 	}
+	if h.kept != "" {
+		countText(r.kept, h.kept)
+	}
 	if len(h.broken) == 0 {
 		return
 	}

@@ -42,6 +42,7 @@ type history struct {
 	failed  string // why it is a failed call; "": it is none
 	excused string // what excuses an outcome that the scenario rules out; "": it has no such outcome
 	allowed string // what a fault of the nodes allows; "": nothing of it was needed
+	kept    string // what the client kept from its application; "": nothing
 }
 
 // slack is how late an event may be told (docs/spec.md §7, P2).
@@ -179,7 +180,7 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 	h.judgeSurvival(met)
 	h.judgeKept(met)
 	excuse := judge.Excuse{
-		VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace), Apart: met.separated(),
+		VerdictLate: met.callee.longest > 0 && atLeast(met.callee.longest, h.timers.Grace), Apart: met.separated(h.decided(now)),
 	}
 	if v := judge.Agree(&h.caller, []*judge.Part{&h.callee}, excuse); v != nil {
 		h.broken = append(h.broken, v.Error())
@@ -197,12 +198,29 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 		case h.excused != "":
 		case h.ranOut(h.caller.Reason, met):
 			h.allowed = "its time was over before a fault was taken over"
+		case excuse.Apart && !h.callee.Open() && h.caller.End != device.Accepted && h.ranOut(h.callee.Reason, met):
+			h.allowed = "its time was over on the callee's side while a fault separated the sides"
 		default:
 			h.breaks(judge.P5, "it ended as %v %v, which the scenario %q rules out", outcome, h.caller.Reason, h.scenario.about)
 			h.failed = fmt.Sprintf("ended as %v %v", outcome, h.caller.Reason)
 		}
 	}
 	return outcome
+}
+
+// decided returns between what times the endings were decided, as far as the clients can tell.
+func (h *history) decided(now time.Time) (from, until time.Time) {
+	from, until = now, h.sent
+	for _, at := range h.ended {
+		if at.IsZero() {
+			continue
+		}
+		until = later(until, at)
+		if at.Before(from) {
+			from = at
+		}
+	}
+	return from.Add(-slack), until
 }
 
 // judgeEnd judges when a side ended, and that its end was not forgotten.

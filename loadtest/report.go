@@ -37,6 +37,7 @@ type result struct {
 	Excused    int64                       `json:"excused"`
 	ExcusedBy  map[string]int64            `json:"excused_causes"`
 	AllowedBy  map[string]int64            `json:"allowed_causes"` // calls that ended as a fault of the nodes allows
+	KeptBy     map[string]int64            `json:"kept_causes"`    // calls of which a client kept something from its application
 	LagMs      float64                     `json:"generator_lag_ms"`
 	Latency    map[string]percentiles      `json:"latency"`
 	Nodes      []nodeResult                `json:"nodes"`
@@ -63,7 +64,8 @@ func (r *run) result(took time.Duration) *result {
 		Violations: r.violations, Errors: sum(r.errors), ErrorTexts: maps.Clone(r.errors), Limited: r.limited.Load(),
 		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), Losses: maps.Clone(r.losses), Delayed: r.delayed,
 		Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused), AllowedBy: maps.Clone(r.allowed),
-		LagMs: float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
+		KeptBy: maps.Clone(r.kept),
+		LagMs:  float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
 	}
 	for s := range r.steps {
 		res.Latency[stepNames[s]] = r.steps[s].percentiles()
@@ -105,8 +107,12 @@ func (res *result) print(w io.Writer) {
 	printCounts(w, "connections lost", res.Losses)
 	printCounts(w, "excused", res.ExcusedBy)
 	printCounts(w, "allowed", res.AllowedBy)
+	printCounts(w, "kept from the application", res.KeptBy)
 	printCounts(w, "failed", res.FailedBy)
 	printCounts(w, "error", res.ErrorTexts)
+	if res.Chaos != nil {
+		res.Chaos.printSummary(w, res)
+	}
 	fmt.Fprintf(w, "%d violations, %d failed calls, %d errors\n", res.Violations, res.Failed, res.Errors)
 }
 

@@ -46,6 +46,7 @@ type run struct {
 	failed     map[string]int64 // failed calls, by cause
 	excused    map[string]int64 // calls with an outcome that their scenario rules out, by what excuses it
 	allowed    map[string]int64 // calls that ended as a fault allows, by what it allows
+	kept       map[string]int64 // calls of which a client kept something from its application, by what it was
 	delayed    int64            // calls during which a side was away
 	shown      int              // violations whose history was printed
 	alike      map[string]int64 // violations, by the way in which a promise was broken
@@ -55,7 +56,7 @@ func newRun(o *options, out io.Writer) *run {
 	r := &run{
 		options: o, out: &lockedWriter{w: out}, prefix: "load-" + strings.ToLower(rand.Text()[:6]), timers: o.timers,
 		outcomes: map[string]int64{}, scenarios: map[string]map[string]int64{}, errors: map[string]int64{},
-		losses: map[string]int64{}, failed: map[string]int64{}, excused: map[string]int64{}, allowed: map[string]int64{}, alike: map[string]int64{},
+		losses: map[string]int64{}, failed: map[string]int64{}, excused: map[string]int64{}, allowed: map[string]int64{}, kept: map[string]int64{}, alike: map[string]int64{},
 		series: series{width: o.windows}, slowest: slowest{most: o.slowLog},
 	}
 	for i := range r.steps {

@@ -117,8 +117,8 @@ func (h *history) judgeKept(met circumstances) {
 	for _, v := range h.survival.kept {
 		if !met.noisy && len(met.faults) == 0 {
 			h.broken = append(h.broken, "contract: "+v.String())
-		} else if h.allowed == "" {
-			h.allowed = "the client kept to itself what came out of order or twice: " + v.String()
+		} else {
+			h.kept = v.String()
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -70,6 +71,20 @@ func (m *Mover) forgetLosses() {
 	}
 }
 
+// Back tells a member that this node has thought it gone, and has given up what it heard of it.
+func (m *Mover) Back(member string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.view.Member(member); !ok || m.closed {
+		return
+	}
+	m.lastID++
+	l := &loss{owed: map[string]bool{member: true}}
+	m.losses[m.lastID] = l
+	m.sayLost(m.lastID, l, time.Now())
+	m.hint()
+}
+
 // heardLast is how many losses of a member are remembered, so that one that is told twice is taken once.
 const heardLast = 64
 
@@ -84,6 +99,10 @@ func (m *Mover) lost(from string, msg *Message) {
 		heard = slices.Delete(heard, 0, 1)
 	}
 	m.heard[from] = append(heard, msg.ID)
+	if msg.Shards.Empty() {
+		m.config.Parted(from)
+		return
+	}
 	m.config.Logger.Info("shards have a new owner, without what lived there", slog.String("owner", from), slog.Int("shards", msg.Shards.Len()))
 	m.config.Lost(msg.Shards)
 }
@@ -100,7 +119,36 @@ func (m *Mover) Forget() {
 		}
 	}
 	if !m.closed && !held.Empty() {
+		m.forgot, m.forgotAt = held, time.Now()
 		m.lose(&held)
 		m.hint()
 	}
+}
+
+// confessTime bounds for how long members that this node did not see when it forgot are told of that. They may not
+// have noticed anything.
+const confessTime = 5 * time.Minute
+
+// confess tells the members that were not in the view before what this node has forgotten of its own shards.
+func (m *Mover) confess(before cluster.View) {
+	if m.forgot.Empty() || time.Since(m.forgotAt) > confessTime {
+		return
+	}
+	l := &loss{owed: map[string]bool{}}
+	for shard := range m.forgot.All() {
+		if owner, ok := m.table.Owner(shard); ok && owner == m.config.Self {
+			l.shards.Add(shard)
+		}
+	}
+	for _, member := range m.view.Members {
+		if _, ok := before.Member(member.Name); !ok && member.Name != m.config.Self {
+			l.owed[member.Name] = true
+		}
+	}
+	if l.shards.Empty() {
+		return
+	}
+	m.lastID++
+	m.losses[m.lastID] = l
+	m.sayLost(m.lastID, l, time.Now())
 }

@@ -30,6 +30,13 @@ func (s *Shards) Remove(other *Shards) {
 	}
 }
 
+func everything() (all Shards) {
+	for i := range all {
+		all[i] = 1<<64 - 1
+	}
+	return all
+}
+
 // Empty reports whether there are none.
 func (s *Shards) Empty() bool { return *s == Shards{} }
 
@@ -66,7 +73,7 @@ const (
 	Chunk Kind = 4 // holder: the Data of Chunk
 	Done  Kind = 5 // claimant: I have all
 	Offer Kind = 6 // holder: I hold Shards, which are yours
-	Lost  Kind = 7 // owner: I hold Shards, and what lived on them before is lost, or may be
+	Lost  Kind = 7 // owner: I hold Shards, and what lived on them before is lost, or may be; no Shards: I have thought you gone
 	Heard Kind = 8 // anybody: I know what was lost
 )
 

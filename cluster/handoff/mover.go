@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,9 @@ type Config struct {
 	// Lost is told the same of shards that another member has now, or this one. It must not block. The
 	// default does nothing.
 	Lost func(shards Shards)
+	// Parted is told that another member has thought this one gone, and sees it again: see [Mover.Back]. It must not
+	// block. The default does nothing.
+	Parted func(member string)
 	// MaxKept is how many messages are kept back for shards that are awaited. The default is 65,536.
 	MaxKept int
 	// First is the number of this node's first claim: higher than all of its claims before a restart. The
@@ -93,6 +97,9 @@ type Mover struct {
 	lastID uint64
 	closed bool
 
+	forgot   Shards // what this node has dropped, and not told members that it did not see
+	forgotAt time.Time
+
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -110,6 +117,9 @@ func New(config Config) (*Mover, error) {
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Parted == nil {
+		config.Parted = func(string) {}
 	}
 	for _, f := range []*func(Shards){&config.Cold, &config.Lost} {
 		if *f == nil {
@@ -176,8 +186,22 @@ func (m *Mover) Take(view cluster.View, route func(cluster.View) error) error {
 	m.wantFromNew(before)
 	m.settle()
 	m.takeBack()
+	if more(before, view) {
+		m.confess(before)
+		m.strays = everything()
+		m.review()
+	}
 	m.hint()
 	return nil
+}
+
+// more reports whether a view has members that another one has not: shards of theirs that are held here are
+// offered at once, as they may hold them as well.
+func more(before, now cluster.View) bool {
+	return slices.ContainsFunc(now.Members, func(member cluster.Member) bool {
+		_, ok := before.Member(member.Name)
+		return !ok
+	})
 }
 
 // await marks what this node is to have and has not, and returns it. What moved to members that have gone,

@@ -40,6 +40,7 @@ type node struct {
 	keys map[string]int // messages that each key has got
 	cold Shards         // that it was told it has without what lived there
 	lost Shards         // that it was told somebody has so
+	back []string       // members that had thought it gone
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -59,6 +60,11 @@ func (w *world) start(name string, boot uint64) *node {
 		Send: func(to string, msg *Message) { w.carry(name, to, msg) },
 		Cold: func(shards Shards) { n.note(&n.cold, shards) },
 		Lost: func(shards Shards) { n.note(&n.lost, shards) },
+		Parted: func(member string) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.back = append(n.back, member)
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -443,6 +449,50 @@ func TestOfferAfterHeal(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.mustBePlaced("healed", "a", "b")
 		w.check("healed")
+	})
+}
+
+// TestForgottenWhileAlone: a node that has forgotten while it saw nobody tells the others when it sees them, who may
+// not have noticed anything, of its own shards; and a member that it had thought gone that it had.
+func TestForgottenWhileAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 5)
+		w.loss = 0.1
+		for _, name := range []string{"a", "b", "c"} {
+			w.start(name, 1)
+		}
+		w.see("all", "a", "b", "c")
+		time.Sleep(10 * time.Second)
+		for _, n := range w.nodes {
+			n.losses()
+		}
+		a := w.nodes["a"]
+		w.see("a", "a")
+		a.mover.Forget()
+		a.losses()
+		for _, members := range [][]string{{"a", "b"}, {"a", "b", "c"}} {
+			w.see("a", members...)
+			a.mover.Back(members[len(members)-1])
+			time.Sleep(10 * time.Second)
+		}
+		w.mustBePlaced("healed", "a", "b", "c")
+		own := Shards{}
+		for shard := range invitation.Shard(invitation.Shards) {
+			if owner, _ := a.mover.table.Owner(shard); owner == "a" {
+				own.Add(shard)
+			}
+		}
+		for _, name := range []string{"b", "c"} {
+			_, lost := w.nodes[name].losses()
+			missed := own
+			missed.Remove(&lost)
+			if !missed.Empty() || name == "c" && lost != own {
+				t.Errorf("%s was told of %d lost shards, want %d", name, lost.Len(), own.Len())
+			}
+			if back := w.nodes[name].back; !slices.Equal(back, []string{"a"}) {
+				t.Errorf("%s was told by %v that they had thought it gone", name, back)
+			}
+		}
 	})
 }
 

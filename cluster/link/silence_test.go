@@ -115,10 +115,10 @@ func TestSilence(t *testing.T) {
 		start = time.Now()
 		mu.Unlock()
 		p.pulled.Store(true)
-		time.Sleep(5 * time.Second)
+		time.Sleep(7 * time.Second)
 		mu.Lock()
 		for _, what := range []string{"a about b", "b about a"} {
-			if took := evidence[what]; took == 0 || took > 4*time.Second+10*time.Millisecond {
+			if took := evidence[what]; took == 0 || took > 6*time.Second+10*time.Millisecond {
 				t.Errorf("%s: evidence after %v", what, took)
 			}
 		}
@@ -128,7 +128,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("sent into a pulled cable: %v", err)
 		}
 		p.pulled.Store(false)
-		time.Sleep(4 * time.Second)
+		time.Sleep(6 * time.Second)
 		if err := a.Send(member, []byte("again")); err != nil {
 			t.Error(err)
 		}
@@ -183,7 +183,7 @@ func TestStuckWriter(t *testing.T) {
 		if err := <-evidence; err == nil {
 			t.Error("evidence of nothing")
 		}
-		if took := time.Since(start); took > 4*time.Second {
+		if took := time.Since(start); took > 6*time.Second {
 			t.Errorf("given up after %v", took)
 		}
 		synctest.Wait()

@@ -42,7 +42,7 @@ type StreamConfig struct {
 	// MaxPeers is how many peers may be connected to this node. The default value is 1,024.
 	MaxPeers int
 	// Ping is how often a peer is pinged, and Timeout after what silence a connection is given up. The default
-	// values are 1 s and 3 s.
+	// values are 1 s and 5 s: a process that is paused the gossip finds sooner, and one that is busy is not dead.
 	Ping, Timeout time.Duration
 	// Turns are those of whoever runs the actors. The default is none: what comes in is handed over one by one, and
 	// what goes out is written by goroutines of the link.
@@ -88,7 +88,7 @@ func (c StreamConfig) withDefaults() (StreamConfig, error) {
 	setDefault(&c.MaxEnvelope, cluster.DefaultMaxEnvelope)
 	setDefault(&c.MaxPeers, defaultMaxPeers)
 	setDefault(&c.Ping, time.Second)
-	setDefault(&c.Timeout, 3*time.Second)
+	setDefault(&c.Timeout, 5*time.Second)
 	if c.Ping >= c.Timeout {
 		return c, fmt.Errorf("link: the time between pings, %v, is not shorter than the timeout, %v", c.Ping, c.Timeout)
 	}

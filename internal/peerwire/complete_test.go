@@ -69,6 +69,7 @@ func TestRecordsAreComplete(t *testing.T) {
 		"arbiter": {Arbiter: &snapshot.Arbiter{State: state, Sent: now.Add(-time.Hour), Reached: now.Add(-time.Minute), Told: invitation.Ringing, Rang: now.Add(-time.Second), Answered: now, Events: 2}},
 		"event":   {Event: sampleEvent},
 		"past":    {Past: sampleID},
+		"lost":    {Lost: &snapshot.Loss{Shards: invitation.ShardSet{3: 1 << 63}, At: now.Add(-time.Second)}},
 	} {
 		data, err := codecAt(now).AppendRecord(nil, want)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/arbiter"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -42,6 +43,9 @@ func (c Codec) AppendRecord(buf []byte, r *snapshot.Record) ([]byte, error) {
 		m.Record = &peerpb.Record_Event{Event: eventMessage(r.Event)}
 	case !r.Past.IsZero():
 		m.Record = &peerpb.Record_Past{Past: idBytes(r.Past)}
+	case r.Lost != nil:
+		shards := handoff.Shards(r.Lost.Shards)
+		m.Record = &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{Shards: shardBytes(&shards), AtUs: r.Lost.At.Sub(now).Microseconds()}}
 	default:
 		err = errors.New("nothing is in it")
 	}
@@ -77,6 +81,8 @@ func (c Codec) Record(data []byte) (*snapshot.Record, error) {
 		r.Past, err = parseID(p.Past)
 	case *peerpb.Record_Event:
 		r.Event, err = event(p.Event)
+	case *peerpb.Record_Lost:
+		r.Lost, err = loss(p.Lost, now)
 	default:
 		err = unknown("record")
 	}
@@ -84,6 +90,16 @@ func (c Codec) Record(data []byte) (*snapshot.Record, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+func loss(m *peerpb.ShardsLost, now invitation.Time) (*snapshot.Loss, error) {
+	var shards handoff.Shards
+	if err := setShards(&shards, m.GetShards()); err != nil {
+		return nil, err
+	}
+	at := moments{now: now}
+	l := &snapshot.Loss{Shards: invitation.ShardSet(shards), At: at.read(new(m.GetAtUs()))}
+	return l, at.err
 }
 
 // moments reads and writes the points in time of one record.
@@ -156,7 +172,7 @@ func entryMessage(e *session.EntryState, now invitation.Time) (*peerpb.EntryStat
 	m := &peerpb.EntryState{
 		View: view, Answered: e.Answered, Withdrawn: e.Withdrawn, SendId: e.SendID, Ended: e.Ended, Asking: e.Asking,
 		Renamed: e.Renamed, SeenUs: remaining(e.SeenAt, now), AskUs: remaining(e.AskAt, now),
-		Resumed: resumedMessage(e.Resumed), EndsUs: remaining(e.EndsAt, now), Asked: e.Asked,
+		Resumed: resumedMessage(e.Resumed), EndsUs: remaining(e.EndsAt, now), Asked: e.Asked, Whole: e.Whole,
 		VouchUs: remaining(e.VouchAt, now),
 	}
 	for _, s := range e.Shown {
@@ -250,7 +266,7 @@ func entryState(p *peerpb.EntryState, user invitation.User, at *moments) (sessio
 	e := session.EntryState{
 		Answered: p.GetAnswered(), Withdrawn: p.GetWithdrawn(), SendID: p.GetSendId(), Ended: p.GetEnded(), Asking: p.GetAsking(),
 		Renamed: p.GetRenamed(), SeenAt: at.read(p.SeenUs), AskAt: at.read(p.AskUs), EndsAt: at.read(p.EndsUs),
-		Asked: p.GetAsked(), VouchAt: at.read(p.VouchUs),
+		Asked: p.GetAsked(), Whole: p.GetWhole(), VouchAt: at.read(p.VouchUs),
 	}
 	var err error
 	if e.Resumed, err = resumed(p.GetResumed()); err != nil {

@@ -27,6 +27,7 @@ import (
 // records are actors' states, each field set at least once.
 var records = map[string]*snapshot.Record{
 	"past":          {Past: sampleID},
+	"lost":          {Lost: &snapshot.Loss{Shards: invitation.ShardSet{1: 6}, At: now.Add(-3 * time.Second)}},
 	"session_plain": {Session: &session.State{User: "alice", Tokens: 20}},
 	"session": {Session: &session.State{
 		User: "bob",
@@ -50,6 +51,9 @@ var records = map[string]*snapshot.Record{
 		Past: []invitation.ID{otherID, sampleID}, Changes: 1 << 40, Tokens: 3.25, Filled: now.Add(-time.Hour),
 		SweepAt: now.Add(time.Second), LeaveAt: now.Add(30 * time.Second),
 	}},
+	"session_fresh": {Session: &session.State{User: "bob", FreshAt: now.Add(time.Minute), Entries: []session.EntryState{{
+		View: &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "carol", Device: "desk", Callee: "bob"}, Version: 1}, Whole: true,
+	}}}},
 	"session_recovering": {Session: &session.State{
 		User:    "bob",
 		Devices: []session.DeviceState{{Name: "phone", Conn: sampleConn, Stamp: 3, Attached: 1, Connected: true, Telling: now.Add(3 * time.Second)}},
@@ -216,6 +220,8 @@ func TestRecordRefuses(t *testing.T) {
 		"long ago":         inArbiter(&peerpb.ArbiterState{SentUs: new(int64(-1 << 60))}),
 		"past of no shard": {Record: &peerpb.Record_Past{Past: append([]byte{0xff}, make([]byte, 15)...)}},
 		"no past":          {Record: &peerpb.Record_Past{}},
+		"some shards":      {Record: &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{Shards: []byte{1}}}},
+		"lost long ago":    {Record: &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{AtUs: -1 << 60}}},
 	} {
 		if got, err := codecAt(now).Record(marshal(t, m)); !errors.Is(err, peerwire.ErrMalformed) || got != nil {
 			t.Errorf("%s: got %+v, %v", name, got, err)

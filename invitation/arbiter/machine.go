@@ -6,12 +6,27 @@ import (
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
-// What an unanswered view is repeated after: the first time, doubling, and at most. Repeating
-// matters between nodes, where messages get lost; on one node the first repeat is hardly reached.
+// What an unanswered view is repeated after: the first times, then doubling, and at most. Repeating
+// matters between nodes, where messages get lost; on one node the first repeat is hardly reached. Whoever is told
+// by the third repeat is told within the second that the contract gives.
 const (
-	FirstRetry = 500 * time.Millisecond
+	FirstRetry = 300 * time.Millisecond
 	LastRetry  = 8 * time.Second
+
+	quickRetries = 3 // so many before the time doubles
+	maxRetries   = 8
 )
+
+// retryAfter returns after what time a view is repeated that was repeated so often.
+func retryAfter(retries uint8) time.Duration {
+	return min(FirstRetry<<(max(retries, quickRetries-1)-(quickRetries-1)), LastRetry)
+}
+
+// retried sets when the view is repeated next.
+func (m *Machine) retried(now Time) {
+	m.retries = min(m.retries+1, maxRetries)
+	m.retryAt = now.Add(retryAfter(m.retries))
+}
 
 // EffectKind is what a host has to do.
 type EffectKind uint8
@@ -260,6 +275,6 @@ func (m *Machine) scheduleRetry(now Time) {
 		return
 	}
 	if m.retryAt == 0 || m.retries == 0 {
-		m.retryAt = now.Add(min(FirstRetry<<m.retries, LastRetry))
+		m.retryAt = now.Add(retryAfter(m.retries))
 	}
 }

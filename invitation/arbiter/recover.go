@@ -106,6 +106,9 @@ func (m *Machine) conclusion(now Time, out effects) effects {
 	if m.asking && m.vouched && m.informed {
 		return m.stand(now, out)
 	}
+	if hasty && m.asking { // who has not spoken yet is taken for gone
+		return m.end(now, invitation.Canceled, invitation.CallerGone, out)
+	}
 	return out
 }
 
@@ -231,8 +234,7 @@ func (m *Machine) tickAsking(now Time, out effects) effects {
 		m.holdAt, m.informed = 0, true
 		return m.conclusion(now, out)
 	case m.retryAt != 0 && m.retryAt <= now:
-		m.retries = min(m.retries+1, 5)
-		m.retryAt = now.Add(min(FirstRetry<<m.retries, LastRetry))
+		m.retried(now)
 		return m.ask(out)
 	case m.holdAt != 0:
 		return out

@@ -360,8 +360,7 @@ func tick(m *Machine, now Time, msg *invitation.Message, out effects) (effects, 
 	case m.goneAt != 0 && m.goneAt <= now && m.view.Stage < invitation.Confirmed:
 		out = m.end(now, invitation.Canceled, invitation.CallerGone, out)
 	case m.retryAt != 0 && m.retryAt <= now:
-		m.retries = min(m.retries+1, 5)
-		m.retryAt = now.Add(min(FirstRetry<<m.retries, LastRetry))
+		m.retried(now)
 		return resend(m, now, msg, out)
 	default:
 		return out, invitation.OK

@@ -24,7 +24,9 @@ func (e *entry) rings(name invitation.Device) bool {
 }
 
 // concluded reports whether every device that was shown the invitation has said its last word.
-func (m *Machine) concluded(now Time, e *entry) bool { return e.concluded() && !m.fresh(now) }
+func (m *Machine) concluded(now Time, e *entry) bool {
+	return e.concluded() && (e.whole || !m.fresh(now))
+}
 
 func (e *entry) concluded() bool {
 	return !slices.ContainsFunc(e.shown, func(s showing) bool { return !s.done })
@@ -331,6 +333,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		out[len(out)-1].Message.Full = true
 		return out
 	}
+	e.whole = m.fresh(now) && m.bornHere(v)
 	m.add(e)
 	m.heard(now, e)
 	out = m.takeClaims(now, e, out)

@@ -80,7 +80,7 @@ const (
 	InResend  InputKind = 9 // repeat the questions that are unanswered now; with ID, ask about that one too
 
 	InLost     InputKind = 10 // what lived in Shards was lost with the node that had it
-	InNodeGone InputKind = 11 // the connections that the gateway of Node had are lost; those up to Conn.Number, if set
+	InNodeGone InputKind = 11 // the connections that the gateway of Node had are lost; those up to Conn.Number, if set; no Node: see renew
 )
 
 // InputKinds is the number of kinds of input.
@@ -160,6 +160,7 @@ type entry struct {
 
 	resumed *invitation.Resumed // caller: the send was a repeated one, which says so
 	endsAt  Time                // when the state that it tells ends by itself
+	whole   bool                // callee: nobody was shown it but by this session, which is fresh
 	asked   bool                // caller: its arbiter recovers, and waits for the sending device to send again
 }
 

@@ -15,8 +15,8 @@ import (
 // invitations that are not known here are not answered: it repeats them.
 const tellTime = 3 * time.Second
 
-// fresh reports whether devices may have more to say that a lost session knew.
-func (m *Machine) fresh(now Time) bool { return m.freshAt > now }
+// lastWait is how long a device that rings waits for an arbiter's word when its time is over.
+const lastWait = 500 * time.Millisecond
 
 // witness takes that this user's changes of presence were numbered higher by a session that was lost. The
 // numbers go on from there: what answers a question of that session permits nothing here.
@@ -47,8 +47,12 @@ func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
 }
 
 // nodeGone takes that a gateway was lost, with its connections: those up to the number of Conn, if that is
-// set, as the node may have been started again.
+// set, as the node may have been started again. Without a node it takes that some were not seen for a while.
 func (m *Machine) nodeGone(now Time, in *Input, out []Effect) []Effect {
+	if in.Node == "" {
+		m.renew(now)
+		return out
+	}
 	for _, d := range slices.Clone(m.devices) {
 		if d.connected && d.conn.Node == in.Node && (in.Conn.Number == 0 || d.conn.Number <= in.Conn.Number) {
 			out = m.detach(now, &Input{Device: d.name, Conn: d.conn}, out)
@@ -339,7 +343,11 @@ func (m *Machine) claim(now Time, in *Input) {
 		c.until = now.Add(m.config.Timers.Linger) // the other side's device may be away as long
 	}
 	if w.Side == invitation.Callee && w.Kind != invitation.WordDone && w.Remaining != 0 {
-		c.until = min(c.until, now.Add(w.Remaining+overdue))
+		late := overdue
+		if w.Kind == invitation.WordSeen { // its arbiter, if there is one, ends it now
+			late = lastWait
+		}
+		c.until = min(c.until, now.Add(w.Remaining+late))
 	}
 	if w.Remaining != 0 {
 		c.endsAt = now.Add(w.Remaining)
@@ -558,7 +566,9 @@ func sayAccept(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 // notShown answers an accept or a refuse of a device that was not shown the invitation, so far as is known here.
 func notShown(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	if e.side == invitation.Callee && m.fresh(now) {
-		return out // its word will say that it was; it repeats the call
+		return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{ // its word will say that it was
+			Retell: &invitation.Retell{ID: in.ID, Side: invitation.Callee},
+		}})
 	}
 	return m.answer(now, in, invitation.NotFound, e, out)
 }

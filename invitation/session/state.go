@@ -66,6 +66,7 @@ type EntryState struct {
 	EndsAt    Time                // when the state that it tells ends by itself
 	VouchAt   Time                // until when an outdated view is no reason to tell the arbiter what is known here
 	Asked     bool                // caller: its arbiter recovers, and waits for the sending device
+	Whole     bool                // callee: nobody was shown it but by this session
 }
 
 // ShownState is a device that was shown an incoming invitation.
@@ -101,6 +102,7 @@ func (e *entry) state() EntryState {
 	s := EntryState{
 		View: e.view, Answered: e.answered, Withdrawn: e.withdrawn, SendID: e.sendID, Ended: e.ended, Asking: e.asking,
 		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, EndsAt: e.endsAt, Asked: e.asked, VouchAt: e.vouchAt,
+		Whole: e.whole,
 	}
 	for _, shown := range e.shown {
 		s.Shown = append(s.Shown, ShownState{Device: shown.device, Done: shown.done, Told: shown.told})
@@ -147,6 +149,7 @@ func (s *EntryState) entry(user invitation.User) *entry {
 	e := &entry{
 		view: s.View, answered: s.Answered, withdrawn: s.Withdrawn, sendID: s.SendID, ended: s.Ended, asking: s.Asking,
 		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, endsAt: s.EndsAt, asked: s.Asked, vouchAt: s.VouchAt,
+		whole: s.Whole,
 	}
 	switch user {
 	case s.View.Terms.Caller:
@@ -320,6 +323,7 @@ func (m *Machine) mergeEntry(ours, theirs *entry) {
 		ours.renamed = ours.renamed || theirs.view.Chosen != ours.view.Chosen
 		m.see(ours, theirs.view)
 	}
+	ours.whole = false
 	ours.answered = ours.answered || theirs.answered
 	ours.withdrawn = ours.withdrawn || theirs.withdrawn
 	ours.sendID = cmp.Or(ours.sendID, theirs.sendID)

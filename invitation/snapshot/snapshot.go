@@ -17,6 +17,7 @@ type Record struct {
 	Arbiter *Arbiter
 	Past    invitation.ID // of an invitation that is over and must not start again
 	Event   *Event
+	Lost    *Loss
 }
 
 // Event is an event that was not delivered yet.
@@ -24,6 +25,13 @@ type Event struct {
 	invitation.Event
 	Age   time.Duration // since it was queued first
 	Sinks []string      // those that it is to be delivered to
+}
+
+// Loss tells that shards were taken over without what had lived there. It is moved with them, as devices may know
+// what sessions do not that are made only after the move.
+type Loss struct {
+	Shards invitation.ShardSet
+	At     invitation.Time
 }
 
 // Arbiter is an arbiter, and what its host has told the observer of the invitation.
@@ -38,7 +46,7 @@ type Arbiter struct {
 	Events   uint8           // the kinds of event that were told, a bit each
 }
 
-// Shard returns the shard that the record belongs to.
+// Shard returns the shard that the record belongs to. It must not be that of a Loss.
 func (r *Record) Shard() invitation.Shard {
 	switch {
 	case r.Session != nil:

@@ -3839,6 +3839,7 @@ type Record struct {
 	//	*Record_Arbiter
 	//	*Record_Past
 	//	*Record_Event
+	//	*Record_Lost
 	Record        isRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3917,6 +3918,15 @@ func (x *Record) GetEvent() *Event {
 	return nil
 }
 
+func (x *Record) GetLost() *ShardsLost {
+	if x != nil {
+		if x, ok := x.Record.(*Record_Lost); ok {
+			return x.Lost
+		}
+	}
+	return nil
+}
+
 type isRecord_Record interface {
 	isRecord_Record()
 }
@@ -3939,6 +3949,10 @@ type Record_Event struct {
 	Event *Event `protobuf:"bytes,4,opt,name=event,proto3,oneof"`
 }
 
+type Record_Lost struct {
+	Lost *ShardsLost `protobuf:"bytes,5,opt,name=lost,proto3,oneof"`
+}
+
 func (*Record_Session) isRecord_Record() {}
 
 func (*Record_Arbiter) isRecord_Record() {}
@@ -3946,6 +3960,63 @@ func (*Record_Arbiter) isRecord_Record() {}
 func (*Record_Past) isRecord_Record() {}
 
 func (*Record_Event) isRecord_Record() {}
+
+func (*Record_Lost) isRecord_Record() {}
+
+// ShardsLost: not long ago the shards were taken over without what had lived there, so that devices may know what
+// sessions do not.
+type ShardsLost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in HandoffClaim.
+	Shards        []byte `protobuf:"bytes,1,opt,name=shards,proto3" json:"shards,omitempty"`
+	AtUs          int64  `protobuf:"varint,2,opt,name=at_us,json=atUs,proto3" json:"at_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShardsLost) Reset() {
+	*x = ShardsLost{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShardsLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShardsLost) ProtoMessage() {}
+
+func (x *ShardsLost) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShardsLost.ProtoReflect.Descriptor instead.
+func (*ShardsLost) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ShardsLost) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+func (x *ShardsLost) GetAtUs() int64 {
+	if x != nil {
+		return x.AtUs
+	}
+	return 0
+}
 
 // SessionState is all that the session of a user knows.
 type SessionState struct {
@@ -3978,7 +4049,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3990,7 +4061,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4003,7 +4074,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SessionState) GetUser() string {
@@ -4115,7 +4186,7 @@ type ClaimState struct {
 
 func (x *ClaimState) Reset() {
 	*x = ClaimState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4127,7 +4198,7 @@ func (x *ClaimState) String() string {
 func (*ClaimState) ProtoMessage() {}
 
 func (x *ClaimState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4140,7 +4211,7 @@ func (x *ClaimState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimState.ProtoReflect.Descriptor instead.
 func (*ClaimState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ClaimState) GetWord() *Word {
@@ -4208,7 +4279,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4220,7 +4291,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4233,7 +4304,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeviceState) GetName() string {
@@ -4325,6 +4396,8 @@ type EntryState struct {
 	Resumed *Resumed `protobuf:"bytes,11,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	// Caller: its arbiter recovers, and waits for the sending device.
 	Asked bool `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Nobody was shown it but by this session, which may know less than devices otherwise.
+	Whole bool `protobuf:"varint,15,opt,name=whole,proto3" json:"whole,omitempty"`
 	// When the state that the repeated send tells ends by itself.
 	EndsUs *int64 `protobuf:"varint,13,opt,name=ends_us,json=endsUs,proto3,oneof" json:"ends_us,omitempty"`
 	// Until when an outdated view is no reason to tell the arbiter what is known.
@@ -4335,7 +4408,7 @@ type EntryState struct {
 
 func (x *EntryState) Reset() {
 	*x = EntryState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4347,7 +4420,7 @@ func (x *EntryState) String() string {
 func (*EntryState) ProtoMessage() {}
 
 func (x *EntryState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4360,7 +4433,7 @@ func (x *EntryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
 func (*EntryState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EntryState) GetView() *View {
@@ -4447,6 +4520,13 @@ func (x *EntryState) GetAsked() bool {
 	return false
 }
 
+func (x *EntryState) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
 func (x *EntryState) GetEndsUs() int64 {
 	if x != nil && x.EndsUs != nil {
 		return *x.EndsUs
@@ -4475,7 +4555,7 @@ type ShownState struct {
 
 func (x *ShownState) Reset() {
 	*x = ShownState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4487,7 +4567,7 @@ func (x *ShownState) String() string {
 func (*ShownState) ProtoMessage() {}
 
 func (x *ShownState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4500,7 +4580,7 @@ func (x *ShownState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
 func (*ShownState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ShownState) GetDevice() string {
@@ -4592,7 +4672,7 @@ type ArbiterState struct {
 
 func (x *ArbiterState) Reset() {
 	*x = ArbiterState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4604,7 +4684,7 @@ func (x *ArbiterState) String() string {
 func (*ArbiterState) ProtoMessage() {}
 
 func (x *ArbiterState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4617,7 +4697,7 @@ func (x *ArbiterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
 func (*ArbiterState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ArbiterState) GetView() *View {
@@ -4878,7 +4958,7 @@ type Events struct {
 
 func (x *Events) Reset() {
 	*x = Events{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4890,7 +4970,7 @@ func (x *Events) String() string {
 func (*Events) ProtoMessage() {}
 
 func (x *Events) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4903,7 +4983,7 @@ func (x *Events) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Events.ProtoReflect.Descriptor instead.
 func (*Events) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Events) GetMessage() isEvents_Message {
@@ -5005,7 +5085,7 @@ type InvitationIds struct {
 
 func (x *InvitationIds) Reset() {
 	*x = InvitationIds{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5017,7 +5097,7 @@ func (x *InvitationIds) String() string {
 func (*InvitationIds) ProtoMessage() {}
 
 func (x *InvitationIds) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5030,7 +5110,7 @@ func (x *InvitationIds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationIds.ProtoReflect.Descriptor instead.
 func (*InvitationIds) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *InvitationIds) GetIds() [][]byte {
@@ -5053,7 +5133,7 @@ type StandingQuestion struct {
 
 func (x *StandingQuestion) Reset() {
 	*x = StandingQuestion{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5065,7 +5145,7 @@ func (x *StandingQuestion) String() string {
 func (*StandingQuestion) ProtoMessage() {}
 
 func (x *StandingQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5078,7 +5158,7 @@ func (x *StandingQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingQuestion.ProtoReflect.Descriptor instead.
 func (*StandingQuestion) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *StandingQuestion) GetNumber() uint64 {
@@ -5114,7 +5194,7 @@ type StandingAnswer struct {
 
 func (x *StandingAnswer) Reset() {
 	*x = StandingAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5126,7 +5206,7 @@ func (x *StandingAnswer) String() string {
 func (*StandingAnswer) ProtoMessage() {}
 
 func (x *StandingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5139,7 +5219,7 @@ func (x *StandingAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingAnswer.ProtoReflect.Descriptor instead.
 func (*StandingAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *StandingAnswer) GetNumber() uint64 {
@@ -5221,7 +5301,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5233,7 +5313,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5246,7 +5326,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Event) GetKind() EventKind {
@@ -5429,7 +5509,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5441,7 +5521,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5454,7 +5534,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -5543,7 +5623,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5555,7 +5635,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5568,7 +5648,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -5629,7 +5709,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5641,7 +5721,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5654,7 +5734,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -5703,7 +5783,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5715,7 +5795,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5728,7 +5808,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -5764,7 +5844,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5776,7 +5856,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5789,7 +5869,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Hello) GetCluster() string {
@@ -5865,7 +5945,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5877,7 +5957,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5890,7 +5970,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -6165,13 +6245,18 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\fR\x06shards\"\x1e\n" +
 	"\fHandoffHeard\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\xd4\x01\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\x89\x02\n" +
 	"\x06Record\x12;\n" +
 	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
 	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
 	"\x04past\x18\x03 \x01(\fH\x00R\x04past\x120\n" +
-	"\x05event\x18\x04 \x01(\v2\x18.ringfleet.peer.v1.EventH\x00R\x05eventB\b\n" +
-	"\x06record\"\x8d\x04\n" +
+	"\x05event\x18\x04 \x01(\v2\x18.ringfleet.peer.v1.EventH\x00R\x05event\x123\n" +
+	"\x04lost\x18\x05 \x01(\v2\x1d.ringfleet.peer.v1.ShardsLostH\x00R\x04lostB\b\n" +
+	"\x06record\"9\n" +
+	"\n" +
+	"ShardsLost\x12\x16\n" +
+	"\x06shards\x18\x01 \x01(\fR\x06shards\x12\x13\n" +
+	"\x05at_us\x18\x02 \x01(\x03R\x04atUs\"\x8d\x04\n" +
 	"\fSessionState\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x128\n" +
 	"\adevices\x18\x02 \x03(\v2\x1e.ringfleet.peer.v1.DeviceStateR\adevices\x127\n" +
@@ -6220,7 +6305,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"\b_lost_usB\v\n" +
 	"\t_until_usB\r\n" +
-	"\v_telling_us\"\xfd\x03\n" +
+	"\v_telling_us\"\x93\x04\n" +
 	"\n" +
 	"EntryState\x12+\n" +
 	"\x04view\x18\x01 \x01(\v2\x17.ringfleet.peer.v1.ViewR\x04view\x12\x1a\n" +
@@ -6235,7 +6320,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x06ask_us\x18\n" +
 	" \x01(\x03H\x01R\x05askUs\x88\x01\x01\x124\n" +
 	"\aresumed\x18\v \x01(\v2\x1a.ringfleet.peer.v1.ResumedR\aresumed\x12\x14\n" +
-	"\x05asked\x18\f \x01(\bR\x05asked\x12\x1c\n" +
+	"\x05asked\x18\f \x01(\bR\x05asked\x12\x14\n" +
+	"\x05whole\x18\x0f \x01(\bR\x05whole\x12\x1c\n" +
 	"\aends_us\x18\r \x01(\x03H\x02R\x06endsUs\x88\x01\x01\x12\x1e\n" +
 	"\bvouch_us\x18\x0e \x01(\x03H\x03R\avouchUs\x88\x01\x01B\n" +
 	"\n" +
@@ -6493,7 +6579,7 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),                // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),          // 1: ringfleet.peer.v1.LocalState
@@ -6544,23 +6630,24 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(*HandoffLost)(nil),      // 46: ringfleet.peer.v1.HandoffLost
 	(*HandoffHeard)(nil),     // 47: ringfleet.peer.v1.HandoffHeard
 	(*Record)(nil),           // 48: ringfleet.peer.v1.Record
-	(*SessionState)(nil),     // 49: ringfleet.peer.v1.SessionState
-	(*ClaimState)(nil),       // 50: ringfleet.peer.v1.ClaimState
-	(*DeviceState)(nil),      // 51: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),       // 52: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),       // 53: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),     // 54: ringfleet.peer.v1.ArbiterState
-	(*Events)(nil),           // 55: ringfleet.peer.v1.Events
-	(*InvitationIds)(nil),    // 56: ringfleet.peer.v1.InvitationIds
-	(*StandingQuestion)(nil), // 57: ringfleet.peer.v1.StandingQuestion
-	(*StandingAnswer)(nil),   // 58: ringfleet.peer.v1.StandingAnswer
-	(*Event)(nil),            // 59: ringfleet.peer.v1.Event
-	(*NodeMeta)(nil),         // 60: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),    // 61: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),            // 62: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),      // 63: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),            // 64: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),      // 65: ringfleet.peer.v1.HelloAnswer
+	(*ShardsLost)(nil),       // 49: ringfleet.peer.v1.ShardsLost
+	(*SessionState)(nil),     // 50: ringfleet.peer.v1.SessionState
+	(*ClaimState)(nil),       // 51: ringfleet.peer.v1.ClaimState
+	(*DeviceState)(nil),      // 52: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),       // 53: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),       // 54: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),     // 55: ringfleet.peer.v1.ArbiterState
+	(*Events)(nil),           // 56: ringfleet.peer.v1.Events
+	(*InvitationIds)(nil),    // 57: ringfleet.peer.v1.InvitationIds
+	(*StandingQuestion)(nil), // 58: ringfleet.peer.v1.StandingQuestion
+	(*StandingAnswer)(nil),   // 59: ringfleet.peer.v1.StandingAnswer
+	(*Event)(nil),            // 60: ringfleet.peer.v1.Event
+	(*NodeMeta)(nil),         // 61: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),    // 62: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),            // 63: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),      // 64: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),            // 65: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),      // 66: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -6623,39 +6710,40 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	45, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
 	46, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
 	47, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
-	49, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	54, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	59, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
-	51, // 63: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	52, // 64: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	50, // 65: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
-	21, // 66: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
-	12, // 67: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	30, // 68: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	53, // 69: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	27, // 70: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
-	30, // 71: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 72: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	59, // 73: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
-	56, // 74: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
-	56, // 75: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
-	57, // 76: ringfleet.peer.v1.Events.question:type_name -> ringfleet.peer.v1.StandingQuestion
-	58, // 77: ringfleet.peer.v1.Events.answer:type_name -> ringfleet.peer.v1.StandingAnswer
-	4,  // 78: ringfleet.peer.v1.StandingAnswer.stage:type_name -> ringfleet.peer.v1.Stage
-	5,  // 79: ringfleet.peer.v1.StandingAnswer.outcome:type_name -> ringfleet.peer.v1.Outcome
-	8,  // 80: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
-	2,  // 81: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
-	5,  // 82: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
-	1,  // 83: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
-	9,  // 84: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	62, // 85: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	63, // 86: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	10, // 87: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	88, // [88:88] is the sub-list for method output_type
-	88, // [88:88] is the sub-list for method input_type
-	88, // [88:88] is the sub-list for extension type_name
-	88, // [88:88] is the sub-list for extension extendee
-	0,  // [0:88] is the sub-list for field type_name
+	50, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	55, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	60, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
+	49, // 63: ringfleet.peer.v1.Record.lost:type_name -> ringfleet.peer.v1.ShardsLost
+	52, // 64: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	53, // 65: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	51, // 66: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
+	21, // 67: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
+	12, // 68: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	30, // 69: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	54, // 70: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	27, // 71: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
+	30, // 72: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 73: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	60, // 74: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
+	57, // 75: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
+	57, // 76: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
+	58, // 77: ringfleet.peer.v1.Events.question:type_name -> ringfleet.peer.v1.StandingQuestion
+	59, // 78: ringfleet.peer.v1.Events.answer:type_name -> ringfleet.peer.v1.StandingAnswer
+	4,  // 79: ringfleet.peer.v1.StandingAnswer.stage:type_name -> ringfleet.peer.v1.Stage
+	5,  // 80: ringfleet.peer.v1.StandingAnswer.outcome:type_name -> ringfleet.peer.v1.Outcome
+	8,  // 81: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
+	2,  // 82: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
+	5,  // 83: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
+	1,  // 84: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
+	9,  // 85: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	63, // 86: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	64, // 87: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	10, // 88: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	89, // [89:89] is the sub-list for method output_type
+	89, // [89:89] is the sub-list for method input_type
+	89, // [89:89] is the sub-list for extension type_name
+	89, // [89:89] is the sub-list for extension extendee
+	0,  // [0:89] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -6703,20 +6791,21 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Record_Arbiter)(nil),
 		(*Record_Past)(nil),
 		(*Record_Event)(nil),
+		(*Record_Lost)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[38].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[39].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[41].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[43].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[42].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[45].OneofWrappers = []any{
 		(*Events_Copy)(nil),
 		(*Events_Held)(nil),
 		(*Events_Delivered)(nil),
 		(*Events_Question)(nil),
 		(*Events_Answer)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[50].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[51].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -6726,7 +6815,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

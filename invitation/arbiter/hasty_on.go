@@ -1,0 +1,5 @@
+//go:build brokenrecovery
+
+package arbiter
+
+const hasty = true

@@ -1,0 +1,33 @@
+package session
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// A session may know less than devices do: one that takes the place of a session that was lost, and one that lived
+// while nodes did not see each other, as the user may have had another one. For the grace it concludes nothing for
+// want of a device that was shown it.
+
+// fresh reports whether devices may have more to say that a lost session knew.
+func (m *Machine) fresh(now Time) bool { return m.freshAt > now }
+
+// renew takes that devices may know more than this session: while nodes did not see each other, the user may have
+// had another one. What was offered since is known here from its begin.
+func (m *Machine) renew(now Time) {
+	m.freshAt = max(m.freshAt, now.Add(m.config.Timers.Grace))
+	for _, e := range m.entries {
+		e.whole = false
+	}
+}
+
+// bornTime is how much younger than the loss an invitation has to look for nobody else to have been offered it
+// before: its age is told with the delay of messages.
+const bornTime = time.Second
+
+// bornHere reports whether an invitation that is offered now is younger than what may be known elsewhere.
+func (m *Machine) bornHere(v *invitation.View) bool {
+	sent := v.Deadline.Add(-v.Terms.Timers.NoResponse)
+	return v.Stage == invitation.Offering && v.Version <= stale && sent > m.freshAt.Add(bornTime-m.config.Timers.Grace)
+}
