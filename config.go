@@ -30,6 +30,8 @@ type Config struct {
 	Session session.Config
 	// Cluster makes the node a member of a cluster. nil: it is alone.
 	Cluster *ClusterConfig
+	// API makes the node serve the API for back ends and operators. nil: it does not, and remembers no outcomes for it.
+	API *APIConfig
 	// OnOutcome, if set, is called once for each invitation that ends on this node. It is called by an
 	// actor: it must be quick and must not block. Calls may come from several goroutines at once.
 	OnOutcome func(Outcome)
@@ -84,7 +86,7 @@ func (c Config) withDefaults() Config {
 // calls it.
 func (c Config) Check() error {
 	c = c.withDefaults()
-	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name), c.Events.Check()}
+	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name), c.Events.Check(), c.API.check()}
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("ringfleet: "+format, args...))
