@@ -61,6 +61,7 @@ func TestAPISends(t *testing.T) {
 		if remote.Content() != "your taxi" || remote.ChannelID() != "room" || remote.ID().String() != id {
 			t.Errorf("the callee is shown %q in %q", remote.Content(), remote.ChannelID())
 		}
+		synctest.Wait()
 		for _, node := range nodes { // again, elsewhere too: the same
 			if again, f := send(t, node, request); f.Code != "" || again.GetId() != id || again.GetStage() != apipb.Stage_STAGE_RINGING {
 				t.Errorf("sent again at %s: %v, %+v", node.Name(), again, f)

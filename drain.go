@@ -31,7 +31,7 @@ func (n *Node) Drain(ctx context.Context) error {
 	if err := n.member.drain(ctx); err != nil {
 		return err
 	}
-	n.desk.Close(ctx)
+	n.desk.Close(ctx, ctx)
 	return n.gateway.EndAll(ctx)
 }
 

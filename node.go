@@ -264,11 +264,15 @@ func (n *Node) drain(ctx context.Context) error {
 	return n.member.drain(ctx)
 }
 
-// closeDesk waits for the calls that this node makes on behalf of users, likewise.
+// closeDesk waits for the calls that this node makes on behalf of users, likewise. Those of a node that is alone are
+// canceled.
 func (n *Node) closeDesk(ctx context.Context) {
-	ctx, cancel := half(ctx)
+	patience, cancel := half(ctx)
 	defer cancel()
-	n.desk.Close(ctx)
+	if n.member == nil {
+		cancel()
+	}
+	n.desk.Close(ctx, patience)
 }
 
 // half returns a context with half of the time that there is.

@@ -74,9 +74,7 @@ func (g guard) who(procedure string, header http.Header) (string, error) {
 			known, _ := g.server.config.Tokens.Check(token)
 			return known.Name, fault.New(connect.CodePermissionDenied, "%s", err.Error())
 		case err != nil:
-			refused := fault.New(connect.CodeUnauthenticated, "%s", err.Error())
-			refused.Meta().Set("WWW-Authenticate", `Bearer realm="ringfleet"`)
-			return "", refused
+			return "", fault.New(connect.CodeUnauthenticated, "%s", err.Error())
 		}
 		name = grant.Name
 	}

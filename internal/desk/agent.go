@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +33,7 @@ type agents struct {
 	byUser  map[invitation.User]*agent
 	calls   map[invitation.ID]*call
 	closing bool
-	left    chan struct{} // closed when the last one has gone while closing
+	left    []chan struct{} // closed when the last one has gone while closing
 }
 
 // agent is one user's.
@@ -148,50 +150,53 @@ func (of *agent) end(id invitation.ID) {
 	if gone {
 		delete(a.byUser, of.user)
 	}
-	if a.closing && len(a.byUser) == 0 && a.left != nil {
-		close(a.left)
+	if a.closing && len(a.byUser) == 0 {
+		for _, left := range a.left {
+			close(left)
+		}
 		a.left = nil
 	}
 	a.mu.Unlock()
 	if gone {
-		of.logout()
+		of.logout(context.Background())
 	}
 }
 
-func (of *agent) logout() {
-	<-of.ready // within the time of a login
-	ctx, cancel := context.WithTimeout(context.Background(), logoutTime)
+func (of *agent) logout(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, logoutTime)
 	defer cancel()
-	_ = of.client.Logout(ctx) // if it is not logged in, all the better
+	select {
+	case <-of.ready:
+		_ = of.client.Logout(ctx) // if it is not logged in, all the better
+	case <-ctx.Done():
+	}
 	_ = of.client.Close()
 }
 
-// Close sends nothing any more, and waits until what was sent has ended or ctx is done; the rest it cancels.
-func (d *Desk) Close(ctx context.Context) {
+// Close sends nothing any more, and waits until what was sent has ended, or a context, patience, is done; what is left
+// then is canceled, until ctx is done.
+func (d *Desk) Close(ctx, patience context.Context) {
 	a := &d.agents
+	left := make(chan struct{})
 	a.mu.Lock()
 	a.closing = true
 	if len(a.byUser) == 0 {
-		a.mu.Unlock()
-		return
+		close(left)
+	} else {
+		a.left = append(a.left, left)
 	}
-	left := make(chan struct{})
-	a.left = left
 	a.mu.Unlock()
 	select {
 	case <-left:
 		return
-	case <-ctx.Done():
+	case <-patience.Done():
 	}
 	a.mu.Lock()
-	var rest []*agent
-	for _, of := range a.byUser {
-		rest = append(rest, of)
-	}
+	rest := slices.Collect(maps.Values(a.byUser))
 	a.mu.Unlock()
 	var group sync.WaitGroup
 	for _, of := range rest {
-		group.Go(of.logout)
+		group.Go(func() { of.logout(ctx) })
 	}
 	group.Wait()
 }
