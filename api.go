@@ -30,6 +30,8 @@ import (
 type APIConfig struct {
 	// Address is where it is served, host:port. The default, "", is not to listen: mount [Node.APIHandler].
 	Address string
+	// Listener, if set, is used instead of listening on Address. The node closes it.
+	Listener net.Listener
 	// TokensFile has the tokens that may use it, one a line: name, scopes (read, call, admin), token or its hash. Without
 	// one everybody may do everything, and Address must be on loopback.
 	TokensFile string
@@ -141,12 +143,15 @@ func (n *Node) openAPI() error {
 		return err
 	}
 	n.registry.MustRegister(n.server.Collector())
-	if c.Address == "" {
+	listener := c.Listener
+	switch {
+	case listener != nil:
+	case c.Address == "":
 		return nil
-	}
-	listener, err := net.Listen("tcp", c.Address)
-	if err != nil {
-		return fmt.Errorf("ringfleet: api address: %w", err)
+	default:
+		if listener, err = net.Listen("tcp", c.Address); err != nil {
+			return fmt.Errorf("ringfleet: api address: %w", err)
+		}
 	}
 	srv := &server{name: "api", http: api.NewHTTPServer(n.server.Handler()), listener: listener}
 	n.servers = append(n.servers, srv)

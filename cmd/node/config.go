@@ -27,6 +27,7 @@ type settings struct {
 	node            ringfleet.Config
 	cluster         clusterSettings
 	events          eventSettings
+	api             apiSettings
 	nodes           int
 	policy          string
 	authentication  string
@@ -75,6 +76,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.StringVar(&n.AdminAddress, "admin-address", "127.0.0.1:9090", "`host:port` for health, metrics and status; keep it private")
 	s.cluster.register(f)
 	s.events.register(f)
+	s.api.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	f.StringVar(&s.authentication, "auth", "development", "who clients are: development (believe them; loopback only) or jwt")
 	f.StringVar(&s.tokenKeys, "token-public-keys", "", "PEM `file` of Ed25519 or RSA public keys that sign tokens (auth jwt)")
@@ -178,7 +180,9 @@ func (s *settings) resolve() error {
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
-	errs = append(errs, err, s.authenticator(), s.logger(), s.checkNodes())
+	var apiErr error
+	s.node.API, apiErr = s.api.resolve(s.authentication == "development")
+	errs = append(errs, err, apiErr, s.authenticator(), s.logger(), s.checkNodes())
 	s.node.Events, err = s.events.resolve(s.check || s.nodes > 0)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {

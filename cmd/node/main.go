@@ -68,6 +68,12 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 		log.Warn("insecure-cluster is set: whoever reaches the addresses for nodes can be one",
 			"instead", "--gossip-keys-file, --peer-cert-file, --peer-key-file and --peer-ca-file")
 	}
+	if s.api.plain(s.node.API) {
+		log.Warn("the API is served without TLS: who can listen on its network gets the tokens", "instead", "--api-cert-file and --api-key-file")
+	}
+	if err := s.api.listen(s.node.API); err != nil {
+		return err
+	}
 	gc, limit := tuneMemory()
 	node, err := ringfleet.Start(s.node)
 	if err != nil {
@@ -80,6 +86,7 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 		fmt.Fprintf(stdout, "ringfleet %s gossips on %s and listens for peers on %s, cluster %s\n",
 			node.Name(), node.GossipAddress(), node.PeerAddress(), s.node.Cluster.Name)
 	}
+	fmt.Fprint(stdout, s.api.say(node))
 	s.wait(ctx, node)
 	restore() // a second signal ends the process
 	log.Info("shutting down", "timeout", s.shutdownTimeout)
@@ -132,8 +139,8 @@ func inUse(err error) error {
 	if !errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
 		return err
 	}
-	setting := "--client-address, --admin-address, --gossip-address or --peer-address"
-	for _, name := range []string{"client", "admin", "gossip", "peer"} {
+	setting := "--client-address, --admin-address, --gossip-address, --peer-address or --api-address"
+	for _, name := range []string{"client", "admin", "gossip", "peer", "api"} {
 		if strings.HasPrefix(err.Error(), "ringfleet: "+name+" address") {
 			setting = "--" + name + "-address"
 		}

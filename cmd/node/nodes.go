@@ -50,6 +50,9 @@ func (s *settings) checkNodes() error {
 		want(isLoopback(a.address) || a.address == off, "%s is %q: this is for trying things out, so want an address on loopback", a.name, a.address)
 	}
 	want(c.gossipAdvertise+c.peerAdvertise+c.clientAdvertise == "", "all nodes would advertise the same address")
+	if s.node.API != nil && s.api.address != auto {
+		want(isLoopback(s.api.address), "api-address is %q: this is for trying things out, so want an address on loopback", s.api.address)
+	}
 	return errors.Join(errs...)
 }
 
@@ -123,7 +126,8 @@ func (g *group) child(i int, join string) *child {
 	args := append(append([]string(nil), g.args...), // the last of two flags wins
 		"--nodes", "0", "--name", c.name, "--join", join,
 		"--client-address", address(s.node.ClientAddress, i), "--admin-address", address(s.node.AdminAddress, i),
-		"--gossip-address", freeAddress(s.cluster.gossip, i), "--peer-address", freeAddress(s.cluster.peer, i))
+		"--gossip-address", freeAddress(s.cluster.gossip, i), "--peer-address", freeAddress(s.cluster.peer, i),
+		"--api-address", s.api.of(i))
 	c.cmd = exec.Command(self, args...) //nolint:gosec // this program
 	c.cmd.SysProcAttr = endsWithParent()
 	c.cmd.Stdout = &lines{each: c.listen()}
