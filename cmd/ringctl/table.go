@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -88,7 +89,9 @@ func (c *apiClient) user(u *apipb.User, live, outcomes []*apipb.UserInvitation) 
 		lines = append(lines, fmt.Sprintf("%s\t%v\t%s", printable(d.GetDevice()), d.GetConnected(), d.GetNode()))
 	}
 	c.table(lines...)
-	c.list("LIVE", live)
+	c.list("LIVE", slices.DeleteFunc(live, func(i *apipb.UserInvitation) bool {
+		return i.GetInvitation().GetStage() == apipb.Stage_STAGE_ENDED // a device's last word is awaited
+	}))
 	c.list("OUTCOME", outcomes)
 }
 
@@ -111,7 +114,11 @@ func (c *apiClient) list(title string, of []*apipb.UserInvitation) {
 }
 
 func (c *apiClient) cluster(v *apipb.Cluster) {
-	fmt.Fprintf(c.out, "cluster %s as %s sees it, epoch %d\n\n", v.GetName(), v.GetNode(), v.GetEpoch())
+	title := "node " + v.GetNode() + " is alone"
+	if v.GetName() != "" {
+		title = fmt.Sprintf("cluster %s as %s sees it, epoch %d", v.GetName(), v.GetNode(), v.GetEpoch())
+	}
+	fmt.Fprintf(c.out, "%s\n\n", title)
 	lines := []string{"NODE\tLIFECYCLE\tSHARDS\tCLIENTS\tPEERS\tBUILD"}
 	for _, m := range v.GetMembers() {
 		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s", m.GetName(),
