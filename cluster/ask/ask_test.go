@@ -66,8 +66,7 @@ func TestAsk(t *testing.T) {
 // TestAskAnswersOnce: an answer that is doubled, late or somebody else's does nothing.
 func TestAskAnswersOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a *ask.Asker
-		a = ask.New(ask.Config{Self: "a"})
+		a := ask.New(ask.Config{Self: "a"})
 		got, err := a.Ask(t.Context(), func(r *ask.Request) error {
 			a.Answer(&ask.Response{ID: r.ID + 1, Body: []byte("another's")})
 			a.Answer(&ask.Response{ID: r.ID, Body: []byte("one")})

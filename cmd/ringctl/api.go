@@ -191,7 +191,7 @@ type apiClient struct {
 }
 
 func newAPIClient(o *apiOptions, token string, out io.Writer) *apiClient {
-	var transport http.RoundTripper = http.DefaultTransport
+	transport := http.DefaultTransport
 	if token != "" {
 		transport = withToken{"Bearer " + token, transport}
 	}
