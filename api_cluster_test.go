@@ -181,3 +181,67 @@ func TestAPIDrains(t *testing.T) {
 		f.end()
 	})
 }
+
+// TestAPISendsFromANodeThatDies kills the node that makes a call for a user. The same key again, at another node, is the
+// same invitation and rings nobody twice; it ends within the grace, for the callee as for who looks it up; and the user
+// can be called for again.
+func TestAPISendsFromANodeThatDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, peers.NetworkOptions{})
+		a := f.start("a")
+		for _, name := range []string{"b", "c"} {
+			f.start(name)
+		}
+		time.Sleep(10 * time.Second)
+		alice, bob := userOn(t, a, "b"), userOn(t, a, "c")
+		ringing := make(chan *client.RemoteInvitation, 10)
+		callee := dial(t, a, client.Options{User: bob, Device: "desk", OnRemoteInvitation: func(r *client.RemoteInvitation) { ringing <- r }})
+		request := &apipb.SendInvitationRequest{Caller: string(alice), Key: "k", Callee: string(bob)}
+		sent, fail := send(t, a, request)
+		if fail.Code != "" {
+			t.Fatal(fail)
+		}
+		remote := <-ringing
+		f.kill("b")
+		var again *apipb.Invitation
+		for {
+			if again, fail = send(t, a, request); fail.Code == "" {
+				break
+			}
+			if fail.Code != "unavailable" {
+				t.Fatalf("sent again: %+v", fail)
+			}
+			time.Sleep(time.Second)
+		}
+		if again.GetId() != sent.GetId() {
+			t.Errorf("sent again it is %s, was %s", again.GetId(), sent.GetId())
+		}
+		began := time.Now()
+		<-remote.Done()
+		if took := time.Since(began); took > 2*invitation.DefaultTimers.Grace {
+			t.Errorf("it went on for %v", took)
+		}
+		time.Sleep(time.Second)
+		got := lookUp(t, a, sent.GetId())
+		if got.GetStage() != apipb.Stage_STAGE_ENDED || got.GetOutcome() == apipb.Outcome_OUTCOME_ACCEPTED || remote.State() == invitation.RemoteAccepted {
+			t.Errorf("it ended as %v, for the callee as %v", got, remote.State())
+		}
+		if len(ringing) != 0 {
+			t.Error("it rang twice")
+		}
+		request.Key = "k2"
+		if _, fail = send(t, a, request); fail.Code != "" {
+			t.Errorf("another call: %+v", fail)
+		}
+		next := <-ringing
+		if err := next.Accept(t.Context(), "yes"); err != nil {
+			t.Error(err)
+		}
+		<-next.Done()
+		if next.State() != invitation.RemoteAccepted {
+			t.Errorf("another call ended as %v", next.State())
+		}
+		_ = callee.Close()
+		f.end()
+	})
+}

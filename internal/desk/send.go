@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -54,6 +55,9 @@ func (d *Desk) send(ctx context.Context, r *apipb.SendInvitationRequest) (*apipb
 		sent, _ := out.(*apipb.SendInvitationResponse)
 		return sent, err
 	}
+	if d.orphaned(&s) {
+		return nil, fault.Unavailable("the device that makes another call of this user is lost, with its node: try again when that call has ended")
+	}
 	if d.config.Host.Config().Policy == session.Single && !r.GetEndOtherDevice() {
 		for _, device := range s.Devices {
 			if device.Why == 0 && device.Name != Device {
@@ -70,6 +74,15 @@ func (d *Desk) send(ctx context.Context, r *apipb.SendInvitationRequest) (*apipb
 		out.Invitation = found // it tells more than the device knows
 	}
 	return out, nil
+}
+
+// orphaned reports whether a call that was made for a user lives whose device is nowhere. It ends within the grace, or
+// the device comes back; one that logged in anew would cancel it.
+func (d *Desk) orphaned(s *session.State) bool {
+	return !d.agents.has(s.User) && slices.ContainsFunc(s.Entries, func(e session.EntryState) bool {
+		terms := e.View.Terms
+		return terms.Caller == s.User && terms.Device == Device && e.View.Stage != invitation.Ended
+	})
 }
 
 // known returns an invitation that was sent before; nil: it was not.

@@ -54,17 +54,25 @@ type Store struct {
 
 	mu     sync.Mutex
 	byUser map[invitation.User][]*Outcome // the oldest first
-	sent   map[invitation.ID]*Outcome     // of callers
+	known  map[key]*Outcome               // the same
 	all    []*Outcome                     // the oldest first; those before first are gone
 	first  int
 }
+
+// key names an outcome.
+type key struct {
+	id   invitation.ID
+	side invitation.Side
+}
+
+func (o *Outcome) key() key { return key{o.ID, o.Side} }
 
 // New returns an empty store.
 func New(config Config) *Store {
 	config.Linger = cmp.Or(config.Linger, invitation.DefaultTimers.Linger)
 	config.Max = cmp.Or(config.Max, DefaultMax)
 	config.PerUser = cmp.Or(config.PerUser, DefaultPerUser)
-	return &Store{config: config, byUser: map[invitation.User][]*Outcome{}, sent: map[invitation.ID]*Outcome{}}
+	return &Store{config: config, byUser: map[invitation.User][]*Outcome{}, known: map[key]*Outcome{}}
 }
 
 // Add remembers an ended invitation of a user. What is remembered of it already stays, but for what was not known.
@@ -80,23 +88,20 @@ func (s *Store) Add(user invitation.User, v *invitation.View, sent, now time.Tim
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
-	of := s.byUser[user]
-	for _, known := range slices.Backward(of) {
-		if known.ID == o.ID {
-			if known.Sent.IsZero() {
-				known.Sent = sent
-			}
-			return
+	if known := s.known[o.key()]; known != nil {
+		if known.Sent.IsZero() {
+			known.Sent = sent
 		}
+		return
 	}
+	of := s.byUser[user]
 	if len(of) >= s.config.PerUser {
+		delete(s.known, of[0].key())
 		of = slices.Delete(of, 0, 1) // it stays in all until it expires
 	}
 	s.byUser[user] = append(of, o)
 	s.all = append(s.all, o)
-	if o.Side == invitation.Caller {
-		s.sent[o.ID] = o
-	}
+	s.known[o.key()] = o
 }
 
 // expire forgets what is too old or too much.
@@ -117,8 +122,8 @@ func (s *Store) expire(now time.Time) {
 }
 
 func (s *Store) forget(o *Outcome) {
-	if s.sent[o.ID] == o {
-		delete(s.sent, o.ID)
+	if s.known[o.key()] == o {
+		delete(s.known, o.key())
 	}
 	of := s.byUser[o.user()]
 	if i := slices.Index(of, o); i >= 0 {
@@ -136,7 +141,7 @@ func (s *Store) Find(id invitation.ID, now time.Time) (Outcome, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
-	if o := s.sent[id]; o != nil {
+	if o := s.known[key{id, invitation.Caller}]; o != nil {
 		return *o, true
 	}
 	return Outcome{}, false
