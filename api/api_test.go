@@ -31,6 +31,7 @@ import (
 type backend struct {
 	do      func(ctx context.Context, user string) error
 	stopped chan struct{}
+	changed chan struct{}
 
 	mu sync.Mutex
 	to []api.Target
@@ -50,7 +51,7 @@ func (b *backend) Do(ctx context.Context, to api.Target, _ string, request proto
 }
 
 func (b *backend) Cluster() (*apipb.Cluster, <-chan struct{}) {
-	return &apipb.Cluster{Name: "c"}, make(chan struct{})
+	return &apipb.Cluster{Name: "c"}, b.changed
 }
 
 func (b *backend) Stopped() <-chan struct{} { return b.stopped }
@@ -316,6 +317,31 @@ func TestStreams(t *testing.T) {
 		if s.Receive() || connect.CodeOf(s.Err()) != connect.CodeUnavailable {
 			t.Errorf("a stream of a node that shuts down: %v", s.Err())
 		}
+	}
+}
+
+// TestStreamsLast: a stream goes on when the time for a request to come is over, over HTTP/1.1 too.
+func TestStreamsLast(t *testing.T) {
+	b := &backend{stopped: make(chan struct{}), changed: make(chan struct{})}
+	server, err := api.New(api.Config{Backend: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewUnstartedServer(nil)
+	h.Config = api.NewHTTPServer(server.Handler())
+	h.Config.ReadTimeout = 50 * time.Millisecond
+	h.Start()
+	defer h.Close()
+	c := apipbconnect.NewClusterServiceClient(http.DefaultClient, h.URL)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s, err := c.WatchCluster(ctx, connect.NewRequest(&apipb.WatchClusterRequest{}))
+	if err != nil || !s.Receive() {
+		t.Fatal(err, s.Err())
+	}
+	time.AfterFunc(4*h.Config.ReadTimeout, func() { b.changed <- struct{}{} })
+	if !s.Receive() {
+		t.Errorf("the stream has ended: %v", s.Err())
 	}
 }
 

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -112,7 +114,44 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle(apipbconnect.NewInvitationServiceHandler(invitations{s}, options...))
 	mux.Handle(apipbconnect.NewUserServiceHandler(users{s}, options...))
 	mux.Handle(apipbconnect.NewClusterServiceHandler(nodes{s}, options...))
-	return mux
+	return paced(mux)
+}
+
+// writeTime is how long a client may take to read an answer, or the next one of a stream.
+const writeTime = 30 * time.Second
+
+// pace is where a stream finds what bounds its writes in a context.
+type pace struct{}
+
+// paced bounds how long a client may take to read. A stream may last for longer than a request may take to come: it is
+// read as a whole first.
+func paced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.SetWriteDeadline(time.Now().Add(MaxTimeout + writeTime)) // a writer in memory needs none
+		if r.URL.Path == apipbconnect.ClusterServiceWatchClusterProcedure {
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
+			if err != nil {
+				http.Error(w, "the request could not be read", http.StatusBadRequest)
+				return
+			}
+			r = r.WithContext(context.WithValue(r.Context(), pace{}, control))
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			_ = control.SetReadDeadline(time.Time{})
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withinTime calls send, a write to a stream, for which the client has writeTime. Between writes a stream may wait for ever.
+func withinTime(ctx context.Context, send func() error) error {
+	control, ok := ctx.Value(pace{}).(*http.ResponseController)
+	if !ok {
+		return send()
+	}
+	_ = control.SetWriteDeadline(time.Now().Add(writeTime))
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	return send()
 }
 
 // NewHTTPServer returns a server for the handler, with limits that a client cannot stretch by being slow. It speaks

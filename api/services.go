@@ -186,7 +186,8 @@ func (s nodes) WatchCluster(ctx context.Context, r *connect.Request[apipb.WatchC
 	}
 	for {
 		cluster, changed := s.config.Backend.Cluster()
-		if err := stream.Send(&apipb.WatchClusterResponse{Cluster: cluster}); err != nil {
+		err := withinTime(ctx, func() error { return stream.Send(&apipb.WatchClusterResponse{Cluster: cluster}) })
+		if err != nil {
 			return err
 		}
 		select {

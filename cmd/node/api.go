@@ -99,10 +99,13 @@ func (a *apiSettings) plain(config *ringfleet.APIConfig) bool {
 	return config != nil && config.TLS == nil && !isLoopback(config.Address)
 }
 
-// of returns the address of node number i of several on this machine.
-func (a *apiSettings) of(i int) string {
-	if a.address == auto || a.address == off {
-		return a.address
+// of returns the address of node number i of several on this machine; config is that of all.
+func (a *apiSettings) of(i int, config *ringfleet.APIConfig) string {
+	switch {
+	case config == nil:
+		return off
+	case a.address == auto && i == 0:
+		return auto
 	}
-	return address(a.address, i)
+	return address(config.Address, i)
 }
