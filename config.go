@@ -38,8 +38,8 @@ type Config struct {
 	// Events is about what the deployment's back-end is told of each invitation. The default is to tell nobody. All nodes
 	// of a cluster need the same.
 	Events events.Config
-	// Logger gets what an operator wants to know; neither user ids nor content above level debug. The
-	// default is to discard.
+	// Logger gets what an operator wants to know; neither user ids nor content above level debug, but that each
+	// request to the API is told with whom it is about. The default is to discard.
 	Logger *slog.Logger
 	// MaxSessions and MaxInvitations bound what is live on the node; over them requests are answered
 	// with UNAVAILABLE. The default of each is 8,388,608.

@@ -320,7 +320,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestStreamsLast: a stream goes on when the time for a request to come is over, over HTTP/1.1 too.
+// TestStreamsLast: a stream goes on when the times for a request to come, and for its answer to be read, are over.
 func TestStreamsLast(t *testing.T) {
 	b := &backend{stopped: make(chan struct{}), changed: make(chan struct{})}
 	server, err := api.New(api.Config{Backend: b})

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -123,23 +121,12 @@ const writeTime = 30 * time.Second
 // pace is where a stream finds what bounds its writes in a context.
 type pace struct{}
 
-// paced bounds how long a client may take to read. A stream may last for longer than a request may take to come: it is
-// read as a whole first.
+// paced bounds how long a client may take to read.
 func paced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		_ = control.SetWriteDeadline(time.Now().Add(MaxTimeout + writeTime)) // a writer in memory needs none
-		if r.URL.Path == apipbconnect.ClusterServiceWatchClusterProcedure {
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
-			if err != nil {
-				http.Error(w, "the request could not be read", http.StatusBadRequest)
-				return
-			}
-			r = r.WithContext(context.WithValue(r.Context(), pace{}, control))
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			_ = control.SetReadDeadline(time.Time{})
-		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pace{}, control)))
 	})
 }
 
