@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,8 +51,12 @@ func (c *APIConfig) check() error {
 		return nil
 	}
 	var errs []error
-	if c.TokensFile == "" && c.Address != "" {
-		if err := auth.CheckLoopback(c.Address); err != nil {
+	address := c.Address
+	if c.Listener != nil {
+		address = c.Listener.Addr().String()
+	}
+	if c.TokensFile == "" && address != "" {
+		if err := auth.CheckLoopback(address); err != nil {
 			errs = append(errs, fmt.Errorf("ringfleet: API.Address without API.TokensFile: %w", err))
 		}
 	}
@@ -153,7 +158,11 @@ func (n *Node) openAPI() error {
 			return fmt.Errorf("ringfleet: api address: %w", err)
 		}
 	}
-	srv := &server{name: "api", http: api.NewHTTPServer(n.server.Handler()), listener: listener}
+	handler := n.server.Handler()
+	if tokens == nil {
+		handler = forThisMachine(handler)
+	}
+	srv := &server{name: "api", http: api.NewHTTPServer(handler), listener: listener}
 	n.servers = append(n.servers, srv)
 	serve := srv.http.Serve
 	if c.TLS != nil {
@@ -166,6 +175,23 @@ func (n *Node) openAPI() error {
 		}
 	}()
 	return nil
+}
+
+// forThisMachine refuses what was meant for another host: a web page whose name was made to lead here could do
+// everything, where no tokens are needed.
+func forThisMachine(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		ip := net.ParseIP(strings.Trim(host, "[]"))
+		if host != "localhost" && !ip.IsLoopback() {
+			http.Error(w, "without tokens the API is for this machine: ask 127.0.0.1 or localhost", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // APIAddress returns the address that the API is served at, nil if it is not.

@@ -21,6 +21,8 @@ import (
 
 	"github.com/ringfleet/ringfleet"
 	"github.com/ringfleet/ringfleet/client"
+	"github.com/ringfleet/ringfleet/gateway"
+	"github.com/ringfleet/ringfleet/gateway/auth"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/messages/apipb"
 	"github.com/ringfleet/ringfleet/messages/apipb/apipbconnect"
@@ -316,5 +318,35 @@ func byHand(t *testing.T, url, body, token string, want *said) {
 	proto.Reset(got)
 	if err := protojson.Unmarshal(text, got); err != nil || answer.StatusCode != http.StatusOK || !proto.Equal(got, want.response) {
 		t.Errorf("by hand: %d %s, want %v", answer.StatusCode, text, want.response)
+	}
+}
+
+// TestAPIWithoutTokensIsForThisMachine: a web page that was made to lead here by its name is refused.
+func TestAPIWithoutTokensIsForThisMachine(t *testing.T) {
+	node := start(t, ringfleet.Config{API: &ringfleet.APIConfig{Address: "127.0.0.1:0"}})
+	for host, want := range map[string]int{
+		"": http.StatusOK, "localhost:9190": http.StatusOK, "[::1]": http.StatusOK, "example.com": http.StatusForbidden,
+		"127.0.0.1.example.com:9190": http.StatusForbidden,
+	} {
+		url := "http://" + node.APIAddress().String() + apipbconnect.ClusterServiceGetClusterProcedure
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("for %q: %d, want %d", host, answer.StatusCode, want)
+		}
+	}
+	if _, err := ringfleet.Start(ringfleet.Config{
+		API: &ringfleet.APIConfig{Address: ":0"}, Gateway: gateway.Config{Authenticator: auth.Development{}},
+	}); err == nil {
+		t.Error("without tokens it listens everywhere")
 	}
 }
