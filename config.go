@@ -40,14 +40,16 @@ type Config struct {
 	Session session.Config
 	// Cluster makes the node a member of a cluster. nil: it is alone.
 	Cluster *ClusterConfig
+	// API makes the node serve the API for back ends and operators. nil: it does not, and remembers no outcomes for it.
+	API *APIConfig
 	// OnOutcome, if set, is called once for each invitation that ends on this node. It is called by an
 	// actor: it must be quick and must not block. Calls may come from several goroutines at once.
 	OnOutcome func(Outcome)
 	// Events is about what the deployment's back-end is told of each invitation. The default is to tell nobody. All nodes
 	// of a cluster need the same.
 	Events events.Config
-	// Logger gets what an operator wants to know; neither user ids nor content above level debug. The
-	// default is to discard.
+	// Logger gets what an operator wants to know; neither user ids nor content above level debug, but that each
+	// request to the API is told with whom it is about. The default is to discard.
 	Logger *slog.Logger
 	// MaxSessions and MaxInvitations bound what is live on the node; over them requests are answered
 	// with UNAVAILABLE. The default of each is 8,388,608.
@@ -94,7 +96,7 @@ func (c Config) withDefaults() Config {
 // calls it.
 func (c Config) Check() error {
 	c = c.withDefaults()
-	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name), c.Events.Check()}
+	errs := []error{c.Gateway.Check(), c.Cluster.check(c.Name), c.Events.Check(), c.API.check()}
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("ringfleet: "+format, args...))

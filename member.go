@@ -158,6 +158,7 @@ func (m *member) view(v cluster.View) {
 		m.node.config.Logger.Error("a view of the members could not be taken", "error", err)
 		return
 	}
+	m.node.views.tell()
 	m.missing(m.last, v)
 	before := m.last
 	m.last = v

@@ -98,7 +98,7 @@ func (f *fleet) start(name string) *ringfleet.Node {
 	}
 	f.starts++
 	n, err := ringfleet.Start(ringfleet.Config{
-		Name: name,
+		Name: name, API: &ringfleet.APIConfig{},
 		Cluster: &ringfleet.ClusterConfig{Link: memory, Gossip: ringfleet.GossipConfig{
 			Network: f.gossip, Address: fmt.Sprintf("10.0.0.%d:7946", f.starts), Join: f.seeds(),
 		}},

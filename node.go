@@ -48,8 +48,10 @@ type Node struct {
 	halted      chan struct{}   // closed when the actors are to stop
 	dropped     atomic.Uint64   // messages that an actor's full mailbox refused; the protocol repeats them
 	stopping    atomic.Bool
+	drained     atomic.Bool
 	stop        sync.Once
 	stopped     error
+	desks
 }
 
 // Why a node is not ready.
@@ -86,18 +88,24 @@ func Start(config Config) (*Node, error) {
 	if err := n.startEvents(); err != nil {
 		return nil, err
 	}
-	n.host = actors.New(actors.Options{
+	n.prepareAPI()
+	options := actors.Options{
 		Network:        network{n},
-		Observer:       observer{n.invitations, config.OnOutcome},
+		Observer:       observer{n.invitations, config.OnOutcome, n},
 		Events:         n.told(),
 		Session:        n.config.Session,
 		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()}), Stall: n.stalled, Settle: n.settle},
 		MaxSessions:    config.MaxSessions,
 		MaxInvitations: config.MaxInvitations,
-	})
+	}
+	if n.outcomes != nil {
+		options.Outcome = n.remember
+	}
+	n.host = actors.New(options)
+	n.makeDesk()
 	n.began = n.host.Now()
 	n.registerMetrics()
-	for _, begin := range []func() error{n.joinCluster, n.listen, n.announce} {
+	for _, begin := range []func() error{n.joinCluster, n.openAPI, n.listen, n.announce} {
 		if err := begin(); err != nil {
 			return nil, errors.Join(err, n.Shutdown(context.Background()))
 		}
@@ -227,6 +235,8 @@ func (n *Node) Ready() error {
 	switch {
 	case n.stopping.Load():
 		return ErrStopping
+	case n.drained.Load():
+		return ErrDrained
 	case n.member != nil && !n.member.joined.Load():
 		return ErrJoining
 	case n.member != nil && n.member.isOff.Load():
@@ -263,11 +273,13 @@ func (n *Node) fail(err error) {
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.stop.Do(func() {
 		n.stopping.Store(true)
+		close(n.ending)
 		n.gateway.StopAccepting()
 		var errs []error
 		if n.member != nil {
 			errs = append(errs, n.drain(ctx))
 		}
+		n.closeDesk(ctx)
 		errs = append(errs, n.gateway.Shutdown(ctx))
 		for _, s := range n.servers {
 			errs = append(errs, s.http.Shutdown(ctx))
@@ -277,6 +289,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 			errs = append(errs, n.member.leave(ctx))
 		}
 		close(n.halted)
+		n.asker.Close()
 		errs = append(errs, n.host.Stop(ctx))
 		if n.events != nil {
 			n.events.Close()
@@ -289,12 +302,29 @@ func (n *Node) Shutdown(ctx context.Context) error {
 // drain hands over what lives on the node, in at most half of the time that there is: the devices need the
 // rest.
 func (n *Node) drain(ctx context.Context) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
+	ctx, cancel := half(ctx)
+	defer cancel()
 	return n.member.drain(ctx)
+}
+
+// closeDesk waits for the calls that this node makes on behalf of users, likewise. Those of a node that is alone are
+// canceled.
+func (n *Node) closeDesk(ctx context.Context) {
+	patience, cancel := half(ctx)
+	defer cancel()
+	if n.member == nil {
+		cancel()
+	}
+	n.desk.Close(ctx, patience)
+}
+
+// half returns a context with half of the time that there is.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
 // warnings is a log handler that lets through what is at least a warning: what protoactor says below

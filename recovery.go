@@ -224,7 +224,7 @@ func (m *member) setCutOff(off bool) {
 		go m.setAside()
 	default:
 		m.node.config.Logger.Info("this node is not cut off any more")
-		if !m.node.stopping.Load() {
+		if !m.node.stopping.Load() && !m.node.drained.Load() {
 			m.node.gateway.StartAccepting()
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/cluster/ask"
 	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -31,6 +32,10 @@ func (n *Node) deliver(e cluster.Envelope) error {
 		}
 	case *peerwire.Events:
 		n.hear(e.Key, p)
+	case *ask.Request:
+		n.asked(e, p)
+	case *ask.Response:
+		n.asker.Answer(p)
 	}
 	return nil
 }

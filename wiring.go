@@ -147,6 +147,7 @@ func (n network) LostAt(shard invitation.Shard) invitation.Time {
 type observer struct {
 	*observe.Invitations
 	outcome func(Outcome)
+	node    *Node
 }
 
 var _ actors.Observer = observer{}
@@ -154,6 +155,10 @@ var _ actors.Observer = observer{}
 // Moved implements actors.Observer.
 func (o observer) Moved(s actors.Stage) {
 	o.Invitations.Moved(s)
+	if s.View.Stage == invitation.Ended && o.node.outcomes != nil {
+		now := o.node.config.WallClock()
+		o.node.outcomes.Add(s.View.Terms.Caller, s.View, now.Add(-s.Now.Sub(s.Sent)), now)
+	}
 	if o.outcome == nil || s.View.Stage != invitation.Ended {
 		return
 	}

@@ -86,6 +86,9 @@ type Options struct {
 	Events   Events         // nil: none
 	Session  session.Config // zero fields: the defaults
 	Engine   engine.Options
+	// Outcome, if set, is told each view of an invitation that has ended, by the session of a user that it is told to:
+	// once or more for each side. It is called by an actor, and must be quick.
+	Outcome func(user invitation.User, v *invitation.View, now invitation.Time)
 	// MaxSessions and MaxInvitations bound the live actors; over them a message that would make one
 	// more is refused with engine.ErrBusy. The default of each is 8,388,608.
 	MaxSessions    int
@@ -98,6 +101,7 @@ type Host struct {
 	observer Observer
 	events   Events
 	config   session.Config
+	outcome  func(invitation.User, *invitation.View, invitation.Time)
 	system   *engine.System
 	sessions *engine.Directory[invitation.User]
 	arbiters *engine.Directory[invitation.ID]
@@ -119,6 +123,7 @@ func New(options Options) *Host {
 		observer: options.Observer,
 		events:   options.Events,
 		config:   options.Session.WithDefaults(),
+		outcome:  options.Outcome,
 		system:   engine.New(options.Engine),
 	}
 	h.inputs.New = func() any { return new(input) }

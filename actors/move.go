@@ -151,6 +151,8 @@ func (h *Host) sessionMissed(user invitation.User, msg any) {
 	switch msg := msg.(type) {
 	case *export:
 		msg.done()
+	case *look:
+		msg.missed()
 	case *input:
 		if elsewhere() {
 			h.network.Session(user, &msg.Input)
@@ -171,6 +173,8 @@ func (h *Host) arbiterMissed(id invitation.ID, msg any) {
 	switch msg := msg.(type) {
 	case *export:
 		msg.done()
+	case *look:
+		msg.missed()
 	case calleeLost, peek: // it has just gone
 	case *invitation.Message:
 		switch {
@@ -195,6 +199,8 @@ func (a *sessionActor) moved(c *engine.Context, msg any) bool {
 			a.carryOut(c, a.machine.Merge(c.Now(), *msg.Session, nil))
 		}
 		c.Arm(a.machine.Deadline())
+	case *look:
+		a.show(msg)
 	default:
 		return false
 	}
@@ -223,6 +229,8 @@ func (a *arbiterActor) moved(c *engine.Context, msg any) bool {
 		a.calleeLost(c, msg)
 	case peek:
 		a.peeked(c, msg)
+	case *look:
+		a.show(msg)
 	default:
 		return false
 	}

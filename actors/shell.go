@@ -46,7 +46,7 @@ func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
 // startsSession reports whether a session comes to be with msg.
 func startsSession(msg any) bool {
 	switch msg := msg.(type) {
-	case *export:
+	case *export, *look:
 		return false
 	case *invitation.View:
 		return !msg.Settled
@@ -88,6 +88,9 @@ func (a *sessionActor) Receive(c *engine.Context, msg any) {
 		in.Kind, in.View = session.InView, msg
 	default:
 		in.Kind, ticked = session.InTick, true
+	}
+	if in.Kind == session.InView {
+		a.ended(c, in.View)
 	}
 	before := a.machine.Deadline()
 	effects := a.machine.Step(c.Now(), in, scratch.effects[:0])

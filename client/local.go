@@ -17,6 +17,7 @@ type LocalInvitation struct {
 	machine device.Local
 	timers  invitation.Timers
 	key     string   // of the last Send
+	named   bool     // the key was set
 	cancel  *pending // the cancel that is unanswered
 	resumed *pending // the Send by which a node that forgot the invitation learns of it, if unanswered
 }
@@ -50,6 +51,14 @@ func (l *LocalInvitation) SetChannelID(channel string) error {
 // changes nothing.
 func (l *LocalInvitation) SetTimers(t invitation.Timers) error {
 	return l.set(func() { l.timers = t })
+}
+
+// SetKey sets the send key, for a program that may have to send the same invitation again after a restart: the id of
+// an invitation follows from user, device and key. It is well formed if [invitation.ValidKey] says so, and must not be
+// used for another invitation of this device. The default is a new random key for each Send. After Send it gives
+// ALREADY_SENT and changes nothing.
+func (l *LocalInvitation) SetKey(key string) error {
+	return l.set(func() { l.key, l.named = key, true })
 }
 
 func (l *LocalInvitation) set(do func()) error {
@@ -109,7 +118,9 @@ func (l *LocalInvitation) Send(ctx context.Context) error {
 		return err
 	}
 	c.live.push(&l.half)
-	l.key = rand.Text()
+	if !l.named {
+		l.key = rand.Text()
+	}
 	p := newPending(&l.half)
 	p.call = invitation.Call{
 		Request: invitation.Send, Key: l.key, Callee: l.peer,

@@ -5,9 +5,12 @@
 //	clientpb                    the same in Go
 //	proto/ringfleet/peer/v1     what two nodes say to each other, internal
 //	peerpb                      the same in Go
+//	proto/ringfleet/api/v1      what back ends and operators say to a node, public
+//	apipb                       the same in Go; below it its clients and handlers
 //	testdata/golden             frames as they were sent once: added, never edited
 //	testdata/client.binpb       all that was ever part of the client protocol, as a buf image
 //	testdata/peer.binpb         the same of the peer protocol
+//	testdata/api.binpb          the same of the API
 //
 // # Change
 //

@@ -25,6 +25,7 @@ type settings struct {
 	events          eventSettings
 	edge            edgeSettings
 	insecureAdmin   bool
+	api             apiSettings
 	nodes           int
 	policy          string
 	tokens          tokenSettings
@@ -78,6 +79,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.BoolVar(&s.insecureAdmin, "insecure-admin", false, "listen for operators beyond this machine without admin-token-file")
 	s.cluster.register(f)
 	s.events.register(f)
+	s.api.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	s.tokens.register(f)
 	f.StringVar(&s.policy, "device-policy", "single", "single: a newer login ends the older device; multi: all devices ring")
@@ -161,7 +163,9 @@ func (s *settings) resolve() error {
 	}
 	cluster, err := s.cluster.resolve(s.node.Name)
 	s.node.Cluster = cluster
-	errs = append(errs, err, s.logger(), s.authenticator(), s.edge.resolve(&s.node), s.checkNodes(), s.admin())
+	var apiErr error
+	s.node.API, apiErr = s.api.resolve(s.tokens.mode == "development")
+	errs = append(errs, err, apiErr, s.logger(), s.authenticator(), s.edge.resolve(&s.node), s.checkNodes(), s.admin())
 	s.node.Events, err = s.events.resolve(s.check || s.nodes > 0)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {

@@ -87,6 +87,12 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 		log.Warn("insecure-admin is set: whoever reaches the admin address sees the cluster and may tell it who belongs to it",
 			"instead", "--admin-token-file")
 	}
+	if s.api.plain(s.node.API) {
+		log.Warn("the API is served without TLS: who can listen on its network gets the tokens", "instead", "--api-cert-file and --api-key-file")
+	}
+	if err := s.api.listen(s.node.API); err != nil {
+		return err
+	}
 	gc, limit := tuneMemory()
 	node, err := ringfleet.Start(s.node)
 	if err != nil {
@@ -106,6 +112,7 @@ func (s *settings) serve(ctx context.Context, stdout io.Writer, restore func()) 
 	if s.tokens.set != nil {
 		go func() { _ = s.tokens.set.Refresh(ctx) }() // the first login need not wait; what goes wrong is logged
 	}
+	fmt.Fprint(stdout, s.api.say(node))
 	s.wait(ctx, node)
 	restore() // a second signal ends the process
 	log.Info("shutting down", "timeout", s.shutdownTimeout)
@@ -174,8 +181,8 @@ func inUse(err error) error {
 	if !errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) {
 		return err
 	}
-	setting := "--client-address, --admin-address, --gossip-address or --peer-address"
-	for _, name := range []string{"client", "admin", "gossip", "peer"} {
+	setting := "--client-address, --admin-address, --gossip-address, --peer-address or --api-address"
+	for _, name := range []string{"client", "admin", "gossip", "peer", "api"} {
 		if strings.HasPrefix(err.Error(), "ringfleet: "+name+" address") {
 			setting = "--" + name + "-address"
 		}

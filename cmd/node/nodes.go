@@ -50,6 +50,9 @@ func (s *settings) checkNodes() error {
 		want(isLoopback(a.address) || a.address == off, "%s is %q: this is for trying things out, so want an address on loopback", a.name, a.address)
 	}
 	want(c.gossipAdvertise+c.peerAdvertise+c.clientAdvertise == "", "all nodes would advertise the same address")
+	if s.node.API != nil && s.api.address != auto {
+		want(isLoopback(s.api.address), "api-address is %q: this is for trying things out, so want an address on loopback", s.api.address)
+	}
 	return errors.Join(errs...)
 }
 
@@ -57,7 +60,7 @@ func (s *settings) checkNodes() error {
 type child struct {
 	name  string
 	cmd   *exec.Cmd
-	said  chan []string // its addresses, once: clients, operator, gossip, peers
+	said  chan []string // its addresses, once: clients, operator, gossip, peers, API
 	ended chan struct{} // closed when it has
 	err   error         // how it ended
 }
@@ -88,7 +91,7 @@ func (s *settings) serveMany(ctx context.Context, args []string, stdout, stderr 
 // start starts the nodes one after the other, each joining the first, and prints where they are.
 func (g *group) start(ctx context.Context, stdout io.Writer) error {
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tCLIENTS\tOPERATOR\tGOSSIP\tPEERS")
+	fmt.Fprintln(table, "NODE\tCLIENTS\tOPERATOR\tGOSSIP\tPEERS\tAPI")
 	join := g.settings.cluster.join
 	for i := range g.settings.nodes {
 		c := g.child(i, join)
@@ -123,10 +126,11 @@ func (g *group) child(i int, join string) *child {
 	args := append(append([]string(nil), g.args...), // the last of two flags wins
 		"--nodes", "0", "--name", c.name, "--join", join,
 		"--client-address", address(s.node.ClientAddress, i), "--admin-address", address(s.node.AdminAddress, i),
-		"--gossip-address", freeAddress(s.cluster.gossip, i), "--peer-address", freeAddress(s.cluster.peer, i))
+		"--gossip-address", freeAddress(s.cluster.gossip, i), "--peer-address", freeAddress(s.cluster.peer, i),
+		"--api-address", s.api.of(i, s.node.API))
 	c.cmd = exec.Command(self, args...) //nolint:gosec // this program
 	c.cmd.SysProcAttr = endsWithParent()
-	c.cmd.Stdout = &lines{each: c.listen()}
+	c.cmd.Stdout = &lines{each: c.listen(s.node.API != nil)}
 	c.cmd.Stderr = &lines{each: func(line string) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -161,22 +165,27 @@ func freeAddress(base string, i int) string {
 	return net.JoinHostPort(host, "0")
 }
 
-// The two lines that a node says its addresses with.
+// The lines that a node says its addresses with.
 var (
 	servesLine  = regexp.MustCompile(`^ringfleet \S+ serves clients on (\S+) and its operator on (\S+)$`)
 	gossipsLine = regexp.MustCompile(`^ringfleet \S+ gossips on (\S+) and listens for peers on (\S+), cluster `)
+	apiLine     = regexp.MustCompile(`^ringfleet \S+ serves its API on (\S+)$`)
 )
 
-// listen returns what takes the lines that the node says.
-func (c *child) listen() func(string) {
+// listen returns what takes the lines that the node says, one about its API among them if it has one.
+func (c *child) listen(api bool) func(string) {
 	var found []string
 	return func(line string) {
 		if m := servesLine.FindStringSubmatch(line); m != nil && len(found) == 0 {
 			found = append(found, m[1:]...)
 		}
 		if m := gossipsLine.FindStringSubmatch(line); m != nil && len(found) == 2 {
-			found = append(found, m[1:]...)
-			c.said <- found
+			if found = append(found, m[1:]...); !api {
+				c.said <- append(found, off)
+			}
+		}
+		if m := apiLine.FindStringSubmatch(line); m != nil && len(found) == 4 {
+			c.said <- append(found, m[1])
 		}
 	}
 }

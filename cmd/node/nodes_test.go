@@ -26,7 +26,7 @@ func several(t *testing.T) (*process, []string) {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	row := regexp.MustCompile(`^n-\d +ws://\S+/v1/connect +(http://127\.\S+) +127\.\S+ +127\.\S+$`)
+	row := regexp.MustCompile(`^n-\d +ws://\S+/v1/connect +(http://127\.\S+) +127\.\S+ +127\.\S+ +http://127\.\S+$`)
 	var operators []string
 	for s := bufio.NewScanner(out); len(operators) < 3; {
 		if !s.Scan() {

@@ -1,6 +1,7 @@
 // Command ringctl is a phone for a terminal: it logs in as a user, calls, accepts, refuses and
 // cancels, and shows both state machines move. `ringctl demo` rings from one user to another against
-// a running node and prints the handshake of both sides.
+// a running node and prints the handshake of both sides. Its other commands speak to the API for back ends and
+// operators (docs/api.md): they look up, send and cancel on behalf of users, end sessions, and drain nodes.
 package main
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/ringfleet/ringfleet/client"
 )
 
-const usage = `ringctl: a phone for a terminal.
+const usage = `ringctl: a phone for a terminal, and the hand of an operator.
 
   ringctl demo               ring from one user to another: an accepted, a refused,
                              a canceled and an expired call, with the handshake of
@@ -31,6 +32,31 @@ Flags of phone:
   --device ID     which device to be; default: a new one
   --token FILE    file with the token to log in with; "-" reads it from the
                   variable RINGCTL_TOKEN. demo needs a node in development mode
+
+Over the API of a node, for the whole cluster:
+
+  ringctl get invitation ID    how an invitation stands, or ended
+  ringctl get user ID          a user's devices, live invitations and last outcomes
+  ringctl send --from USER --to USER --key KEY
+                               call on behalf of a user; the same key again is the
+                               same invitation
+  ringctl cancel ID            withdraw what send has sent
+  ringctl end USER [DEVICE]    log a user out, on all devices or on one
+  ringctl cluster              the nodes
+  ringctl watch                the nodes, and again with each change
+  ringctl drain NODE           make a node give away what lives on it
+
+Flags of these:
+  --api URL       the API, default http://127.0.0.1:9190
+  --token FILE    file with the token for it; "-" as above
+  --output FORM   table (default), or json: one line for each answer
+Flags of send, beside:
+  --content TEXT, --channel ID
+  --no-response TIME, --expire TIME, --accept-window TIME
+  --end-other-device
+                  where a user may have one device only, log that one out
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 failed but may be tried again.
 `
 
 // The exit statuses.
@@ -38,6 +64,7 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
+	exitRetry = 3
 )
 
 func main() {
@@ -67,6 +94,9 @@ func (t *targets) Set(s string) error {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if isAPICommand(args) {
+		return runAPI(ctx, args, stdout, stderr)
+	}
 	command, o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
@@ -115,11 +145,11 @@ func parse(args []string) (string, *options, error) {
 	case f.NArg() > 0:
 		return "", nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	case command == "":
-		return "", nil, errors.New("no command: want demo or phone")
+		return "", nil, errors.New("no command: want demo or phone, or one for the API")
 	case command == "help":
 		return "", nil, flag.ErrHelp
 	case command != "demo" && command != "phone":
-		return "", nil, fmt.Errorf("unknown command %q: want demo or phone", command)
+		return "", nil, fmt.Errorf("unknown command %q", command)
 	case command == "phone" && o.user == "":
 		return "", nil, errors.New("phone needs --user")
 	}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/ringfleet/ringfleet/cluster"
+	"github.com/ringfleet/ringfleet/cluster/ask"
 	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -99,12 +100,15 @@ func (c Codec) message(kind cluster.Kind, payload any) (proto.Message, error) {
 		if kind == KindEvents {
 			return eventsMessage(p)
 		}
+	case *ask.Request, *ask.Response:
+		return askMessage(kind, p)
 	}
 	return nil, fmt.Errorf("kind %d does not carry it", kind)
 }
 
 // Decode reads the payload of an envelope: a *[session.Input], *[invitation.Message], *[Delivery],
-// *[handoff.Message] or *[Events], by kind. Its error wraps [ErrMalformed], or [cluster.ErrUnknown] for what a newer version may have sent.
+// *[handoff.Message], *[Events], *[ask.Request] or *[ask.Response], by kind. Its error wraps [ErrMalformed], or
+// [cluster.ErrUnknown] for what a newer version may have sent.
 func (c Codec) Decode(kind cluster.Kind, _ string, data []byte) (any, error) {
 	if kind != KindHandoff {
 		r := newReader(data, c.Now())
@@ -148,6 +152,8 @@ func (c Codec) parse(kind cluster.Kind, data []byte) (any, error) {
 			return nil, malformed("not a message about events")
 		}
 		return eventsOf(m)
+	case KindRequest, KindResponse:
+		return askOf(kind, data)
 	}
 	return nil, unknown("kind of envelope")
 }

@@ -10,6 +10,8 @@
 //	KindArbiter   *invitation.Message   no key: the message names the invitation
 //	KindDevice    *Delivery             to a node, no key: the delivery names the connection
 //	KindHandoff   *handoff.Message      to a node, no key
+//	KindRequest   *ask.Request          to a node, or to a shard; no key
+//	KindResponse  *ask.Response         to a node, no key
 //
 // The state of actors that are moved is encoded apart, a record each (Codec.AppendRecord, Codec.Record),
 // and carried in the chunks of a handoff.

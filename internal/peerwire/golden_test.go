@@ -48,6 +48,10 @@ func protoOf(kind cluster.Kind) proto.Message {
 		return new(peerpb.Handoff)
 	case peerwire.KindEvents:
 		return new(peerpb.Events)
+	case peerwire.KindRequest:
+		return new(peerpb.NodeRequest)
+	case peerwire.KindResponse:
+		return new(peerpb.NodeResponse)
 	}
 	return new(peerpb.DeviceMessage)
 }
@@ -108,7 +112,10 @@ func TestGoldenIsComplete(t *testing.T) {
 		}
 		mark(m.ProtoReflect(), seen)
 	}
-	for _, kind := range []cluster.Kind{peerwire.KindSession, peerwire.KindArbiter, peerwire.KindDevice, peerwire.KindHandoff, peerwire.KindEvents} {
+	for _, kind := range []cluster.Kind{
+		peerwire.KindSession, peerwire.KindArbiter, peerwire.KindDevice, peerwire.KindHandoff, peerwire.KindEvents,
+		peerwire.KindRequest, peerwire.KindResponse,
+	} {
 		unseen(t, protoOf(kind).ProtoReflect().Descriptor(), seen)
 	}
 	unseen(t, new(peerpb.Record).ProtoReflect().Descriptor(), seen)

@@ -44,17 +44,23 @@ const (
 	Kind_KIND_HANDOFF Kind = 4
 	// An Events, for the node. The key is the name of the node that says it.
 	Kind_KIND_EVENTS Kind = 8
+	// A NodeRequest, for the node, or for the owner of the shard.
+	Kind_KIND_REQUEST Kind = 16
+	// A NodeResponse, for the node.
+	Kind_KIND_RESPONSE Kind = 17
 )
 
 // Enum value maps for Kind.
 var (
 	Kind_name = map[int32]string{
-		0: "KIND_UNSPECIFIED",
-		1: "KIND_SESSION",
-		2: "KIND_ARBITER",
-		3: "KIND_DEVICE",
-		4: "KIND_HANDOFF",
-		8: "KIND_EVENTS",
+		0:  "KIND_UNSPECIFIED",
+		1:  "KIND_SESSION",
+		2:  "KIND_ARBITER",
+		3:  "KIND_DEVICE",
+		4:  "KIND_HANDOFF",
+		8:  "KIND_EVENTS",
+		16: "KIND_REQUEST",
+		17: "KIND_RESPONSE",
 	}
 	Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -63,6 +69,8 @@ var (
 		"KIND_DEVICE":      3,
 		"KIND_HANDOFF":     4,
 		"KIND_EVENTS":      8,
+		"KIND_REQUEST":     16,
+		"KIND_RESPONSE":    17,
 	}
 )
 
@@ -806,6 +814,170 @@ func (x *Envelope) GetPayload() []byte {
 	return nil
 }
 
+// NodeRequest asks a node for something that it knows or can do. Whoever asks waits for the NodeResponse, and tries
+// nothing again by itself.
+type NodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Named in the response; not 0, and not used again by the node that asks.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The node that asks.
+	Node string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// What is asked for. A node that does not know it says so.
+	Method string `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	// How long the answer is waited for.
+	RemainingUs uint64 `protobuf:"varint,4,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	// What the method says.
+	Body          []byte `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeRequest) Reset() {
+	*x = NodeRequest{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeRequest) ProtoMessage() {}
+
+func (x *NodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
+func (*NodeRequest) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NodeRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *NodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *NodeRequest) GetRemainingUs() uint64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
+func (x *NodeRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// NodeResponse answers a NodeRequest.
+type NodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// A code of gRPC; 0: it was done.
+	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// For people, with a code.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// With a code: more about it, as the method says.
+	Detail []byte `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Without a code: as the method says.
+	Body          []byte `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeResponse) Reset() {
+	*x = NodeResponse{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeResponse) ProtoMessage() {}
+
+func (x *NodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeResponse.ProtoReflect.Descriptor instead.
+func (*NodeResponse) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NodeResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *NodeResponse) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *NodeResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *NodeResponse) GetDetail() []byte {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
+func (x *NodeResponse) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
 // Conn names a device's connection.
 type Conn struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -819,7 +991,7 @@ type Conn struct {
 
 func (x *Conn) Reset() {
 	*x = Conn{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[1]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1003,7 @@ func (x *Conn) String() string {
 func (*Conn) ProtoMessage() {}
 
 func (x *Conn) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[1]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1016,7 @@ func (x *Conn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conn.ProtoReflect.Descriptor instead.
 func (*Conn) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{1}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Conn) GetNode() string {
@@ -883,7 +1055,7 @@ type SessionInput struct {
 
 func (x *SessionInput) Reset() {
 	*x = SessionInput{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[2]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +1067,7 @@ func (x *SessionInput) String() string {
 func (*SessionInput) ProtoMessage() {}
 
 func (x *SessionInput) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[2]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +1080,7 @@ func (x *SessionInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInput.ProtoReflect.Descriptor instead.
 func (*SessionInput) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{2}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SessionInput) GetInput() isSessionInput_Input {
@@ -1053,7 +1225,7 @@ type Attach struct {
 
 func (x *Attach) Reset() {
 	*x = Attach{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[3]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1237,7 @@ func (x *Attach) String() string {
 func (*Attach) ProtoMessage() {}
 
 func (x *Attach) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[3]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1250,7 @@ func (x *Attach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attach.ProtoReflect.Descriptor instead.
 func (*Attach) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{3}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Attach) GetConn() *Conn {
@@ -1106,7 +1278,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[4]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1290,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[4]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1303,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{4}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Detach) GetConn() *Conn {
@@ -1159,7 +1331,7 @@ type Logout struct {
 
 func (x *Logout) Reset() {
 	*x = Logout{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[5]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1343,7 @@ func (x *Logout) String() string {
 func (*Logout) ProtoMessage() {}
 
 func (x *Logout) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[5]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1356,7 @@ func (x *Logout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Logout.ProtoReflect.Descriptor instead.
 func (*Logout) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{5}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Logout) GetConn() *Conn {
@@ -1213,7 +1385,7 @@ type CallInput struct {
 
 func (x *CallInput) Reset() {
 	*x = CallInput{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1397,7 @@ func (x *CallInput) String() string {
 func (*CallInput) ProtoMessage() {}
 
 func (x *CallInput) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1410,7 @@ func (x *CallInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallInput.ProtoReflect.Descriptor instead.
 func (*CallInput) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{6}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CallInput) GetConn() *Conn {
@@ -1274,7 +1446,7 @@ type WordInput struct {
 
 func (x *WordInput) Reset() {
 	*x = WordInput{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1458,7 @@ func (x *WordInput) String() string {
 func (*WordInput) ProtoMessage() {}
 
 func (x *WordInput) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1471,7 @@ func (x *WordInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WordInput.ProtoReflect.Descriptor instead.
 func (*WordInput) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{7}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WordInput) GetConn() *Conn {
@@ -1336,7 +1508,7 @@ type Unknown struct {
 
 func (x *Unknown) Reset() {
 	*x = Unknown{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1520,7 @@ func (x *Unknown) String() string {
 func (*Unknown) ProtoMessage() {}
 
 func (x *Unknown) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1533,7 @@ func (x *Unknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unknown.ProtoReflect.Descriptor instead.
 func (*Unknown) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Unknown) GetInvitationId() []byte {
@@ -1398,7 +1570,7 @@ type Login struct {
 
 func (x *Login) Reset() {
 	*x = Login{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1582,7 @@ func (x *Login) String() string {
 func (*Login) ProtoMessage() {}
 
 func (x *Login) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1595,7 @@ func (x *Login) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Login.ProtoReflect.Descriptor instead.
 func (*Login) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Login) GetUser() string {
@@ -1496,7 +1668,7 @@ type Word struct {
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1680,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1693,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Word) GetInvitationId() []byte {
@@ -1632,7 +1804,7 @@ type Sent struct {
 
 func (x *Sent) Reset() {
 	*x = Sent{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1816,7 @@ func (x *Sent) String() string {
 func (*Sent) ProtoMessage() {}
 
 func (x *Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1829,7 @@ func (x *Sent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sent.ProtoReflect.Descriptor instead.
 func (*Sent) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Sent) GetRemainingUs() int64 {
@@ -1680,7 +1852,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1864,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1877,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Seen) GetAccepting() *Accepting {
@@ -1733,7 +1905,7 @@ type Accepting struct {
 
 func (x *Accepting) Reset() {
 	*x = Accepting{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1917,7 @@ func (x *Accepting) String() string {
 func (*Accepting) ProtoMessage() {}
 
 func (x *Accepting) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1930,7 @@ func (x *Accepting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepting.ProtoReflect.Descriptor instead.
 func (*Accepting) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Accepting) GetResponse() []byte {
@@ -1778,7 +1950,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1962,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1975,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Confirmed) GetCalleeDevice() string {
@@ -1840,7 +2012,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2024,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2037,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Call) GetRequest() Request {
@@ -1953,7 +2125,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2137,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2150,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Resumed) GetLocal() LocalState {
@@ -2016,7 +2188,7 @@ type Timers struct {
 
 func (x *Timers) Reset() {
 	*x = Timers{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2200,7 @@ func (x *Timers) String() string {
 func (*Timers) ProtoMessage() {}
 
 func (x *Timers) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2213,7 @@ func (x *Timers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timers.ProtoReflect.Descriptor instead.
 func (*Timers) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Timers) GetNoResponseUs() int64 {
@@ -2096,7 +2268,7 @@ type Terms struct {
 
 func (x *Terms) Reset() {
 	*x = Terms{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2280,7 @@ func (x *Terms) String() string {
 func (*Terms) ProtoMessage() {}
 
 func (x *Terms) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2293,7 @@ func (x *Terms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terms.ProtoReflect.Descriptor instead.
 func (*Terms) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Terms) GetInvitationId() []byte {
@@ -2204,7 +2376,7 @@ type View struct {
 
 func (x *View) Reset() {
 	*x = View{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2388,7 @@ func (x *View) String() string {
 func (*View) ProtoMessage() {}
 
 func (x *View) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2401,7 @@ func (x *View) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use View.ProtoReflect.Descriptor instead.
 func (*View) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *View) GetTerms() *Terms {
@@ -2347,7 +2519,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2531,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2544,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Reply) GetInvitationId() []byte {
@@ -2458,7 +2630,7 @@ type ArbiterMessage struct {
 
 func (x *ArbiterMessage) Reset() {
 	*x = ArbiterMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2642,7 @@ func (x *ArbiterMessage) String() string {
 func (*ArbiterMessage) ProtoMessage() {}
 
 func (x *ArbiterMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2655,7 @@ func (x *ArbiterMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterMessage.ProtoReflect.Descriptor instead.
 func (*ArbiterMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ArbiterMessage) GetKind() MessageKind {
@@ -2665,7 +2837,7 @@ type DeviceMessage struct {
 
 func (x *DeviceMessage) Reset() {
 	*x = DeviceMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2849,7 @@ func (x *DeviceMessage) String() string {
 func (*DeviceMessage) ProtoMessage() {}
 
 func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2862,7 @@ func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceMessage.ProtoReflect.Descriptor instead.
 func (*DeviceMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{22}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeviceMessage) GetConn() uint64 {
@@ -2812,7 +2984,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +2996,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[23]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +3009,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{23}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Welcome) GetStamp() uint64 {
@@ -2866,7 +3038,7 @@ type Retell struct {
 
 func (x *Retell) Reset() {
 	*x = Retell{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2878,7 +3050,7 @@ func (x *Retell) String() string {
 func (*Retell) ProtoMessage() {}
 
 func (x *Retell) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[24]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2891,7 +3063,7 @@ func (x *Retell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retell.ProtoReflect.Descriptor instead.
 func (*Retell) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Retell) GetInvitationId() []byte {
@@ -2924,7 +3096,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3108,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[25]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3121,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{25}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Answer) GetRequest() Request {
@@ -3020,7 +3192,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3204,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[26]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3217,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{26}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Notice) GetInvitationId() []byte {
@@ -3158,7 +3330,7 @@ type Ending struct {
 
 func (x *Ending) Reset() {
 	*x = Ending{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3170,7 +3342,7 @@ func (x *Ending) String() string {
 func (*Ending) ProtoMessage() {}
 
 func (x *Ending) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[27]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3183,7 +3355,7 @@ func (x *Ending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ending.ProtoReflect.Descriptor instead.
 func (*Ending) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{27}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Ending) GetEnd() uint32 {
@@ -3222,7 +3394,7 @@ type Handoff struct {
 
 func (x *Handoff) Reset() {
 	*x = Handoff{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3406,7 @@ func (x *Handoff) String() string {
 func (*Handoff) ProtoMessage() {}
 
 func (x *Handoff) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[28]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3419,7 @@ func (x *Handoff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handoff.ProtoReflect.Descriptor instead.
 func (*Handoff) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{28}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Handoff) GetMessage() isHandoff_Message {
@@ -3394,7 +3566,7 @@ type HandoffClaim struct {
 
 func (x *HandoffClaim) Reset() {
 	*x = HandoffClaim{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3406,7 +3578,7 @@ func (x *HandoffClaim) String() string {
 func (*HandoffClaim) ProtoMessage() {}
 
 func (x *HandoffClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[29]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3419,7 +3591,7 @@ func (x *HandoffClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffClaim.ProtoReflect.Descriptor instead.
 func (*HandoffClaim) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{29}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HandoffClaim) GetId() uint64 {
@@ -3456,7 +3628,7 @@ type HandoffGrant struct {
 
 func (x *HandoffGrant) Reset() {
 	*x = HandoffGrant{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3640,7 @@ func (x *HandoffGrant) String() string {
 func (*HandoffGrant) ProtoMessage() {}
 
 func (x *HandoffGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[30]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3653,7 @@ func (x *HandoffGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffGrant.ProtoReflect.Descriptor instead.
 func (*HandoffGrant) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{30}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HandoffGrant) GetId() uint64 {
@@ -3531,7 +3703,7 @@ type HandoffPull struct {
 
 func (x *HandoffPull) Reset() {
 	*x = HandoffPull{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3543,7 +3715,7 @@ func (x *HandoffPull) String() string {
 func (*HandoffPull) ProtoMessage() {}
 
 func (x *HandoffPull) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[31]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3556,7 +3728,7 @@ func (x *HandoffPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffPull.ProtoReflect.Descriptor instead.
 func (*HandoffPull) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{31}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HandoffPull) GetId() uint64 {
@@ -3585,7 +3757,7 @@ type HandoffChunk struct {
 
 func (x *HandoffChunk) Reset() {
 	*x = HandoffChunk{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3769,7 @@ func (x *HandoffChunk) String() string {
 func (*HandoffChunk) ProtoMessage() {}
 
 func (x *HandoffChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[32]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3782,7 @@ func (x *HandoffChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffChunk.ProtoReflect.Descriptor instead.
 func (*HandoffChunk) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{32}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HandoffChunk) GetId() uint64 {
@@ -3644,7 +3816,7 @@ type HandoffDone struct {
 
 func (x *HandoffDone) Reset() {
 	*x = HandoffDone{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3656,7 +3828,7 @@ func (x *HandoffDone) String() string {
 func (*HandoffDone) ProtoMessage() {}
 
 func (x *HandoffDone) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[33]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3669,7 +3841,7 @@ func (x *HandoffDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffDone.ProtoReflect.Descriptor instead.
 func (*HandoffDone) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{33}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HandoffDone) GetId() uint64 {
@@ -3690,7 +3862,7 @@ type HandoffOffer struct {
 
 func (x *HandoffOffer) Reset() {
 	*x = HandoffOffer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3702,7 +3874,7 @@ func (x *HandoffOffer) String() string {
 func (*HandoffOffer) ProtoMessage() {}
 
 func (x *HandoffOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[34]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3715,7 +3887,7 @@ func (x *HandoffOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffOffer.ProtoReflect.Descriptor instead.
 func (*HandoffOffer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{34}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HandoffOffer) GetShards() []byte {
@@ -3739,7 +3911,7 @@ type HandoffLost struct {
 
 func (x *HandoffLost) Reset() {
 	*x = HandoffLost{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3751,7 +3923,7 @@ func (x *HandoffLost) String() string {
 func (*HandoffLost) ProtoMessage() {}
 
 func (x *HandoffLost) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[35]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3764,7 +3936,7 @@ func (x *HandoffLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffLost.ProtoReflect.Descriptor instead.
 func (*HandoffLost) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{35}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HandoffLost) GetId() uint64 {
@@ -3791,7 +3963,7 @@ type HandoffHeard struct {
 
 func (x *HandoffHeard) Reset() {
 	*x = HandoffHeard{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +3975,7 @@ func (x *HandoffHeard) String() string {
 func (*HandoffHeard) ProtoMessage() {}
 
 func (x *HandoffHeard) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[36]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +3988,7 @@ func (x *HandoffHeard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandoffHeard.ProtoReflect.Descriptor instead.
 func (*HandoffHeard) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{36}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HandoffHeard) GetId() uint64 {
@@ -3847,7 +4019,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3859,7 +4031,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[37]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3872,7 +4044,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{37}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Record) GetRecord() isRecord_Record {
@@ -3976,7 +4148,7 @@ type ShardsLost struct {
 
 func (x *ShardsLost) Reset() {
 	*x = ShardsLost{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3988,7 +4160,7 @@ func (x *ShardsLost) String() string {
 func (*ShardsLost) ProtoMessage() {}
 
 func (x *ShardsLost) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[38]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4001,7 +4173,7 @@ func (x *ShardsLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardsLost.ProtoReflect.Descriptor instead.
 func (*ShardsLost) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{38}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ShardsLost) GetShards() []byte {
@@ -4049,7 +4221,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4061,7 +4233,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[39]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4074,7 +4246,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{39}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SessionState) GetUser() string {
@@ -4186,7 +4358,7 @@ type ClaimState struct {
 
 func (x *ClaimState) Reset() {
 	*x = ClaimState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4198,7 +4370,7 @@ func (x *ClaimState) String() string {
 func (*ClaimState) ProtoMessage() {}
 
 func (x *ClaimState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4211,7 +4383,7 @@ func (x *ClaimState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimState.ProtoReflect.Descriptor instead.
 func (*ClaimState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ClaimState) GetWord() *Word {
@@ -4279,7 +4451,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4291,7 +4463,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4304,7 +4476,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DeviceState) GetName() string {
@@ -4408,7 +4580,7 @@ type EntryState struct {
 
 func (x *EntryState) Reset() {
 	*x = EntryState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4420,7 +4592,7 @@ func (x *EntryState) String() string {
 func (*EntryState) ProtoMessage() {}
 
 func (x *EntryState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4433,7 +4605,7 @@ func (x *EntryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
 func (*EntryState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EntryState) GetView() *View {
@@ -4555,7 +4727,7 @@ type ShownState struct {
 
 func (x *ShownState) Reset() {
 	*x = ShownState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4567,7 +4739,7 @@ func (x *ShownState) String() string {
 func (*ShownState) ProtoMessage() {}
 
 func (x *ShownState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4580,7 +4752,7 @@ func (x *ShownState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
 func (*ShownState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ShownState) GetDevice() string {
@@ -4672,7 +4844,7 @@ type ArbiterState struct {
 
 func (x *ArbiterState) Reset() {
 	*x = ArbiterState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4684,7 +4856,7 @@ func (x *ArbiterState) String() string {
 func (*ArbiterState) ProtoMessage() {}
 
 func (x *ArbiterState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4697,7 +4869,7 @@ func (x *ArbiterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
 func (*ArbiterState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ArbiterState) GetView() *View {
@@ -4958,7 +5130,7 @@ type Events struct {
 
 func (x *Events) Reset() {
 	*x = Events{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5142,7 @@ func (x *Events) String() string {
 func (*Events) ProtoMessage() {}
 
 func (x *Events) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4983,7 +5155,7 @@ func (x *Events) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Events.ProtoReflect.Descriptor instead.
 func (*Events) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Events) GetMessage() isEvents_Message {
@@ -5085,7 +5257,7 @@ type InvitationIds struct {
 
 func (x *InvitationIds) Reset() {
 	*x = InvitationIds{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5097,7 +5269,7 @@ func (x *InvitationIds) String() string {
 func (*InvitationIds) ProtoMessage() {}
 
 func (x *InvitationIds) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5110,7 +5282,7 @@ func (x *InvitationIds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationIds.ProtoReflect.Descriptor instead.
 func (*InvitationIds) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *InvitationIds) GetIds() [][]byte {
@@ -5133,7 +5305,7 @@ type StandingQuestion struct {
 
 func (x *StandingQuestion) Reset() {
 	*x = StandingQuestion{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5145,7 +5317,7 @@ func (x *StandingQuestion) String() string {
 func (*StandingQuestion) ProtoMessage() {}
 
 func (x *StandingQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5158,7 +5330,7 @@ func (x *StandingQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingQuestion.ProtoReflect.Descriptor instead.
 func (*StandingQuestion) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *StandingQuestion) GetNumber() uint64 {
@@ -5194,7 +5366,7 @@ type StandingAnswer struct {
 
 func (x *StandingAnswer) Reset() {
 	*x = StandingAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5206,7 +5378,7 @@ func (x *StandingAnswer) String() string {
 func (*StandingAnswer) ProtoMessage() {}
 
 func (x *StandingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5219,7 +5391,7 @@ func (x *StandingAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingAnswer.ProtoReflect.Descriptor instead.
 func (*StandingAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *StandingAnswer) GetNumber() uint64 {
@@ -5301,7 +5473,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5313,7 +5485,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5326,7 +5498,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Event) GetKind() EventKind {
@@ -5509,7 +5681,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5521,7 +5693,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5534,7 +5706,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -5623,7 +5795,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5635,7 +5807,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5648,7 +5820,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -5709,7 +5881,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5721,7 +5893,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5734,7 +5906,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -5783,7 +5955,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5795,7 +5967,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5808,7 +5980,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -5844,7 +6016,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5856,7 +6028,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5869,7 +6041,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Hello) GetCluster() string {
@@ -5945,7 +6117,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5957,7 +6129,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5970,7 +6142,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -6020,7 +6192,19 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x05shard\x18\x04 \x01(\rR\x05shard\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\fR\x03key\x12\x12\n" +
 	"\x04node\x18\x06 \x01(\tR\x04node\x12\x18\n" +
-	"\apayload\x18\a \x01(\fR\apayload\"2\n" +
+	"\apayload\x18\a \x01(\fR\apayload\"\x80\x01\n" +
+	"\vNodeRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x16\n" +
+	"\x06method\x18\x03 \x01(\tR\x06method\x12!\n" +
+	"\fremaining_us\x18\x04 \x01(\x04R\vremainingUs\x12\x12\n" +
+	"\x04body\x18\x05 \x01(\fR\x04body\"x\n" +
+	"\fNodeResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\rR\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\fR\x06detail\x12\x12\n" +
+	"\x04body\x18\x05 \x01(\fR\x04body\"2\n" +
 	"\x04Conn\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\"\xb7\x03\n" +
@@ -6479,14 +6663,16 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
 	"\x04boot\x18\x04 \x01(\x06R\x04boot\x12!\n" +
-	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*t\n" +
+	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*\x99\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SESSION\x10\x01\x12\x10\n" +
 	"\fKIND_ARBITER\x10\x02\x12\x0f\n" +
 	"\vKIND_DEVICE\x10\x03\x12\x10\n" +
 	"\fKIND_HANDOFF\x10\x04\x12\x0f\n" +
-	"\vKIND_EVENTS\x10\b*\xec\x01\n" +
+	"\vKIND_EVENTS\x10\b\x12\x10\n" +
+	"\fKIND_REQUEST\x10\x10\x12\x11\n" +
+	"\rKIND_RESPONSE\x10\x11*\xec\x01\n" +
 	"\n" +
 	"LocalState\x12 \n" +
 	"\x1cLOCAL_STATE_IDLE_UNSPECIFIED\x10\x00\x12\x1e\n" +
@@ -6579,7 +6765,7 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Kind)(0),                // 0: ringfleet.peer.v1.Kind
 	(LocalState)(0),          // 1: ringfleet.peer.v1.LocalState
@@ -6593,142 +6779,144 @@ var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
 	(Lifecycle)(0),           // 9: ringfleet.peer.v1.Lifecycle
 	(Refusal)(0),             // 10: ringfleet.peer.v1.Refusal
 	(*Envelope)(nil),         // 11: ringfleet.peer.v1.Envelope
-	(*Conn)(nil),             // 12: ringfleet.peer.v1.Conn
-	(*SessionInput)(nil),     // 13: ringfleet.peer.v1.SessionInput
-	(*Attach)(nil),           // 14: ringfleet.peer.v1.Attach
-	(*Detach)(nil),           // 15: ringfleet.peer.v1.Detach
-	(*Logout)(nil),           // 16: ringfleet.peer.v1.Logout
-	(*CallInput)(nil),        // 17: ringfleet.peer.v1.CallInput
-	(*WordInput)(nil),        // 18: ringfleet.peer.v1.WordInput
-	(*Unknown)(nil),          // 19: ringfleet.peer.v1.Unknown
-	(*Login)(nil),            // 20: ringfleet.peer.v1.Login
-	(*Word)(nil),             // 21: ringfleet.peer.v1.Word
-	(*Sent)(nil),             // 22: ringfleet.peer.v1.Sent
-	(*Seen)(nil),             // 23: ringfleet.peer.v1.Seen
-	(*Accepting)(nil),        // 24: ringfleet.peer.v1.Accepting
-	(*Confirmed)(nil),        // 25: ringfleet.peer.v1.Confirmed
-	(*Call)(nil),             // 26: ringfleet.peer.v1.Call
-	(*Resumed)(nil),          // 27: ringfleet.peer.v1.Resumed
-	(*Timers)(nil),           // 28: ringfleet.peer.v1.Timers
-	(*Terms)(nil),            // 29: ringfleet.peer.v1.Terms
-	(*View)(nil),             // 30: ringfleet.peer.v1.View
-	(*Reply)(nil),            // 31: ringfleet.peer.v1.Reply
-	(*ArbiterMessage)(nil),   // 32: ringfleet.peer.v1.ArbiterMessage
-	(*DeviceMessage)(nil),    // 33: ringfleet.peer.v1.DeviceMessage
-	(*Welcome)(nil),          // 34: ringfleet.peer.v1.Welcome
-	(*Retell)(nil),           // 35: ringfleet.peer.v1.Retell
-	(*Answer)(nil),           // 36: ringfleet.peer.v1.Answer
-	(*Notice)(nil),           // 37: ringfleet.peer.v1.Notice
-	(*Ending)(nil),           // 38: ringfleet.peer.v1.Ending
-	(*Handoff)(nil),          // 39: ringfleet.peer.v1.Handoff
-	(*HandoffClaim)(nil),     // 40: ringfleet.peer.v1.HandoffClaim
-	(*HandoffGrant)(nil),     // 41: ringfleet.peer.v1.HandoffGrant
-	(*HandoffPull)(nil),      // 42: ringfleet.peer.v1.HandoffPull
-	(*HandoffChunk)(nil),     // 43: ringfleet.peer.v1.HandoffChunk
-	(*HandoffDone)(nil),      // 44: ringfleet.peer.v1.HandoffDone
-	(*HandoffOffer)(nil),     // 45: ringfleet.peer.v1.HandoffOffer
-	(*HandoffLost)(nil),      // 46: ringfleet.peer.v1.HandoffLost
-	(*HandoffHeard)(nil),     // 47: ringfleet.peer.v1.HandoffHeard
-	(*Record)(nil),           // 48: ringfleet.peer.v1.Record
-	(*ShardsLost)(nil),       // 49: ringfleet.peer.v1.ShardsLost
-	(*SessionState)(nil),     // 50: ringfleet.peer.v1.SessionState
-	(*ClaimState)(nil),       // 51: ringfleet.peer.v1.ClaimState
-	(*DeviceState)(nil),      // 52: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),       // 53: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),       // 54: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),     // 55: ringfleet.peer.v1.ArbiterState
-	(*Events)(nil),           // 56: ringfleet.peer.v1.Events
-	(*InvitationIds)(nil),    // 57: ringfleet.peer.v1.InvitationIds
-	(*StandingQuestion)(nil), // 58: ringfleet.peer.v1.StandingQuestion
-	(*StandingAnswer)(nil),   // 59: ringfleet.peer.v1.StandingAnswer
-	(*Event)(nil),            // 60: ringfleet.peer.v1.Event
-	(*NodeMeta)(nil),         // 61: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),    // 62: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),            // 63: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),      // 64: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),            // 65: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),      // 66: ringfleet.peer.v1.HelloAnswer
+	(*NodeRequest)(nil),      // 12: ringfleet.peer.v1.NodeRequest
+	(*NodeResponse)(nil),     // 13: ringfleet.peer.v1.NodeResponse
+	(*Conn)(nil),             // 14: ringfleet.peer.v1.Conn
+	(*SessionInput)(nil),     // 15: ringfleet.peer.v1.SessionInput
+	(*Attach)(nil),           // 16: ringfleet.peer.v1.Attach
+	(*Detach)(nil),           // 17: ringfleet.peer.v1.Detach
+	(*Logout)(nil),           // 18: ringfleet.peer.v1.Logout
+	(*CallInput)(nil),        // 19: ringfleet.peer.v1.CallInput
+	(*WordInput)(nil),        // 20: ringfleet.peer.v1.WordInput
+	(*Unknown)(nil),          // 21: ringfleet.peer.v1.Unknown
+	(*Login)(nil),            // 22: ringfleet.peer.v1.Login
+	(*Word)(nil),             // 23: ringfleet.peer.v1.Word
+	(*Sent)(nil),             // 24: ringfleet.peer.v1.Sent
+	(*Seen)(nil),             // 25: ringfleet.peer.v1.Seen
+	(*Accepting)(nil),        // 26: ringfleet.peer.v1.Accepting
+	(*Confirmed)(nil),        // 27: ringfleet.peer.v1.Confirmed
+	(*Call)(nil),             // 28: ringfleet.peer.v1.Call
+	(*Resumed)(nil),          // 29: ringfleet.peer.v1.Resumed
+	(*Timers)(nil),           // 30: ringfleet.peer.v1.Timers
+	(*Terms)(nil),            // 31: ringfleet.peer.v1.Terms
+	(*View)(nil),             // 32: ringfleet.peer.v1.View
+	(*Reply)(nil),            // 33: ringfleet.peer.v1.Reply
+	(*ArbiterMessage)(nil),   // 34: ringfleet.peer.v1.ArbiterMessage
+	(*DeviceMessage)(nil),    // 35: ringfleet.peer.v1.DeviceMessage
+	(*Welcome)(nil),          // 36: ringfleet.peer.v1.Welcome
+	(*Retell)(nil),           // 37: ringfleet.peer.v1.Retell
+	(*Answer)(nil),           // 38: ringfleet.peer.v1.Answer
+	(*Notice)(nil),           // 39: ringfleet.peer.v1.Notice
+	(*Ending)(nil),           // 40: ringfleet.peer.v1.Ending
+	(*Handoff)(nil),          // 41: ringfleet.peer.v1.Handoff
+	(*HandoffClaim)(nil),     // 42: ringfleet.peer.v1.HandoffClaim
+	(*HandoffGrant)(nil),     // 43: ringfleet.peer.v1.HandoffGrant
+	(*HandoffPull)(nil),      // 44: ringfleet.peer.v1.HandoffPull
+	(*HandoffChunk)(nil),     // 45: ringfleet.peer.v1.HandoffChunk
+	(*HandoffDone)(nil),      // 46: ringfleet.peer.v1.HandoffDone
+	(*HandoffOffer)(nil),     // 47: ringfleet.peer.v1.HandoffOffer
+	(*HandoffLost)(nil),      // 48: ringfleet.peer.v1.HandoffLost
+	(*HandoffHeard)(nil),     // 49: ringfleet.peer.v1.HandoffHeard
+	(*Record)(nil),           // 50: ringfleet.peer.v1.Record
+	(*ShardsLost)(nil),       // 51: ringfleet.peer.v1.ShardsLost
+	(*SessionState)(nil),     // 52: ringfleet.peer.v1.SessionState
+	(*ClaimState)(nil),       // 53: ringfleet.peer.v1.ClaimState
+	(*DeviceState)(nil),      // 54: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),       // 55: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),       // 56: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),     // 57: ringfleet.peer.v1.ArbiterState
+	(*Events)(nil),           // 58: ringfleet.peer.v1.Events
+	(*InvitationIds)(nil),    // 59: ringfleet.peer.v1.InvitationIds
+	(*StandingQuestion)(nil), // 60: ringfleet.peer.v1.StandingQuestion
+	(*StandingAnswer)(nil),   // 61: ringfleet.peer.v1.StandingAnswer
+	(*Event)(nil),            // 62: ringfleet.peer.v1.Event
+	(*NodeMeta)(nil),         // 63: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),    // 64: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),            // 65: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),      // 66: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),            // 67: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),      // 68: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
-	14, // 1: ringfleet.peer.v1.SessionInput.attach:type_name -> ringfleet.peer.v1.Attach
-	15, // 2: ringfleet.peer.v1.SessionInput.detach:type_name -> ringfleet.peer.v1.Detach
-	16, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
-	17, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
-	18, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
-	30, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
-	31, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
-	19, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
-	12, // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
-	20, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
-	12, // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
-	12, // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
-	12, // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
-	26, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
-	12, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
-	21, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
-	21, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
-	21, // 18: ringfleet.peer.v1.Login.more_words:type_name -> ringfleet.peer.v1.Word
-	23, // 19: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
-	25, // 20: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
+	16, // 1: ringfleet.peer.v1.SessionInput.attach:type_name -> ringfleet.peer.v1.Attach
+	17, // 2: ringfleet.peer.v1.SessionInput.detach:type_name -> ringfleet.peer.v1.Detach
+	18, // 3: ringfleet.peer.v1.SessionInput.logout:type_name -> ringfleet.peer.v1.Logout
+	19, // 4: ringfleet.peer.v1.SessionInput.call:type_name -> ringfleet.peer.v1.CallInput
+	20, // 5: ringfleet.peer.v1.SessionInput.word:type_name -> ringfleet.peer.v1.WordInput
+	32, // 6: ringfleet.peer.v1.SessionInput.view:type_name -> ringfleet.peer.v1.View
+	33, // 7: ringfleet.peer.v1.SessionInput.reply:type_name -> ringfleet.peer.v1.Reply
+	21, // 8: ringfleet.peer.v1.SessionInput.unknown:type_name -> ringfleet.peer.v1.Unknown
+	14, // 9: ringfleet.peer.v1.Attach.conn:type_name -> ringfleet.peer.v1.Conn
+	22, // 10: ringfleet.peer.v1.Attach.login:type_name -> ringfleet.peer.v1.Login
+	14, // 11: ringfleet.peer.v1.Detach.conn:type_name -> ringfleet.peer.v1.Conn
+	14, // 12: ringfleet.peer.v1.Logout.conn:type_name -> ringfleet.peer.v1.Conn
+	14, // 13: ringfleet.peer.v1.CallInput.conn:type_name -> ringfleet.peer.v1.Conn
+	28, // 14: ringfleet.peer.v1.CallInput.call:type_name -> ringfleet.peer.v1.Call
+	14, // 15: ringfleet.peer.v1.WordInput.conn:type_name -> ringfleet.peer.v1.Conn
+	23, // 16: ringfleet.peer.v1.WordInput.word:type_name -> ringfleet.peer.v1.Word
+	23, // 17: ringfleet.peer.v1.Login.words:type_name -> ringfleet.peer.v1.Word
+	23, // 18: ringfleet.peer.v1.Login.more_words:type_name -> ringfleet.peer.v1.Word
+	25, // 19: ringfleet.peer.v1.Word.seen:type_name -> ringfleet.peer.v1.Seen
+	27, // 20: ringfleet.peer.v1.Word.confirmed:type_name -> ringfleet.peer.v1.Confirmed
 	1,  // 21: ringfleet.peer.v1.Word.local_done:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 22: ringfleet.peer.v1.Word.remote_done:type_name -> ringfleet.peer.v1.RemoteState
-	22, // 23: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
-	24, // 24: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
+	24, // 23: ringfleet.peer.v1.Word.sent:type_name -> ringfleet.peer.v1.Sent
+	26, // 24: ringfleet.peer.v1.Seen.accepting:type_name -> ringfleet.peer.v1.Accepting
 	3,  // 25: ringfleet.peer.v1.Call.request:type_name -> ringfleet.peer.v1.Request
-	28, // 26: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
-	27, // 27: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
+	30, // 26: ringfleet.peer.v1.Call.timers:type_name -> ringfleet.peer.v1.Timers
+	29, // 27: ringfleet.peer.v1.Call.resumed:type_name -> ringfleet.peer.v1.Resumed
 	1,  // 28: ringfleet.peer.v1.Resumed.local:type_name -> ringfleet.peer.v1.LocalState
-	28, // 29: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
-	29, // 30: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
+	30, // 29: ringfleet.peer.v1.Terms.timers:type_name -> ringfleet.peer.v1.Timers
+	31, // 30: ringfleet.peer.v1.View.terms:type_name -> ringfleet.peer.v1.Terms
 	4,  // 31: ringfleet.peer.v1.View.stage:type_name -> ringfleet.peer.v1.Stage
 	5,  // 32: ringfleet.peer.v1.View.outcome:type_name -> ringfleet.peer.v1.Outcome
 	3,  // 33: ringfleet.peer.v1.Reply.request:type_name -> ringfleet.peer.v1.Request
-	30, // 34: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
+	32, // 34: ringfleet.peer.v1.Reply.view:type_name -> ringfleet.peer.v1.View
 	6,  // 35: ringfleet.peer.v1.ArbiterMessage.kind:type_name -> ringfleet.peer.v1.MessageKind
-	29, // 36: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
+	31, // 36: ringfleet.peer.v1.ArbiterMessage.terms:type_name -> ringfleet.peer.v1.Terms
 	1,  // 37: ringfleet.peer.v1.ArbiterMessage.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 38: ringfleet.peer.v1.ArbiterMessage.remote:type_name -> ringfleet.peer.v1.RemoteState
-	27, // 39: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
-	30, // 40: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
-	34, // 41: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
-	36, // 42: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
-	37, // 43: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
-	38, // 44: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
-	35, // 45: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
+	29, // 39: ringfleet.peer.v1.ArbiterMessage.resumed:type_name -> ringfleet.peer.v1.Resumed
+	32, // 40: ringfleet.peer.v1.ArbiterMessage.view:type_name -> ringfleet.peer.v1.View
+	36, // 41: ringfleet.peer.v1.DeviceMessage.welcome:type_name -> ringfleet.peer.v1.Welcome
+	38, // 42: ringfleet.peer.v1.DeviceMessage.answer:type_name -> ringfleet.peer.v1.Answer
+	39, // 43: ringfleet.peer.v1.DeviceMessage.notice:type_name -> ringfleet.peer.v1.Notice
+	40, // 44: ringfleet.peer.v1.DeviceMessage.ending:type_name -> ringfleet.peer.v1.Ending
+	37, // 45: ringfleet.peer.v1.DeviceMessage.retell:type_name -> ringfleet.peer.v1.Retell
 	7,  // 46: ringfleet.peer.v1.Retell.side:type_name -> ringfleet.peer.v1.Side
 	3,  // 47: ringfleet.peer.v1.Answer.request:type_name -> ringfleet.peer.v1.Request
-	37, // 48: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
+	39, // 48: ringfleet.peer.v1.Answer.notice:type_name -> ringfleet.peer.v1.Notice
 	7,  // 49: ringfleet.peer.v1.Notice.side:type_name -> ringfleet.peer.v1.Side
 	1,  // 50: ringfleet.peer.v1.Notice.local:type_name -> ringfleet.peer.v1.LocalState
 	2,  // 51: ringfleet.peer.v1.Notice.remote:type_name -> ringfleet.peer.v1.RemoteState
-	40, // 52: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
-	41, // 53: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
-	42, // 54: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
-	43, // 55: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
-	44, // 56: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
-	45, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
-	46, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
-	47, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
-	50, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	55, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	60, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
-	49, // 63: ringfleet.peer.v1.Record.lost:type_name -> ringfleet.peer.v1.ShardsLost
-	52, // 64: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	53, // 65: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	51, // 66: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
-	21, // 67: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
-	12, // 68: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	30, // 69: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	54, // 70: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	27, // 71: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
-	30, // 72: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	42, // 52: ringfleet.peer.v1.Handoff.claim:type_name -> ringfleet.peer.v1.HandoffClaim
+	43, // 53: ringfleet.peer.v1.Handoff.grant:type_name -> ringfleet.peer.v1.HandoffGrant
+	44, // 54: ringfleet.peer.v1.Handoff.pull:type_name -> ringfleet.peer.v1.HandoffPull
+	45, // 55: ringfleet.peer.v1.Handoff.chunk:type_name -> ringfleet.peer.v1.HandoffChunk
+	46, // 56: ringfleet.peer.v1.Handoff.done:type_name -> ringfleet.peer.v1.HandoffDone
+	47, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
+	48, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
+	49, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
+	52, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	57, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	62, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
+	51, // 63: ringfleet.peer.v1.Record.lost:type_name -> ringfleet.peer.v1.ShardsLost
+	54, // 64: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	55, // 65: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	53, // 66: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
+	23, // 67: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
+	14, // 68: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	32, // 69: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	56, // 70: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	29, // 71: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
+	32, // 72: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
 	4,  // 73: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	60, // 74: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
-	57, // 75: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
-	57, // 76: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
-	58, // 77: ringfleet.peer.v1.Events.question:type_name -> ringfleet.peer.v1.StandingQuestion
-	59, // 78: ringfleet.peer.v1.Events.answer:type_name -> ringfleet.peer.v1.StandingAnswer
+	62, // 74: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
+	59, // 75: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
+	59, // 76: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
+	60, // 77: ringfleet.peer.v1.Events.question:type_name -> ringfleet.peer.v1.StandingQuestion
+	61, // 78: ringfleet.peer.v1.Events.answer:type_name -> ringfleet.peer.v1.StandingAnswer
 	4,  // 79: ringfleet.peer.v1.StandingAnswer.stage:type_name -> ringfleet.peer.v1.Stage
 	5,  // 80: ringfleet.peer.v1.StandingAnswer.outcome:type_name -> ringfleet.peer.v1.Outcome
 	8,  // 81: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
@@ -6736,8 +6924,8 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	5,  // 83: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
 	1,  // 84: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
 	9,  // 85: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	63, // 86: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	64, // 87: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	65, // 86: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	66, // 87: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
 	10, // 88: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
 	89, // [89:89] is the sub-list for method output_type
 	89, // [89:89] is the sub-list for method input_type
@@ -6751,7 +6939,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 	if File_ringfleet_peer_v1_peer_proto != nil {
 		return
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[2].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[4].OneofWrappers = []any{
 		(*SessionInput_Attach)(nil),
 		(*SessionInput_Detach)(nil),
 		(*SessionInput_Logout)(nil),
@@ -6761,22 +6949,22 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*SessionInput_Reply)(nil),
 		(*SessionInput_Unknown)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[10].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[12].OneofWrappers = []any{
 		(*Word_Seen)(nil),
 		(*Word_Confirmed)(nil),
 		(*Word_LocalDone)(nil),
 		(*Word_RemoteDone)(nil),
 		(*Word_Sent)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[19].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[22].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[21].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[24].OneofWrappers = []any{
 		(*DeviceMessage_Welcome)(nil),
 		(*DeviceMessage_Answer)(nil),
 		(*DeviceMessage_Notice)(nil),
 		(*DeviceMessage_Ending)(nil),
 		(*DeviceMessage_Retell)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[28].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[30].OneofWrappers = []any{
 		(*Handoff_Claim)(nil),
 		(*Handoff_Grant)(nil),
 		(*Handoff_Pull)(nil),
@@ -6786,26 +6974,26 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Handoff_Lost)(nil),
 		(*Handoff_Heard)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[37].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[39].OneofWrappers = []any{
 		(*Record_Session)(nil),
 		(*Record_Arbiter)(nil),
 		(*Record_Past)(nil),
 		(*Record_Event)(nil),
 		(*Record_Lost)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[39].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[40].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[41].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[42].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[43].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[45].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[46].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[47].OneofWrappers = []any{
 		(*Events_Copy)(nil),
 		(*Events_Held)(nil),
 		(*Events_Delivered)(nil),
 		(*Events_Question)(nil),
 		(*Events_Answer)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[51].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[53].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -6815,7 +7003,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   56,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
