@@ -171,7 +171,7 @@ func TestAPIAnswersForTheCluster(t *testing.T) {
 // TestAPIPages goes through many outcomes and live invitations page by page.
 func TestAPIPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := threeNodes(t, session.Config{})
+		nodes := threeNodes(t, session.Config{MaxPerCaller: 64})
 		alice, bob := userOn(t, nodes[0], "b"), userOn(t, nodes[0], "c")
 		dial(t, nodes[0], client.Options{User: bob, Device: "d", OnRemoteInvitation: func(*client.RemoteInvitation) {}})
 		caller := dial(t, nodes[0], client.Options{User: alice, Device: "d"})

@@ -38,6 +38,7 @@ func TestSocketDropsInEveryStage(t *testing.T) {
 				steps := 1
 				for drop := 1; drop <= steps; drop++ {
 					bubble(t, ringfleet.Config{}, func(w *world) {
+						time.Sleep(2 * time.Second) // of what is younger than its node, more may be known elsewhere
 						cutter := &cutter{at: drop}
 						alice := w.observed("alice", cutter, side == invitation.Caller)
 						bob := w.observed("bob", cutter, side == invitation.Callee)
