@@ -320,11 +320,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	case v.Settled:
 		m.remember(v.Terms.ID)
 		return m.dismissClaims(now, v.Terms.ID, out)
-	case v.Stage == invitation.Ended && m.claimed(v.Terms.ID):
-	case v.Stage == invitation.Ended && m.fresh(now):
-		out = append(out, m.report(now, e, false))
-		out[len(out)-1].Message.Concluded = false
-		return out
+	case v.Stage == invitation.Ended && (m.claimed(v.Terms.ID) || m.fresh(now)): // devices may have been shown it
 	case v.Stage == invitation.Ended:
 		m.remember(v.Terms.ID)
 		return append(out, m.report(now, e, false))

@@ -302,7 +302,11 @@ func (m *Machine) mergeEntries(other *Machine) []*entry {
 // mergeClaims takes what devices said to other about invitations that it does not know. What this one knows it
 // hears now.
 func (m *Machine) mergeClaims(now Time, other *Machine, out []Effect) []Effect {
-	for _, c := range slices.Concat(m.claims, other.claims) {
+	theirs := slices.DeleteFunc(slices.Clone(other.claims), func(c claim) bool { // what a login said that is over
+		ours, their := m.device(c.device), other.device(c.device)
+		return c.word.Kind != invitation.WordDone && ours != nil && their != nil && their.stamp < ours.stamp
+	})
+	for _, c := range slices.Concat(m.claims, theirs) {
 		m.claims = slices.DeleteFunc(m.claims, func(o claim) bool {
 			return o.word.ID == c.word.ID && o.word.Side == c.word.Side && o.device == c.device
 		})
