@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/ringfleet/ringfleet"
@@ -116,6 +117,7 @@ func (h *host) stop() error {
 }
 
 func run(ctx context.Context, out io.Writer, address string, serve bool) error {
+	out = &oneAtATime{to: out} // callbacks of devices write, too
 	outcomes := make(chan ringfleet.Outcome, 16)
 	h, err := start(address, outcomes)
 	if err != nil {
@@ -191,4 +193,16 @@ func call(ctx context.Context, out io.Writer, carrier client.Carrier, user invit
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// oneAtATime is a writer for several goroutines.
+type oneAtATime struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *oneAtATime) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }
