@@ -138,7 +138,11 @@ func liars(t *testing.T, seed uint64, policy session.Policy) {
 		t.Fatal(err)
 	}
 	known := &ids{}
-	stop := time.Now().Add(5 * time.Minute)
+	lasts := 5 * time.Minute
+	if testing.Short() { // under the race detector
+		lasts = 30 * time.Second
+	}
+	stop := time.Now().Add(lasts)
 	var wg sync.WaitGroup
 	for i := range 4 {
 		l := &liar{node: node, user: liarUsers[2+i%2], rng: rand.New(rand.NewPCG(seed, uint64(i))), ids: known}
