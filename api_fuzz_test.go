@@ -57,24 +57,36 @@ func FuzzAPI(f *testing.F) {
 		``,
 		`{"node":"node"}`,
 		`[1,{"a":`,
+		`encoding=json&message={"user":"alice"}`,
+		`encoding=json&base64=1&message=%25`,
+		`encoding=proto&compression=gzip&connect=v2&message=x`,
 	} {
 		f.Add(uint8(i), body)
 	}
 	f.Fuzz(func(t *testing.T, procedure uint8, body string) {
-		url := jsonProcedures[int(procedure)%len(jsonProcedures)]
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+		path := jsonProcedures[int(procedure)%len(jsonProcedures)]
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		if w.Code >= 500 && w.Code != http.StatusServiceUnavailable {
-			t.Errorf("%s %q: status %d, %s", url, body, w.Code, w.Body)
-		}
-		if w.Code == http.StatusOK {
-			return
-		}
-		var fail failure
-		if err := json.Unmarshal(w.Body.Bytes(), &fail); err != nil || fail.Code == "" || len(fail.Details) != 1 && fail.Code != "resource_exhausted" {
-			t.Errorf("%s %q: an error that is not typed: %d, %s", url, body, w.Code, w.Body)
-		}
+		typed(t, handler, r, body)
+		r = httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		r.URL.RawQuery = body // what is no query, too
+		typed(t, handler, r, body)
 	})
+}
+
+// typed fails unless the answer to a request is no fault of the node and, if it is an error, has its form.
+func typed(t *testing.T, handler http.Handler, r *http.Request, input string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if w.Code >= 500 && w.Code != http.StatusServiceUnavailable && w.Code != http.StatusNotImplemented {
+		t.Errorf("%s %s %q: status %d, %s", r.Method, r.URL.Path, input, w.Code, w.Body)
+	}
+	if w.Code == http.StatusOK {
+		return
+	}
+	var fail failure
+	if err := json.Unmarshal(w.Body.Bytes(), &fail); err != nil || fail.Code == "" || len(fail.Details) != 1 {
+		t.Errorf("%s %s %q: an error that is not typed: %d, %s", r.Method, r.URL.Path, input, w.Code, w.Body)
+	}
 }

@@ -210,17 +210,54 @@ func TestBodiesThatAreNone(t *testing.T) {
 			t.Errorf("%s %q: %d %s", contentType, body, answer.StatusCode, text)
 		}
 	}
-	big := strings.NewReader(`{"user":"` + strings.Repeat("a", api.MaxRequest) + `"}`)
-	answer, err := http.Post(w.http.URL+apipbconnect.UserServiceGetUserProcedure, "application/json", big) //nolint:noctx // this server
-	if err != nil {
-		t.Fatal(err)
+	if len(w.backend.to) != 0 {
+		t.Error("the backend was asked")
 	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("a body over the bound: %d", answer.StatusCode)
+}
+
+// TestRefusals has every refusal over HTTP typed, also those of what is no request.
+func TestRefusals(t *testing.T) {
+	w := newWorld(t, "", nil)
+	getUser := apipbconnect.UserServiceGetUserProcedure
+	for name, c := range map[string]struct {
+		method, path, kind, encoding, body string
+		status                             int
+		code                               string
+	}{
+		"no procedure":    {http.MethodPost, "/ringfleet.api.v1.UserService/Nothing", "application/json", "", "{}", 404, "unimplemented"},
+		"no path":         {http.MethodGet, "/", "", "", "", 404, "unimplemented"},
+		"another method":  {http.MethodPut, getUser, "application/json", "", "{}", 405, "unimplemented"},
+		"another kind":    {http.MethodPost, getUser, "text/plain", "", "{}", 415, "invalid_argument"},
+		"a stream":        {http.MethodPost, apipbconnect.ClusterServiceWatchClusterProcedure, "application/json", "", "{}", 415, "invalid_argument"},
+		"too large":       {http.MethodPost, getUser, "application/json", "", `{"user":"` + strings.Repeat("a", api.MaxRequest) + `"}`, 413, "resource_exhausted"},
+		"not compressed":  {http.MethodPost, getUser, "application/json", "gzip", "{}", 400, "invalid_argument"},
+		"no compression":  {http.MethodPost, getUser, "application/json", "rot13", "{}", 501, "unimplemented"},
+		"a wrong GET":     {http.MethodGet, getUser + "?encoding=json&base64=1&message=%25", "", "", "", 400, "invalid_argument"},
+		"a GET of a POST": {http.MethodGet, apipbconnect.UserServiceEndSessionProcedure + "?encoding=json&message={}", "", "", "", 405, "unimplemented"},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, w.http.URL+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", c.kind)
+		r.Header.Set("Content-Encoding", c.encoding)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != c.status || answer.Header.Get("Content-Type") != "application/json" ||
+			!strings.Contains(string(text), `{"code":"`+c.code+`","message":"`) || strings.Count(string(text), "ringfleet.api.v1.ErrorDetail") != 1 {
+			t.Errorf("%s: %d %s %s, want %d and %s", name, answer.StatusCode, answer.Header.Get("Content-Type"), text, c.status, c.code)
+		}
 	}
 	if len(w.backend.to) != 0 {
 		t.Error("the backend was asked")
+	}
+	w.http.Close() // what is logged after an answer is logged
+	if got := strings.Count(w.logged(), "msg=api "); got != 10 {
+		t.Errorf("%d of 10 refusals are logged: %s", got, w.logged())
 	}
 }
 

@@ -112,7 +112,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle(apipbconnect.NewInvitationServiceHandler(invitations{s}, options...))
 	mux.Handle(apipbconnect.NewUserServiceHandler(users{s}, options...))
 	mux.Handle(apipbconnect.NewClusterServiceHandler(nodes{s}, options...))
-	return paced(mux)
+	return paced(s.typed(mux))
 }
 
 // writeTime is how long a client may take to read an answer, or the next one of a stream.
