@@ -38,6 +38,9 @@ type APIConfig struct {
 	TokensFile string
 	// TLS, if set, is what Address is served with. Its NextProtos are set.
 	TLS *tls.Config
+	// CertFile and KeyFile, if set, have Address served with TLS 1.2 or newer and the certificate, and the chain to its
+	// authority, in these PEM files instead of TLS. They are read again when they have changed, as those of [ClientTLS].
+	CertFile, KeyFile string
 	// Rate is how many requests per second each token may make. The default is 100.
 	Rate float64
 	// MaxOutcomes bounds the outcomes that the node remembers for it; each is kept for the linger at most. The default
@@ -165,8 +168,12 @@ func (n *Node) openAPI() error {
 	srv := &server{name: "api", http: api.NewHTTPServer(handler), listener: listener}
 	n.servers = append(n.servers, srv)
 	serve := srv.http.Serve
-	if c.TLS != nil {
-		srv.http.TLSConfig = c.TLS.Clone()
+	config, err := n.apiTLS()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if config != nil {
+		srv.http.TLSConfig = config
 		serve = func(l net.Listener) error { return srv.http.ServeTLS(l, "", "") }
 	}
 	go func() {
@@ -175,6 +182,22 @@ func (n *Node) openAPI() error {
 		}
 	}()
 	return nil
+}
+
+// apiTLS returns what the API's address is served with, nil for no TLS, and opens the certificate.
+func (n *Node) apiTLS() (*tls.Config, error) {
+	c := n.config.API
+	if c.CertFile == "" && c.KeyFile == "" {
+		return c.TLS.Clone(), nil
+	}
+	var err error
+	files := ClientTLS{Cert: c.CertFile, Key: c.KeyFile}
+	if n.apiCert, err = files.openAs("the API's certificate", n.config.Logger); err != nil {
+		return nil, err
+	}
+	config := n.apiCert.config()
+	config.NextProtos = nil // HTTP/2, too: the server adds its own
+	return config, nil
 }
 
 // forThisMachine refuses what was meant for another host: a web page whose name was made to lead here could do

@@ -37,6 +37,7 @@ type Node struct {
 	servers     []*server
 	tokens      *bearer.Tokens // for the admin address; nil for none
 	cert        *clientCert    // for clients; nil for none
+	apiCert     *clientCert    // for the API; nil for none, or one that does not change
 	boot        uint64         // new, and higher, with each start
 	failed      chan struct{}  // closed with failure set
 	failing     sync.Once
@@ -223,6 +224,9 @@ func (n *Node) Reload() error {
 	}
 	if n.cert != nil {
 		errs = append(errs, n.cert.source.Reload())
+	}
+	if n.apiCert != nil {
+		errs = append(errs, n.apiCert.source.Reload())
 	}
 	return errors.Join(errs...)
 }

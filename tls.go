@@ -34,6 +34,11 @@ type clientCert struct {
 }
 
 func (t *ClientTLS) open(logger *slog.Logger) (*clientCert, error) {
+	return t.openAs("clients' certificate", logger)
+}
+
+// openAs is open, with the name that the log and errors have for the certificate.
+func (t *ClientTLS) openAs(what string, logger *slog.Logger) (*clientCert, error) {
 	lowest := t.MinVersion
 	switch lowest {
 	case 0:
@@ -45,13 +50,13 @@ func (t *ClientTLS) open(logger *slog.Logger) (*clientCert, error) {
 	if t.Cert == "" || t.Key == "" {
 		return nil, errors.New("ringfleet: ClientTLS: want both Cert and Key")
 	}
-	source, err := reread.New("clients' certificate", logger, func() (*tls.Certificate, error) {
+	source, err := reread.New(what, logger, func() (*tls.Certificate, error) {
 		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("ringfleet: clients' certificate: read %s and %s: %w", t.Cert, t.Key, err)
+			return nil, fmt.Errorf("ringfleet: %s: read %s and %s: %w", what, t.Cert, t.Key, err)
 		}
 		if now := time.Now(); now.After(cert.Leaf.NotAfter) {
-			return nil, fmt.Errorf("ringfleet: clients' certificate: that in %s expired on %s", t.Cert, cert.Leaf.NotAfter.Format(time.DateOnly))
+			return nil, fmt.Errorf("ringfleet: %s: that in %s expired on %s", what, t.Cert, cert.Leaf.NotAfter.Format(time.DateOnly))
 		}
 		return &cert, nil
 	}, t.Cert, t.Key)

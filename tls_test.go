@@ -161,6 +161,40 @@ func TestClientTLS(t *testing.T) {
 	}
 }
 
+// TestAPICertificate changes the certificate of the API: the next connection is shown the new one, and speaks HTTP/2.
+func TestAPICertificate(t *testing.T) {
+	files := newCertFiles(t)
+	config := ringfleet.Config{
+		Gateway: gateway.Config{Authenticator: auth.Development{}},
+		API:     &ringfleet.APIConfig{Address: "127.0.0.1:0", CertFile: files.cert, KeyFile: files.cert},
+	}
+	if node, err := ringfleet.Start(config); err == nil {
+		t.Error("a node starts with a certificate for a key:", node.Shutdown(t.Context()))
+	}
+	config.API.KeyFile = files.key
+	node, err := ringfleet.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = node.Shutdown(context.Background()) })
+	for want := int64(1); want <= 2; want++ {
+		d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}} //nolint:gosec // looks at the certificate only
+		c, err := d.DialContext(t.Context(), "tcp", node.APIAddress().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := c.(*tls.Conn).ConnectionState()
+		c.Close()
+		if got := state.PeerCertificates[0].SerialNumber.Int64(); got != want || state.NegotiatedProtocol != "h2" {
+			t.Errorf("certificate %d is shown and %q spoken, want %d and h2", got, state.NegotiatedProtocol, want)
+		}
+		files.write(time.Hour)
+		if err := node.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestClientTLSVersions refuses what is too old, and what is no TLS.
 func TestClientTLSVersions(t *testing.T) {
 	files := newCertFiles(t)

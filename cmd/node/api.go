@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,7 +28,7 @@ func (a *apiSettings) register(f *flag.FlagSet) {
 	f.StringVar(&a.address, "api-address", auto, "`host:port` for the API of back ends; off: none; auto: "+apiAddress+
 		" or, if that is taken, another port there, where clients are believed (auth development) or api-tokens-file is given")
 	f.StringVar(&a.tokens, "api-tokens-file", "", "`file` of tokens for the API, one a line: name, scopes (read, call, admin, or *), token or sha256:HASH; read again when it changes")
-	f.StringVar(&a.cert, "api-cert-file", "", "PEM `file` with the certificate of the API; default: no TLS")
+	f.StringVar(&a.cert, "api-cert-file", "", "PEM `file` with the certificate of the API; read again when it changes; default: no TLS")
 	f.StringVar(&a.key, "api-key-file", "", "PEM `file` with its key")
 	f.Float64Var(&a.rate, "api-rate", 100, "requests per second of one token")
 }
@@ -58,11 +57,10 @@ func (a *apiSettings) resolve(development bool) (*ringfleet.APIConfig, error) {
 	if a.cert == "" && a.key == "" {
 		return config, nil
 	}
-	pair, err := tls.LoadX509KeyPair(a.cert, a.key)
-	if err != nil {
+	if err := (&ringfleet.ClientTLS{Cert: a.cert, Key: a.key}).Check(); err != nil {
 		return nil, fmt.Errorf("api-cert-file, api-key-file: %w", err)
 	}
-	config.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	config.CertFile, config.KeyFile = a.cert, a.key
 	return config, nil
 }
 
@@ -96,7 +94,7 @@ func (a *apiSettings) say(node *ringfleet.Node) string {
 
 // plain reports whether tokens would go over a network as they are.
 func (a *apiSettings) plain(config *ringfleet.APIConfig) bool {
-	return config != nil && config.TLS == nil && !isLoopback(config.Address)
+	return config != nil && config.CertFile == "" && !isLoopback(config.Address)
 }
 
 // of returns the address of node number i of several on this machine; config is that of all.

@@ -148,7 +148,7 @@ func (s *settings) wait(ctx context.Context, node *ringfleet.Node) {
 
 // rereads reports whether there are files that can be read again.
 func (s *settings) rereads() bool {
-	return s.cluster.keysFile != "" || s.node.AdminTokenFile != "" || s.node.ClientTLS != nil || s.tokens.keys != nil || s.tokens.set != nil
+	return s.cluster.keysFile != "" || s.node.AdminTokenFile != "" || s.node.ClientTLS != nil || s.api.cert != "" || s.tokens.keys != nil || s.tokens.set != nil
 }
 
 // reload reads the files again that may change while the node runs. What is wrong stays as it was.
