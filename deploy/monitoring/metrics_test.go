@@ -2,6 +2,7 @@
 package monitoring_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringfleet/ringfleet"
+	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/gateway/auth"
 	"github.com/ringfleet/ringfleet/internal/observe"
@@ -45,6 +47,7 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 		Cluster:       &ringfleet.ClusterConfig{PeerAddress: "127.0.0.1:0", Gossip: ringfleet.GossipConfig{Address: "127.0.0.1:0"}},
 		Gateway:       gateway.Config{Authenticator: authenticator},
 		ClientAddress: "127.0.0.1:0", ClientTLS: clientTLS(t),
+		Events: events.Config{Sinks: []events.SinkConfig{{Name: "nowhere", Sink: nowhere{}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +77,12 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 	metrics["up"] = values{} // Prometheus's own
 	return metrics, histograms
 }
+
+// nowhere is a sink, without which metrics of events are not there.
+type nowhere struct{}
+
+// Deliver implements events.Sink.
+func (nowhere) Deliver(context.Context, []events.Encoded) error { return nil }
 
 // server publishes a key, without which one metric is not there.
 func server(t *testing.T) *httptest.Server {
