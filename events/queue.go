@@ -2,6 +2,7 @@ package events
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
@@ -44,6 +45,7 @@ type queue struct {
 	oldest, newer *entry // both ends of the order
 	count         int
 	ready         []*chain // may have chains that are empty by now
+	hollow        int      // of ready: those that are empty
 	waiting       waiting
 }
 
@@ -126,10 +128,11 @@ func (q *queue) remove(e *entry) {
 		e.next.prev = e.prev
 	}
 	q.count--
+	e.prev, e.next = nil, nil // one that is still held would hold all that came after it
 	c := e.chain
 	for i, other := range c.entries {
 		if other == e {
-			c.entries = append(c.entries[:i], c.entries[i+1:]...)
+			c.entries = slices.Delete(c.entries, i, i+1)
 			if i == 0 {
 				c.attempts, c.alone = 0, false
 			}
@@ -141,7 +144,24 @@ func (q *queue) remove(e *entry) {
 		if c.place >= 0 {
 			heap.Remove(&q.waiting, c.place)
 		}
+		if c.ready {
+			q.hollow++
+			q.compact()
+		}
 	}
+}
+
+// minHollow is below what number of empty chains it is not worth while to look for them.
+const minHollow = 1_024
+
+// compact takes the empty chains out of those that are ready, when they are most of them: while a receiver is disabled
+// or pauses, nothing else does.
+func (q *queue) compact() {
+	if q.hollow < minHollow || 2*q.hollow < len(q.ready) {
+		return
+	}
+	q.ready = slices.DeleteFunc(q.ready, func(c *chain) bool { return len(c.entries) == 0 })
+	q.hollow = 0
 }
 
 // take returns the first events of invitations whose turn it is, at most so many, marked as flying.
@@ -166,6 +186,7 @@ func (q *queue) take(now time.Time, limit int) (batch []*entry) {
 		q.ready = q.ready[1:]
 		c.ready = false
 		if len(c.entries) == 0 {
+			q.hollow--
 			continue
 		}
 		e := c.entries[0]
