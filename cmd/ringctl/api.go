@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -125,6 +126,11 @@ func runAPI(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitError
 }
 
+func isURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
 func (o *apiOptions) check(words []string) error {
 	command, rest := words[0], words[1:]
 	n := apiCommands[command]
@@ -137,6 +143,8 @@ func (o *apiOptions) check(words []string) error {
 		return fmt.Errorf("get %s: want \"get invitation ID\" or \"get user ID\"", rest[0])
 	case command == "send" && (o.from == "" || o.to == "" || o.key == ""):
 		return errors.New("send needs --from, --to and --key")
+	case !isURL(o.url):
+		return fmt.Errorf("api %q: want http:// or https://, and a host", o.url)
 	case o.output != "table" && o.output != "json":
 		return fmt.Errorf("output %q: want table or json", o.output)
 	}

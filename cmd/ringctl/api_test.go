@@ -106,6 +106,7 @@ func TestAPICommands(t *testing.T) {
 	want(exitUsage, []string{"get", "bob"}, "want")
 	want(exitUsage, []string{"send", "--from", "alice"}, "send needs")
 	want(exitUsage, []string{"cluster", "--output", "xml"}, "table or json")
+	want(exitUsage, []string{"cluster", "--api", "127.0.0.1"}, "http://")
 }
 
 func TestWatch(t *testing.T) {
