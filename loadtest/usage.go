@@ -115,7 +115,7 @@ const (
 // it waits on until every node has collected its garbage.
 func (c *chaosRun) outlive(ctx context.Context, o *options) []afterwards {
 	begin := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, o.timers.Grace+o.timers.Linger+leavingTime+c.options.idle)
+	ctx, cancel := context.WithTimeout(ctx, 2*o.timers.Grace+o.timers.Linger+leavingTime+c.options.idle)
 	defer cancel()
 	all := make([]afterwards, len(c.before))
 	for clean := 0; clean < len(all); {
