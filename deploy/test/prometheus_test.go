@@ -2,11 +2,13 @@ package deploy
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -67,14 +69,21 @@ func TestPrometheus(t *testing.T) {
 		}
 		t.Skip("no prometheus here: Debian has it in the package of that name")
 	}
+	dir := t.TempDir()
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // takes events
+	t.Cleanup(receiver.Close)
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	row := regexp.MustCompile(`^node-\d +(ws://\S+)/v1/connect +http://(\S+)`)
 	fleet := start(t, []*regexp.Regexp{row, row, row}, command(t, "node"), "--nodes", "3",
-		"--client-address=127.0.0.1:0", "--admin-address=127.0.0.1:0", "--gossip-address=127.0.0.1:0", "--peer-address=127.0.0.1:0")
+		"--client-address=127.0.0.1:0", "--admin-address=127.0.0.1:0", "--gossip-address=127.0.0.1:0", "--peer-address=127.0.0.1:0",
+		"--webhook-url="+receiver.URL, "--webhook-secret-file="+secret)
 	rules, err := filepath.Abs(filepath.Join(root, "deploy", "monitoring", "rules.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	config := fmt.Sprintf(`global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%q]
 scrape_configs: [{job_name: ringfleet, static_configs: [{targets: [%q, %q, %q]}]}]
