@@ -167,20 +167,16 @@ func (n *Node) openAPI() error {
 	}
 	srv := &server{name: "api", http: api.NewHTTPServer(handler), listener: listener}
 	n.servers = append(n.servers, srv)
-	serve := srv.http.Serve
+	serve := func() error { return srv.http.Serve(listener) }
 	config, err := n.apiTLS()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	if config != nil {
 		srv.http.TLSConfig = config
-		serve = func(l net.Listener) error { return srv.http.ServeTLS(l, "", "") }
+		serve = func() error { return srv.http.ServeTLS(listener, "", "") }
 	}
-	go func() {
-		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			n.config.Logger.Error("server ended", "server", srv.name, "error", err)
-		}
-	}()
+	go n.run(srv, serve)
 	return nil
 }
 

@@ -165,13 +165,16 @@ func (n *Node) listen() error {
 			srv.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2
 		}
 		n.servers = append(n.servers, srv)
-		go func() {
-			if err := srv.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				n.config.Logger.Error("server ended", "server", s.name, "error", err)
-			}
-		}()
+		go n.run(srv, func() error { return srv.http.Serve(listener) })
 	}
 	return nil
+}
+
+// run serves until the server is shut down.
+func (n *Node) run(srv *server, serve func() error) {
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		n.config.Logger.Error("server ended", "server", srv.name, "error", err)
+	}
 }
 
 // ClientAddress returns the address the node listens on for devices, nil if it does not.

@@ -266,9 +266,10 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 		r.doubted = true
 	}
 	// After a loss, a device that was away when another was chosen may not learn why it is over.
-	missed := r.hurtAt != 0 && l.side == invitation.Callee && e.Event != device.Accepted && d.name != r.referee.chosen && d.awayTo > r.chosenAt
-	r.doubted = r.doubted || missed
-	if !l.own && !r.panicked && !r.doubted && !missed && r.orphanAt == 0 && r.askingSince == 0 &&
+	if r.hurtAt != 0 && l.side == invitation.Callee && e.Event != device.Accepted && d.name != r.referee.chosen && d.awayTo > r.chosenAt {
+		r.doubted = true
+	}
+	if !l.own && !r.panicked && !r.doubted && r.orphanAt == 0 && r.askingSince == 0 &&
 		!(r.hurtAt != 0 && e.Event == device.Accepted) { // the confirm was known to one that was lost
 		w.fail(r, r.referee.event(d.name, e))
 	}

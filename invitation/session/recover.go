@@ -93,9 +93,12 @@ func (m *Machine) tellKnown(now Time, e *entry, out []Effect) []Effect {
 // stale is in the version of the last view of an arbiter that is taken for lost.
 const stale = 1<<16 - 1
 
+// doubted reports whether the arbiter whose view is known was taken for lost, and no other has spoken since.
+func (e *entry) doubted() bool { return e.view.Version&stale == stale }
+
 // vouchAgain tells what is known here again, if an arbiter was told, and has not answered: the message got lost.
 func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
-	if e.view.Version&stale != stale {
+	if !e.doubted() {
 		return out
 	}
 	return vouch(m, now, e, nil, out)
@@ -106,12 +109,11 @@ func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
 // views of one arbiter came in the other order: then what is known is its own, and counts as before. It does so once in a
 // while, as views that are under way become outdated by it.
 func (m *Machine) outdated(now Time, e *entry, out []Effect) []Effect {
-	doubted := e.view.Version&stale == stale
-	if e.vouchAt > now || !m.fresh(now) && !doubted {
+	if e.vouchAt > now || !m.fresh(now) && !e.doubted() {
 		return out
 	}
 	e.vouchAt = now.Add(askAgain)
-	if doubted {
+	if e.doubted() {
 		return vouch(m, now, e, nil, out)
 	}
 	return m.tellKnown(now, e, out)
