@@ -25,7 +25,7 @@ import (
 // fleet is some nodes of one process that find each other by gossip in memory. As a client.Carrier it is a
 // load balancer in front of them.
 type fleet struct {
-	t      *testing.T
+	t      testing.TB
 	links  *peers.Network
 	gossip *membership.Network
 
@@ -82,7 +82,7 @@ func (l *line) die() {
 	l.receiver.Lost(errors.New("the node is dead"))
 }
 
-func newFleet(t *testing.T, options peers.NetworkOptions) *fleet {
+func newFleet(t testing.TB, options peers.NetworkOptions) *fleet {
 	return &fleet{
 		t: t, links: peers.NewNetwork(options), gossip: membership.NewNetwork(), rand: rand.New(rand.NewPCG(1, 2)),
 		gossips: map[string]string{}, lines: map[string][]*line{},
@@ -212,7 +212,7 @@ func (f *fleet) mend(name string) {
 
 // calls are clients that call each other until they are told to stop. Each call must be accepted.
 type calls struct {
-	t       *testing.T
+	t       testing.TB
 	clients []*client.Client
 	done    atomic.Int64
 	cuts    bool         // nodes are cut off for longer than there is to confirm an accept
