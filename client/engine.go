@@ -92,11 +92,14 @@ func (c *Client) noticed(n *invitation.Notice) {
 // step gives a state to the machine.
 func (c *Client) step(h *half, n *invitation.Notice) {
 	h.unheard = false
-	h.deadline = 0
-	if n.Remaining > 0 {
-		h.deadline = c.now() + n.Remaining
+	out := h.m.Notice(n)
+	if h.m.Current(n) {
+		h.deadline = 0
+		if n.Remaining > 0 {
+			h.deadline = c.now() + n.Remaining
+		}
 	}
-	c.act(h, h.m.Notice(n))
+	c.act(h, out)
 	c.awaitRing(h)
 }
 

@@ -62,12 +62,14 @@ func TestAcceptThatWasForgotten(t *testing.T) {
 		time.Sleep(wordRepeat)
 		w.tellRemote(r, offer)
 		w.told(true, invitation.Word{Kind: invitation.WordSeen, ID: r.ID(), Side: invitation.Callee}, nil)
-		w.link().answer(invitation.Answer{RequestID: call.RequestID})
+		w.link().answer(invitation.Answer{RequestID: call.RequestID, Notice: &invitation.Notice{
+			ID: r.ID(), Side: invitation.Callee, Remote: invitation.RemoteAcceptSentToLocal, Remaining: 15 * time.Second,
+		}})
 		w.is(<-accepted, nil)
 		time.Sleep(time.Second)
-		w.tellRemote(r, offer)
+		w.tellRemote(r, offer) // its time is not the accept's
 		w.told(true, invitation.Word{
-			Kind: invitation.WordAccepting, ID: r.ID(), Side: invitation.Callee, Response: "yes", Remaining: 50 * time.Second,
+			Kind: invitation.WordAccepting, ID: r.ID(), Side: invitation.Callee, Response: "yes", Remaining: 14 * time.Second,
 		}, nil)
 		w.silent()
 	})

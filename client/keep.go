@@ -13,6 +13,7 @@ type machine interface {
 	Word() invitation.Word
 	Settled() bool
 	Notice(n *invitation.Notice) device.Output
+	Current(n *invitation.Notice) bool
 	Rejected(err invitation.CallError) device.Output
 	Forget() device.Output
 }

@@ -31,12 +31,12 @@ func (h *half) vouch() invitation.Word {
 }
 
 // left returns until when the state ends by itself, by the client's own countdown, as the protocol bounds
-// it. That of a state that never does, as far as the node has told, is over.
+// it: 0 if the node has not told it, more if it is over.
 func (h *half) left() time.Duration {
 	if h.deadline == 0 {
 		return 0
 	}
-	return min(max(h.deadline-h.c.now(), 0), invitation.MaxTimer)
+	return min(max(h.deadline-h.c.now(), time.Millisecond), invitation.MaxTimer)
 }
 
 // words returns what a login brings: the word of each invitation that is kept. What has no room is said

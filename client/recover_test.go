@@ -66,8 +66,8 @@ var callers = []struct {
 		func(w *world, l *LocalInvitation) {
 			w.tellLocal(l, invitation.Notice{Local: invitation.LocalSentToRemote, Remaining: time.Second})
 		},
-		invitation.Word{Kind: invitation.WordSent},
-		&invitation.Resumed{Local: invitation.LocalSentToRemote},
+		invitation.Word{Kind: invitation.WordSent, Remaining: time.Millisecond},
+		&invitation.Resumed{Local: invitation.LocalSentToRemote, Remaining: time.Millisecond},
 	}, {
 		"received",
 		func(w *world, l *LocalInvitation) {

@@ -87,6 +87,9 @@ func (r *RemoteInvitation) reply(
 		return err
 	}
 	r.response = response
+	if request == invitation.Accept {
+		r.deadline = 0 // of what it was; the answer tells of the accept's
+	}
 	p := newPending(&r.half)
 	p.call = invitation.Call{Request: request, ID: r.m.ID(), Response: response}
 	w := c.join(p)

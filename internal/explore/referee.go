@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
 	"github.com/ringfleet/ringfleet/internal/phone"
@@ -63,11 +64,11 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 		}
 	case invitation.MsgSeen:
 		if r.phase == offering {
-			r.phase, r.due = ringing, now.Add(t.Expire)
+			r.phase, r.due = ringing, now.Add(r.left(t.Expire, msg))
 		}
 	case invitation.MsgAccept:
 		if r.phase == offering || r.phase == ringing {
-			r.phase, r.due, r.chosen, r.lost = accepting, now.Add(t.AcceptWindow), msg.Device, 0
+			r.phase, r.due, r.chosen, r.lost = accepting, now.Add(r.left(t.AcceptWindow, msg)), msg.Device, 0
 		}
 	case invitation.MsgRefuse:
 		if r.phase == offering || r.phase == ringing {
@@ -101,6 +102,14 @@ func (r *referee) watch(t invitation.Timers, msg *invitation.Message, stage invi
 	default:
 	}
 	return nil
+}
+
+// left returns what is left of the time that a word begins: an arbiter that was lost may have heard it before.
+func (r *referee) left(most time.Duration, msg *invitation.Message) time.Duration {
+	if r.hurt && msg.Remaining != 0 {
+		return min(most, msg.Remaining)
+	}
+	return most
 }
 
 func (r *referee) decide(outcome device.Event, reason invitation.Reason) {

@@ -179,6 +179,9 @@ func (p *Phone) Cancel(l *Line) (Output, invitation.CallError) {
 // Accept accepts an incoming invitation.
 func (p *Phone) Accept(l *Line, response string) (Output, invitation.CallError) {
 	out, err := l.Remote.Accept()
+	if err == invitation.OK {
+		l.Until = 0 // of what it was
+	}
 	return p.reply(l, out.Request, response), err
 }
 
@@ -306,14 +309,19 @@ func (p *Phone) remembered(id invitation.ID, side invitation.Side) (invitation.W
 
 func (p *Phone) step(l *Line, n *invitation.Notice, out *Output) {
 	l.ID = n.ID
-	if p.Now != 0 && n.Remaining != 0 {
+	var does device.Output
+	current := false
+	if l.Local != nil {
+		does = l.Local.Notice(n)
+		current = l.Local.Current(n)
+	} else {
+		does = l.Remote.Notice(n)
+		current = l.Remote.Current(n)
+	}
+	if current && p.Now != 0 && n.Remaining != 0 {
 		l.Until = p.Now.Add(n.Remaining)
 	}
-	if l.Local != nil {
-		p.act(l, l.Local.Notice(n), out)
-	} else {
-		p.act(l, l.Remote.Notice(n), out)
-	}
+	p.act(l, does, out)
 }
 
 // act does what a machine wants done.

@@ -147,7 +147,7 @@ func (w *world) act(e *event) {
 		was := l.remote.State()
 		out, err := l.remote.Accept()
 		if err == invitation.OK {
-			l.response = "yes"
+			l.response, l.until, l.part.askedAt = "yes", 0, w.now
 			d.act(l, out)
 		}
 		w.rightly(l, err, was == invitation.RemoteInvitationReceived && !l.refusing)

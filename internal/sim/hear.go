@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/device"
 )
 
 // hear takes what the server says.
@@ -50,12 +51,16 @@ func (d *Device) noticed(n *invitation.Notice) {
 func (d *Device) step(l *line, n *invitation.Notice) {
 	l.unheard = false
 	l.id = n.ID
-	l.until = d.w.now.Add(n.Remaining)
+	var out device.Output
 	if l.side == invitation.Caller {
-		d.act(l, l.local.Notice(n))
+		out = l.local.Notice(n)
 	} else {
-		d.act(l, l.remote.Notice(n))
+		out = l.remote.Notice(n)
 	}
+	if l.side == invitation.Caller && l.local.Current(n) || l.side == invitation.Callee && l.remote.Current(n) {
+		l.until = d.w.now.Add(n.Remaining)
+	}
+	d.act(l, out)
 }
 
 // find returns the last word of an invitation that is settled.

@@ -59,7 +59,22 @@ func messageText(m *invitation.Message) string {
 		m.Device != "", "by "+m.Device, m.RequestID != 0, fmt.Sprintf("request %d", m.RequestID),
 		m.Named != "", "naming "+m.Named, m.Reason != 0, m.Reason, m.Online, "online", m.Connected, "connected",
 		m.Chosen != "", "chosen "+m.Chosen, m.Concluded, "concluded", m.Full, "full",
-		m.Ask, "asks", m.Permit != 0, fmt.Sprintf("(%d)", m.Permit), m.Remote != 0, m.Remote, m.Local != 0, m.Local)
+		m.Ask, "asks", m.Permit != 0, fmt.Sprintf("(%d)", m.Permit), m.Remote != 0, m.Remote, m.Local != 0, m.Local,
+		m.Remaining != 0, m.Remaining, m.Resumed != nil, resumedText(m.Resumed), m.Kind == invitation.MsgRecover, recoverText(m))
+}
+
+func resumedText(r *invitation.Resumed) string {
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf("resumed in %v, %v left, confirmed %q", r.Local, r.Remaining, r.Confirmed)
+}
+
+func recoverText(m *invitation.Message) string {
+	if m.View == nil {
+		return ""
+	}
+	return fields("of "+viewText(m.View), m.Fresh, "fresh")
 }
 
 func viewText(v *invitation.View) string {
@@ -79,7 +94,8 @@ func noticeText(n *invitation.Notice) string {
 }
 
 func wordText(word *invitation.Word) string {
-	return fields(word.Kind.String(), word.Named != "", word.Named, word.Local != 0, word.Local, word.Remote != 0, word.Remote)
+	return fields(word.Kind.String(), word.Named != "", word.Named, word.Local != 0, word.Local, word.Remote != 0, word.Remote,
+		word.Remaining != 0, word.Remaining)
 }
 
 // wordsText is what a login says of the invitation whose history is written.

@@ -421,6 +421,7 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	*r = referee{
 		stage: now, due: state.Deadline, gone: state.GoneAt, verdict: state.Patience, chosen: v.Chosen, late: r.late, reason: v.Reason,
 		callerHeard: heard, calleeHeard: calleeHeard, cancelID: state.CancelID, answerID: state.AnswerID, changed: w.now,
+		again: v.Version >= 1<<16,
 	}
 	if state.LostAt != 0 {
 		r.lost = state.LostAt.Add(rec.timers.Grace)
@@ -435,7 +436,7 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	if now == decided {
 		r.outcome = outcomeEvents[v.Outcome]
 		if v.Verdict && v.Outcome != invitation.Accepted {
-			r.late = r.late || state.Confirmed != "" && state.Denied != state.Confirmed
+			r.late = r.late || state.Confirmed != "" && state.Denied != state.Confirmed && !rec.saidNo(state.Confirmed)
 		}
 		if decidedBefore && outcome != r.outcome {
 			rec.doubted = true
@@ -443,6 +444,14 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 		r.lost, r.verdict = 0, 0
 	}
 	return nil
+}
+
+// saidNo reports whether a device of the callee has ended it otherwise than accepted, and so said: a verdict that an
+// arbiter gave which was lost may be the device's own.
+func (r *record) saidNo(name invitation.Device) bool {
+	return slices.ContainsFunc(r.parts[1:], func(p *part) bool {
+		return p.device.name == name && p.Ended() && p.End != device.Accepted
+	})
 }
 
 // await takes since when the chosen device is away from the arbiter, where one that was lost may have known more.

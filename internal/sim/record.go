@@ -53,6 +53,7 @@ type part struct {
 	own     bool // the device ended it by itself
 	dead    bool // its program has ended
 	shownAt Time
+	askedAt Time // its application accepted
 	endedAt Time
 }
 
@@ -428,7 +429,7 @@ func (w *world) decidedFor(r *record, p *part) Time {
 	case r.full && r.endedAt == 0:
 		return r.startedAt
 	case p.Side == invitation.Callee && p.device.name == r.referee.chosen && r.commitAt != 0 && p.accepting():
-		return r.commitAt
+		return max(r.commitAt, p.askedAt) // an earlier program's accept may have been confirmed
 	case p.Side == invitation.Callee && p.device.name != r.referee.chosen && r.chosenAt != 0 && r.lostAt < r.chosenAt:
 		return r.chosenAt // lost, it is told with the commit or the end
 	case p.Side == invitation.Callee && p.device.name != r.referee.chosen && r.commitAt != 0:

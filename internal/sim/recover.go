@@ -9,7 +9,13 @@ import (
 
 // What a client does when a node has forgotten what it knew, as package client has it.
 
-func (l *line) left(now Time) time.Duration { return max(time.Millisecond, l.until.Sub(now)) }
+// left returns the time until the state ends by itself, 0 if it was not told.
+func (l *line) left(now Time) time.Duration {
+	if l.until == 0 {
+		return 0
+	}
+	return max(time.Millisecond, l.until.Sub(now))
+}
 
 // report returns what the device says of an invitation when it resumes, or is asked.
 func (l *line) report(now Time) invitation.Word {

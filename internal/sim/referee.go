@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/ringfleet/ringfleet/internal/judge"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -34,6 +35,7 @@ type referee struct {
 	outcome device.Event // when decided
 	reason  invitation.Reason
 	late    bool // the verdict was awaited for longer than the contract promises
+	again   bool // the arbiter took the place of one that was lost
 
 	callerHeard uint64 // the last change of presence that has come
 	calleeHeard uint64
@@ -66,11 +68,11 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 		}
 	case invitation.MsgSeen:
 		if r.stage == offering {
-			r.stage, r.due = ringing, now.Add(t.Expire)
+			r.stage, r.due = ringing, now.Add(r.left(t.Expire, msg))
 		}
 	case invitation.MsgAccept:
 		if r.stage == offering || r.stage == ringing {
-			r.stage, r.due, r.lost = accepting, now.Add(t.AcceptWindow), 0
+			r.stage, r.due, r.lost = accepting, now.Add(r.left(t.AcceptWindow, msg)), 0
 			r.chosen, r.answerID = msg.Device, msg.RequestID
 		}
 	case invitation.MsgRefuse:
@@ -113,6 +115,14 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 	case invitation.MsgCaller, invitation.MsgResend:
 	}
 	return nil
+}
+
+// left returns what is left of the time that a word begins: an arbiter that was lost may have heard it before.
+func (r *referee) left(most time.Duration, msg *invitation.Message) time.Duration {
+	if r.again && msg.Remaining != 0 {
+		return min(most, msg.Remaining)
+	}
+	return most
 }
 
 func (r *referee) decide(outcome device.Event, reason invitation.Reason) {

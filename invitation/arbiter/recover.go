@@ -164,23 +164,26 @@ func (m *Machine) reach(stage invitation.Stage, deadline Time) bool {
 	return moved
 }
 
+// left returns what is left of the time of a stage that a word of a callee's device begins: all of it, unless an
+// arbiter that was lost may have heard the word before this one.
+func (m *Machine) left(most time.Duration, msg *invitation.Message) time.Duration {
+	if m.view.Version >= recovered && msg.Remaining != 0 {
+		return min(most, msg.Remaining)
+	}
+	return most
+}
+
 // hearCallee takes the word of a callee's device.
 func (m *Machine) hearCallee(now Time, msg *invitation.Message) {
 	t := m.view.Terms.Timers
-	left := func(most time.Duration) Time {
-		if msg.Remaining != 0 {
-			most = min(most, msg.Remaining)
-		}
-		return now.Add(most)
-	}
 	m.taken = true
 	switch {
 	case msg.Kind == invitation.MsgSeen:
 		m.calleeOnline = true
-		m.reach(invitation.Ringing, left(t.Expire))
+		m.reach(invitation.Ringing, now.Add(m.left(t.Expire, msg)))
 	case msg.Kind == invitation.MsgAccept:
 		m.calleeOnline = true
-		if m.reach(invitation.Accepting, left(t.AcceptWindow)) {
+		if m.reach(invitation.Accepting, now.Add(m.left(t.AcceptWindow, msg))) {
 			m.view.Chosen, m.view.Response = msg.Device, msg.Response
 		}
 		if m.view.Chosen == msg.Device && m.answerID == 0 {

@@ -68,3 +68,40 @@ func TestFinal(t *testing.T) {
 		t.Error("the caller's device is done, and it is not final")
 	}
 }
+
+// TestRecoveredTimeRunsOn: what a callee's device has said to an arbiter that was lost began a time that goes on, also
+// if the new arbiter has learned of it last. Of one that was not lost every word is the first.
+func TestRecoveredTimeRunsOn(t *testing.T) {
+	terms := &invitation.Terms{
+		ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: invitation.DefaultTimers,
+	}
+	start := invitation.Message{
+		Kind: invitation.MsgStart, ID: terms.ID, User: "alice", Device: "phone", RequestID: 1, Terms: terms, Online: true, Connected: true,
+	}
+	resumed := start
+	resumed.Resumed = &invitation.Resumed{Local: invitation.LocalSentToRemote, Remaining: 10 * time.Second}
+	unknown := invitation.Message{
+		Kind: invitation.MsgRecover, ID: terms.ID, User: "bob", View: &invitation.View{Terms: terms}, Online: true,
+	}
+	seen := invitation.Message{Kind: invitation.MsgSeen, ID: terms.ID, User: "bob", Device: "desk", Remaining: 20 * time.Second}
+	accept := invitation.Message{Kind: invitation.MsgAccept, ID: terms.ID, User: "bob", Device: "desk", Remaining: 3 * time.Second}
+	now := Time(time.Second)
+	for _, test := range []struct {
+		name string
+		said []invitation.Message
+		left time.Duration
+	}{
+		{"rings", []invitation.Message{resumed, unknown, seen}, 20 * time.Second},
+		{"has accepted", []invitation.Message{resumed, unknown, accept}, 3 * time.Second},
+		{"rings, nothing was lost", []invitation.Message{start, seen}, terms.Timers.Expire},
+		{"has accepted, nothing was lost", []invitation.Message{start, accept}, terms.Timers.AcceptWindow},
+	} {
+		m := New(terms)
+		for i := range test.said {
+			m.Step(now, &test.said[i], nil)
+		}
+		if got := m.View().Deadline.Sub(now); got != test.left || m.Asking() {
+			t.Errorf("%s: %v are left in %v, want %v", test.name, got, m.View().Stage, test.left)
+		}
+	}
+}

@@ -188,10 +188,10 @@ func (m *Machine) await(from Time) {
 	m.patience, m.warned = from.Add(m.view.Terms.Timers.Grace), false
 }
 
-func seen(m *Machine, now Time, _ *invitation.Message, out effects) (effects, invitation.CallError) {
+func seen(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	m.taken, m.calleeOnline = true, true
 	out = m.place(invitation.OK, out)
-	m.move(invitation.Ringing, now.Add(m.view.Terms.Timers.Expire))
+	m.move(invitation.Ringing, now.Add(m.left(m.view.Terms.Timers.Expire, msg)))
 	return m.tellCaller(out), invitation.OK
 }
 
@@ -209,7 +209,7 @@ func accept(m *Machine, now Time, msg *invitation.Message, out effects) (effects
 	out = m.place(invitation.OK, out)
 	m.answerID = msg.RequestID
 	m.absent = !m.callerOnline
-	v := m.move(invitation.Accepting, now.Add(m.view.Terms.Timers.AcceptWindow))
+	v := m.move(invitation.Accepting, now.Add(m.left(m.view.Terms.Timers.AcceptWindow, msg)))
 	v.Chosen, v.Response = msg.Device, msg.Response
 	return m.tellBoth(out), invitation.OK
 }

@@ -121,6 +121,10 @@ func (l *Local) Notice(n *invitation.Notice) Output {
 	return out
 }
 
+// Current reports whether a notice that was taken tells of the state that the invitation is in. One that does not
+// was overtaken: the time that it tells is over for this device.
+func (l *Local) Current(n *invitation.Notice) bool { return n.Local == l.state }
+
 // Rejected takes the error with which the send or the cancel was answered.
 func (l *Local) Rejected(err invitation.CallError) Output {
 	out, _ := l.step(LocalRejected, nil, err)

@@ -116,6 +116,10 @@ func (r *Remote) Notice(n *invitation.Notice) Output {
 	return out
 }
 
+// Current reports whether a notice that was taken tells of the state that the invitation is in. One that does not
+// was overtaken: the time that it tells is over for this device.
+func (r *Remote) Current(n *invitation.Notice) bool { return n.Remote == r.state }
+
 // Rejected takes the error with which the accept or the refuse was answered.
 func (r *Remote) Rejected(err invitation.CallError) Output {
 	out, _ := r.step(RemoteRejected, nil, err)

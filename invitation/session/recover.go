@@ -73,9 +73,11 @@ func (m *Machine) lostShards(now Time, in *Input, out []Effect) []Effect {
 
 // vouch tells an arbiter what is known here: one that recovers and asks, or that is to be made anew.
 func vouch(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
-	known := *e.view
-	known.Version |= stale // what the one that is taken for lost may yet say is older than what the new one will
-	e.view = &known
+	if e.view.Version != 0 { // else no arbiter has spoken of it here, only asked: there is nothing to doubt
+		known := *e.view
+		known.Version |= stale // what the one that is taken for lost may yet say is older than what the new one will
+		e.view = &known
+	}
 	return m.tellKnown(now, e, out)
 }
 
@@ -485,13 +487,16 @@ func forgotten(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect
 }
 
 // whyOver returns how an invitation that nobody else knows is over for a device: another one of the user has
-// accepted it, its time is over, or the caller's device has not come back.
-func (m *Machine) whyOver(c *claim) (invitation.RemoteState, uint8, invitation.Reason) {
+// accepted it, its time is over, or the caller's device has not come back. Where no session was lost its time may
+// be over for long, and it may have ended before that: how is forgotten.
+func (m *Machine) whyOver(now Time, c *claim) (invitation.RemoteState, uint8, invitation.Reason) {
 	switch {
 	case m.answered(c.word.ID):
 		return invitation.RemoteCanceled, 0, invitation.AnsweredElsewhere
 	case c.endsAt == 0 || c.until < c.endsAt:
 		return invitation.RemoteCanceled, 0, invitation.CallerGone
+	case !m.fresh(now):
+		return invitation.RemoteFailure, uint8(invitation.RemoteExpire), invitation.OutcomeForgotten
 	case c.word.Kind == invitation.WordAccepting:
 		return invitation.RemoteFailure, uint8(invitation.RemoteLocalOffline), invitation.CallerOffline
 	}
@@ -529,7 +534,7 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 		m.claims = slices.Delete(m.claims, i, i+1)
 		n := invitation.ForgottenNotice(c.word.ID, c.word.Side)
 		if c.word.Side == invitation.Callee && c.word.Kind != invitation.WordDone {
-			n.Remote, n.Code, n.Reason = m.whyOver(&c)
+			n.Remote, n.Code, n.Reason = m.whyOver(now, &c)
 			ended = append(ended, c.word.ID)
 		}
 		out = m.tellForgotten(c.device, n, out)

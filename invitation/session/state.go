@@ -339,9 +339,12 @@ func (m *Machine) mergeEntry(ours, theirs *entry) {
 	ours.seenAt = invitation.Earliest(ours.seenAt, theirs.seenAt)
 	ours.askAt = invitation.Earliest(ours.askAt, theirs.askAt)
 	for _, their := range theirs.shown {
-		if our := ours.showing(their.device); our != nil {
+		our, d := ours.showing(their.device), m.device(their.device)
+		switch {
+		case our != nil:
 			our.done, our.told = our.done || their.done, our.told || their.told
-		} else {
+		case d != nil && d.why != 0 && !their.done && !their.told: // its login is over: see unshow
+		default:
 			ours.shown = append(ours.shown, their)
 		}
 	}

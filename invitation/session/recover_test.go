@@ -1,0 +1,79 @@
+package session
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
+
+// TestVouchesForNoView: a session that has only been asked about an invitation, which its device has ended, has no
+// view of it to make an arbiter of.
+func TestVouchesForNoView(t *testing.T) {
+	m := New(bob, &config)
+	steps(m,
+		login("phone", 1, 1),
+		&Input{Kind: InWord, Device: "phone", Conn: Conn{Number: 1}, Word: &invitation.Word{
+			ID: sentTerms.ID, Side: invitation.Caller, Kind: invitation.WordDone, Local: invitation.LocalCanceled,
+		}},
+		&Input{Kind: InView, View: &invitation.View{Terms: sentTerms, Recovering: true}})
+	out := steps(m, &Input{Kind: InUnknown, ID: sentTerms.ID})
+	if len(out) != 1 || out[0].Message.Kind != invitation.MsgRecover || out[0].Message.View.Version != 0 {
+		t.Errorf("vouches with %+v", out)
+	}
+}
+
+// TestForgottenWhereNothingWasLost: a device comes back whose login was over while it was away, after its session has
+// left. How its invitation ended nobody knows any more; that it rang until its time was over is one way of many.
+func TestForgottenWhereNothingWasLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		options []Option
+		why     invitation.Reason
+	}{
+		"nothing was lost":   {nil, invitation.OutcomeForgotten},
+		"a session was lost": {[]Option{Fresh(began)}, invitation.Expired},
+	} {
+		m := New(bob, &config, test.options...)
+		steps(m, login("pad", 1, 1), &Input{Kind: InWord, Device: "pad", Conn: Conn{Number: 1}, Word: &invitation.Word{
+			ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: time.Millisecond,
+		}})
+		var told []invitation.Reason
+		for _, e := range m.Step(began.Add(time.Second), &Input{Kind: InTick}, nil) {
+			if e.Kind == ToDevice && e.Down.Notice != nil {
+				told = append(told, e.Down.Notice.Reason)
+			}
+		}
+		if !slices.Equal(told, []invitation.Reason{test.why}) {
+			t.Errorf("%s: told %v, want %v", name, told, test.why)
+		}
+	}
+}
+
+// TestMergeKeepsADenial: a device accepts, and its login ends; the session says for it that it has not accepted, and
+// goes on to hear what it owes of another call. A session that was paused meanwhile knows nothing of this. Merged with
+// it, the device must not be told that its accept was confirmed.
+func TestMergeKeepsADenial(t *testing.T) {
+	owed := *sentTerms
+	owed.Device = "phone"
+	confirmed := offered(2, invitation.Confirmed)
+	confirmed.View.Chosen = "phone"
+	accepting := offered(2, invitation.Accepting)
+	accepting.View.Chosen = "phone"
+	m, other := New(bob, multi()), New(bob, multi())
+	steps(other, login("phone", 1, 1), offered(1, invitation.Offering))
+	denied := steps(m, login("phone", 1, 1), &Input{Kind: InView, View: viewed(&owed, 2, invitation.Ringing)},
+		offered(1, invitation.Offering), accepting, &Input{Kind: InLogout, Device: "phone", Conn: Conn{Number: 1}})
+	if !slices.ContainsFunc(denied, func(e Effect) bool {
+		return e.Kind == ToArbiter && e.Message.Kind == invitation.MsgCalleeDone && e.Message.Remote == invitation.RemoteFailure
+	}) || m.device("phone") == nil {
+		t.Fatalf("the phone's accept is not taken back, or it is not heard out: %+v", denied)
+	}
+	confirmed.View.Version = 3
+	steps(m, confirmed)
+	for _, e := range m.Merge(began, other.State(), nil) {
+		if e.Kind == ToDevice && e.Down.Notice != nil && e.Down.Notice.ID == comingTerms.ID {
+			t.Errorf("the phone is told %v", e.Down.Notice.Remote)
+		}
+	}
+}
