@@ -167,7 +167,7 @@ func (w *world) session(user invitation.User) *session.Machine {
 	if m == nil {
 		var options []session.Option
 		if at := w.lostAt[user]; at != 0 {
-			options = append(options, session.Fresh(at))
+			options = append(options, session.Fresh(at, 0))
 		}
 		m = session.New(user, &w.config, options...)
 		w.sessions[user] = m

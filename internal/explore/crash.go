@@ -77,7 +77,7 @@ func (m *model) crash(s state, users, how uint8) (state, *judge.Violation) {
 	var shards invitation.ShardSet
 	for u, user := range m.users {
 		if lost(u) {
-			s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry(), session.Fresh(origin)))
+			s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry(), session.Fresh(origin, 0)))
 			shards.Add(invitation.ShardOf(user))
 		}
 	}

@@ -123,7 +123,7 @@ func (w *world) route(e *event) *server {
 // freshness returns how a session is made.
 func (w *world) freshness(user int32) []session.Option {
 	if at := w.nodes[w.nodeOf(user)].fresh; at != 0 {
-		return []session.Option{session.Fresh(at)}
+		return []session.Option{session.Fresh(at, uint64(time.Duration(w.now).Milliseconds()))}
 	}
 	return nil
 }

@@ -367,10 +367,10 @@ func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitati
 	switch {
 	case r.panicked, r.doubted, r.hurtAt == forever, r.orphanAt != 0, r.askingSince != 0:
 		return
+	case err == invitation.AlreadyAccept && r.referee.chosen == d.name && r.referee.answerID != call.RequestID: // an earlier program's won
+		return
 	case err == invitation.OK && !won:
 	case err != invitation.OK && won && exists:
-	case err == invitation.AlreadyAccept && r.referee.chosen == d.name && (r.hurtAt != 0 || r.referee.answerID != call.RequestID): // an earlier program's
-		return
 	case err == invitation.NotFound && r.hurtAt != 0 && l.part.Ended(): // its session is new; its end it knows
 		return
 	case !won && exists && err != invitation.AlreadyEnd && err != invitation.AlreadyAccept:

@@ -43,7 +43,11 @@ func (d *Device) retell(r *invitation.Retell) {
 	l := d.byID[r.ID]
 	switch {
 	case r.Side != invitation.Caller:
-		return
+		if l != nil && l.side == r.Side {
+			d.sayWord(l, l.report(d.w.now))
+		} else if word, ok := d.find(r.ID, r.Side); ok {
+			d.sayWord(nil, word)
+		}
 	case l == nil || l.side != invitation.Caller:
 		if word, ok := d.find(r.ID, invitation.Caller); ok {
 			d.sayWord(nil, word)

@@ -308,6 +308,7 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 	switch {
 	case s.paused != 0:
 		w.part(r)
+		r.excused = r.excused || v.Outcome == invitation.Lost && w.awayTooLong(r)
 	case a.machine.Asking():
 		if !asked {
 			r.askingSince = w.now

@@ -327,7 +327,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	case !m.rang(v.Terms.ID) && (m.full(invitation.Callee) || m.crowded(v.Terms.Caller)):
 		out = append(out, m.report(now, e, false))
 		out[len(out)-1].Message.Full = true
-		return out
+		return m.tellChosen(now, v, out)
 	}
 	e.whole = m.fresh(now) && m.bornHere(v)
 	m.add(e)
@@ -449,13 +449,18 @@ func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []
 	}
 	out = append(out, m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
 	out[len(out)-1].Message.Concluded = true
-	if v := in.View; v.Stage >= invitation.Confirmed && !v.Verdict {
-		if d := m.device(v.Chosen); d != nil && d.connected && d.why == 0 { // only its own word counts
-			n := v.Notice(invitation.Callee, d.name, now)
-			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
-		}
+	return m.tellChosen(now, in.View, out)
+}
+
+// tellChosen tells a device that its accept was confirmed, of an invitation that this session does not keep: only its
+// own word says what came of that.
+func (m *Machine) tellChosen(now Time, v *invitation.View, out []Effect) []Effect {
+	d := m.device(v.Chosen)
+	if v.Stage < invitation.Confirmed || v.Verdict || d == nil || !d.connected || d.why != 0 {
+		return out
 	}
-	return out
+	n := v.Notice(invitation.Callee, d.name, now)
+	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
 }
 
 // Both sides.
@@ -506,9 +511,12 @@ func query(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 // reply gives the arbiter's answer to the device that asked.
 func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	r := in.Reply
-	if r.View.Version >= e.view.Version && e.side == invitation.Caller {
+	switch {
+	case e.side == invitation.Caller && r.View.Version >= e.view.Version:
 		m.see(e, r.View)
 		m.heard(now, e)
+	case e.side == invitation.Callee && r.View.Version > e.view.Version: // which is late, or lost
+		out = calleeView(m, now, e, &Input{View: r.View}, out)
 	}
 	if r.Request == invitation.Send {
 		if e.answered && r.Error == invitation.OK && e.sendID != 0 && r.RequestID == e.sendID && r.View.Version > stale {

@@ -200,11 +200,13 @@ type Machine struct {
 type Option struct {
 	noTimer bool
 	lostAt  Time
+	changes uint64
 }
 
 // Fresh makes the machine one that takes the place of a session that was lost, at now or not long ago: its
-// devices may know what it does not.
-func Fresh(now Time) Option { return Option{lostAt: now} }
+// devices may know what it does not. It numbers changes of presence from a number that should be higher than any of the
+// lost one's, so that no late answer to a question of that one permits anything: a wall clock's milliseconds are.
+func Fresh(now Time, number uint64) Option { return Option{lostAt: now, changes: number} }
 
 // WithoutRetry makes a machine that repeats its questions only on InResend: for explorers that
 // treat repetition as an event of its own.
@@ -217,7 +219,7 @@ func New(user invitation.User, config *Config, options ...Option) *Machine {
 	for _, o := range options {
 		m.noTimer = m.noTimer || o.noTimer
 		if o.lostAt != 0 {
-			m.freshAt = o.lostAt.Add(config.Timers.Grace)
+			m.freshAt, m.changes = o.lostAt.Add(config.Timers.Grace), o.changes
 		}
 	}
 	return m

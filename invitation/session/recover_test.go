@@ -32,7 +32,7 @@ func TestForgottenWhereNothingWasLost(t *testing.T) {
 		why     invitation.Reason
 	}{
 		"nothing was lost":   {nil, invitation.OutcomeForgotten},
-		"a session was lost": {[]Option{Fresh(began)}, invitation.Expired},
+		"a session was lost": {[]Option{Fresh(began, 0)}, invitation.Expired},
 	} {
 		m := New(bob, &config, test.options...)
 		steps(m, login("pad", 1, 1), &Input{Kind: InWord, Device: "pad", Conn: Conn{Number: 1}, Word: &invitation.Word{
@@ -75,5 +75,41 @@ func TestMergeKeepsADenial(t *testing.T) {
 		if e.Kind == ToDevice && e.Down.Notice != nil && e.Down.Notice.ID == comingTerms.ID {
 			t.Errorf("the phone is told %v", e.Down.Notice.Remote)
 		}
+	}
+}
+
+// TestCommitOverTheBound: a new session is over its bound when it hears of an accept that was confirmed. It asks the
+// device all the same: the caller's device waits for its word.
+func TestCommitOverTheBound(t *testing.T) {
+	bound := new(Config{Policy: Multi, MaxIncoming: 1}.WithDefaults())
+	other := *comingTerms
+	other.ID = invitation.NewID(alice, "pad", "other")
+	m := New(bob, bound)
+	steps(m, login("phone", 1, 1), &Input{Kind: InView, View: viewed(&other, 1, invitation.Offering)})
+	confirmed := offered(stale+2, invitation.Confirmed)
+	confirmed.View.Chosen = "phone"
+	out := steps(m, confirmed)
+	if !slices.ContainsFunc(out, func(e Effect) bool {
+		return e.Kind == ToDevice && e.Down.Notice != nil && e.Down.Notice.Remote == invitation.RemoteAccepted
+	}) || m.entry(comingTerms.ID) != nil {
+		t.Errorf("the phone is not told: %+v", out)
+	}
+}
+
+// TestReplyTellsTheSession: an end that a session has told one device in an answer it knows, though the view of it was
+// lost. A permit of before comes too late to show the invitation to another device.
+func TestReplyTellsTheSession(t *testing.T) {
+	m := New(bob, &config)
+	refused := viewed(comingTerms, 3, invitation.Ended)
+	refused.Outcome, refused.Chosen = invitation.Refused, "phone"
+	steps(m, login("phone", 1, 1), offered(1, invitation.Offering), login("desk", 2, 1),
+		&Input{Kind: InReply, Reply: &invitation.Reply{
+			ID: comingTerms.ID, Device: "phone", Request: invitation.Refuse, RequestID: 1, View: refused,
+		}})
+	late := offered(2, invitation.Ringing)
+	late.View.Permit = m.changes
+	steps(m, late)
+	if e := m.entry(comingTerms.ID); e.view.Stage != invitation.Ended || e.showing("desk") != nil {
+		t.Errorf("it stands as %v, shown to %v", e.view.Stage, e.shown)
 	}
 }
