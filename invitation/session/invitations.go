@@ -416,6 +416,7 @@ func claimSeen(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 		return out // its login is over: it is told nothing more
 	}
 	e.shown = append(e.shown, showing{device: in.Device})
+	e.rang(now, in.Word.Remaining) // the device is told the time that is left
 	out = m.notify(now, e, m.device(in.Device), out)
 	return say(m, now, e, in, out)
 }

@@ -113,3 +113,28 @@ func TestReplyTellsTheSession(t *testing.T) {
 		t.Errorf("it stands as %v, shown to %v", e.view.Stage, e.shown)
 	}
 }
+
+// TestRecoveredRingIsToldItsTime: a device that rings comes back to a new session, which takes the invitation for one
+// that was not shown. It tells the device the time that is left, not a whole one.
+func TestRecoveredRingIsToldItsTime(t *testing.T) {
+	m := New(bob, &config, Fresh(began, 0))
+	steps(m, offered(stale+2, invitation.Offering))
+	again := login("phone", 1, 1)
+	again.Login.Resume = true
+	again.Login.Words = []invitation.Word{{
+		ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: 20 * time.Second,
+	}}
+	told := 0
+	for _, e := range steps(m, again) {
+		if e.Kind != ToDevice || e.Down.Notice == nil {
+			continue
+		}
+		told++
+		if got := e.Down.Notice.Remaining; got != 20*time.Second {
+			t.Errorf("%v are left, want 20 s", got)
+		}
+	}
+	if told == 0 {
+		t.Error("told nothing")
+	}
+}
