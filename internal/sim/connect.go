@@ -246,11 +246,13 @@ func (w *world) trouble(e *event) {
 			again(w.Break)
 		}
 		if !w.draining && d.conn != 0 {
+			w.faults["connections broken"]++
 			d.lose("it breaks")
 		}
 	case restarts:
 		if !w.draining {
 			again(w.Restart)
+			w.faults["programs ended"]++
 			d.restart()
 		}
 	case logsOut:
@@ -261,6 +263,7 @@ func (w *world) trouble(e *event) {
 			if w.wantsUser(d.user) {
 				w.note("%s is to log out", d.name)
 			}
+			w.faults["logouts"]++
 			d.leaving, d.said = true, false
 			d.tryLogout()
 		}

@@ -16,6 +16,7 @@ import (
 // the clock, which goes on.
 func (w *world) moved(r *snapshot.Record) *snapshot.Record {
 	codec := peerwire.Codec{Now: func() invitation.Time { return w.now }}
+	w.faults["sessions and arbiters moved"]++
 	data, err := codec.AppendRecord(nil, r)
 	if err != nil {
 		panic(fmt.Sprintf("sim: a machine that cannot be moved: %v", err))

@@ -63,6 +63,7 @@ func (w *world) tell(conn uint64, down *invitation.Down) {
 func (w *world) carry(id invitation.ID, e event) {
 	e.said = w.now
 	if !w.draining && (w.now < w.cutUntil || w.chance(w.Loss)) {
+		w.faults["messages lost"]++
 		w.lost(id)
 		return
 	}
@@ -71,6 +72,7 @@ func (w *world) carry(id invitation.ID, e event) {
 		if w.wants(id) {
 			w.note("        (twice)")
 		}
+		w.faults["messages doubled"]++
 		w.carryOnce(id, e)
 	}
 }
@@ -91,6 +93,7 @@ func (w *world) carryOnce(id invitation.ID, e event) {
 	}
 	d = time.Duration(w.random.Int64N(int64(d)))
 	if d > onTime {
+		w.faults["messages late"]++
 		w.late(id, w.now.Add(d))
 	}
 	*w.queue.put(w.now.Add(d)) = e

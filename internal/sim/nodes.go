@@ -144,8 +144,21 @@ func (w *world) crash() {
 	if n.fresh != 0 && w.now.Sub(n.fresh) < 10*time.Second {
 		return
 	}
-	w.faults++
+	if len(w.nodes) == 1 || w.chance(w.All) {
+		pause := len(w.nodes) == 1 && w.chance(w.Pause)
+		w.faults[map[bool]string{false: allLost, true: nodePaused}[pause]]++
+		for k := range w.nodes {
+			w.loseNode(k, pause)
+		}
+		return
+	}
 	pause := w.chance(w.Pause)
+	w.faults[map[bool]string{false: nodeLost, true: nodePaused}[pause]]++
+	w.loseNode(i, pause)
+}
+
+func (w *world) loseNode(i int, pause bool) {
+	n := &w.nodes[i]
 	n.boot++
 	n.downAt, n.upAt = w.now, w.now.Add(w.between(100*time.Millisecond, 3*time.Second))
 	e := w.queue.put(n.upAt)
@@ -180,6 +193,16 @@ func (w *world) concerns(r *record, i int) bool {
 			if l := w.links[d.conn]; d.conn == 0 || l != nil && l.node == i {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// waits reports whether a node that has anything of an invitation is down.
+func (w *world) waits(r *record) bool {
+	for i := range w.nodes {
+		if w.nodes[i].downAt != 0 && w.concerns(r, i) {
+			return true
 		}
 	}
 	return false
@@ -288,7 +311,7 @@ func (w *world) takeOver(i int) {
 		if a := s.arbiters[r.id]; a != nil && w.nodeOf(r.callee) == i {
 			s.arbitrate(a, &invitation.Message{Kind: invitation.MsgCalleeLost, ID: r.id})
 		}
-		if r.hurtAt == forever {
+		if r.hurtAt == forever && !w.waits(r) {
 			r.hurtAt = w.now
 		}
 	}

@@ -34,6 +34,7 @@ type Params struct {
 	Nodes int
 	Crash time.Duration // the mean time between two losses of a node; 0: never
 	Pause float64       // the part of them in which its sessions and arbiters go on later, as if nothing had been
+	All   float64       // the part of them in which all nodes are lost at once
 
 	// What goes wrong with devices: the mean times between two such events on one device; 0: never.
 	Break   time.Duration // its connection breaks
@@ -71,6 +72,7 @@ func Draw(seed uint64, calls int) Params {
 	}
 	if r.IntN(2) == 0 {
 		p.Nodes, p.Crash, p.Pause = 1+r.IntN(5), mean(10*time.Second, 30*time.Second, 2*time.Minute), one(0, 0.3, 0.8)
+		p.All = one(0, 0.1, 0.5)
 	}
 	p.Rate = float64(p.Users) * one(0.02, 0.1, 0.3)
 	p.Move = one(0, 0.01, 0.3)
@@ -85,7 +87,7 @@ func (p Params) String() string {
 	}
 	return fmt.Sprintf("seed %d: %d calls of %d users with up to %d devices (%s), %g calls/s, at most %d incoming, patience %v; "+
 		"loss %g, doubled %g, delay up to %v, outages each %v, panics %g, moves %g; a device's connection breaks each %v, "+
-		"it restarts each %v, logs out each %v; of %d nodes one is lost each %v, %g of them paused",
+		"it restarts each %v, logs out each %v; of %d nodes one is lost each %v, %g of them paused, %g of them all at once",
 		p.Seed, p.Calls, p.Users, p.Devices, policy, p.Rate, p.MaxIncoming, p.Patience,
-		p.Loss, p.Double, p.Delay, p.Outages, p.Panic, p.Move, p.Break, p.Restart, p.Logout, p.Nodes, p.Crash, p.Pause)
+		p.Loss, p.Double, p.Delay, p.Outages, p.Panic, p.Move, p.Break, p.Restart, p.Logout, p.Nodes, p.Crash, p.Pause, p.All)
 }

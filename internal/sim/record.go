@@ -37,11 +37,12 @@ type record struct {
 	full      bool  // the callee was over its bound
 	panicked  bool
 
-	hurtAt      Time // the last loss of a node that it concerns was taken over; while it is not, forever
-	orphanAt    Time // its arbiter was lost, and there is no other
-	askingSince Time // its arbiter recovers
-	doubted     bool // an activation that was taken for lost went on, or its end was lost before all were told: kinds may differ
-	excused     bool // the callee's device was away for longer than the grace when its verdict was awaited
+	hurtAt      Time  // the last loss of a node that it concerns was taken over; while it is not, forever
+	orphanAt    Time  // its arbiter was lost, and there is no other
+	askingSince Time  // its arbiter recovers
+	doubted     bool  // an activation that was taken for lost went on, or its end was lost before all were told: kinds may differ
+	excused     cause // why the caller may have been told that the callee is lost, whatever the callee's device says
+	excuses     cause // that count
 }
 
 // part is what one device was told of an invitation in one session.
@@ -126,17 +127,17 @@ func (w *world) arbitrated(r *record, msg *invitation.Message, v *invitation.Vie
 	}
 	if v.Verdict && r.verdictAt == 0 {
 		r.verdictAt = w.now
-		if (r.panicked || r.hurtAt != 0) && msg.Kind == invitation.MsgTick && (w.awayTooLong(r) || r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss) {
-			r.excused = true
+		if (r.panicked || r.hurtAt != 0) && msg.Kind == invitation.MsgTick {
+			r.excused |= w.unheard(r)
 		}
 	}
 }
 
 // decided looks at the way in which an arbiter ended an invitation.
 func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) {
-	if r.referee.late && !r.excused {
-		r.excused = w.awayTooLong(r) || r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss
-		if !r.excused {
+	if r.referee.late && r.excused == 0 {
+		r.excused = w.unheard(r)
+		if r.excused == 0 {
 			w.fail(r, &judge.Violation{Promise: judge.P2, What: "gave up on the word of a device that was not away for the grace"})
 		}
 	}
@@ -154,28 +155,6 @@ func (w *world) decided(r *record, msg *invitation.Message, v *invitation.View) 
 	case v.Reason == invitation.AcceptNotConfirmed && caller.phase == online && caller.since <= r.chosenAt && caller.epoch == r.parts[0].epoch:
 		w.fail(r, &judge.Violation{Promise: judge.P2, What: "not confirmed by the caller's device, which was there all the time"})
 	}
-}
-
-// awayTooLong reports whether the chosen device was away for longer than the grace while its word was
-// awaited, or cannot give it any more.
-func (w *world) awayTooLong(r *record) bool {
-	grace := r.timers.Grace - time.Second
-	if r.lostAt != 0 {
-		grace /= 3 // that it was back for a moment did not get through
-	}
-	for _, p := range r.parts[1:] {
-		d := p.device
-		if d.name != r.referee.chosen {
-			continue
-		}
-		switch {
-		case p.dead || p.own || d.epoch != p.epoch,
-			d.phase != online && w.now.Sub(d.lostAt) >= grace,
-			d.phase == online && d.awayTo > r.chosenAt && d.awayTo.Sub(d.awayFrom) >= grace:
-			return true
-		}
-	}
-	return false
 }
 
 // dropped notes that an arbiter is gone.
@@ -275,7 +254,11 @@ func (w *world) told(d *Device, l *line, e judge.Event) {
 		w.fail(r, r.referee.event(d.name, e))
 	}
 	if e.Reason == invitation.OutcomeForgotten && !w.mayForget(r, p) {
-		w.fail(r, &judge.Violation{Promise: judge.P1, What: "the outcome is forgotten before its time on " + string(d.name)})
+		if why := w.whyForgotten(r, p); why != 0 {
+			w.excuse(r, why)
+		} else {
+			w.fail(r, &judge.Violation{Promise: judge.P1, What: "the outcome is forgotten before its time on " + string(d.name)})
+		}
 	}
 	w.agree(r)
 }
@@ -295,49 +278,6 @@ func (w *world) join(r *record, d *Device, l *line) {
 	if !r.open {
 		r.open = true
 		w.open = append(w.open, r)
-	}
-}
-
-// mayForget reports whether a device may be told that the outcome is forgotten: after the linger, when
-// its login is over, and of an invitation that was never sent or whose actor panicked.
-func (w *world) mayForget(r *record, p *part) bool {
-	if r.hurtAt != 0 && r.doubted {
-		return true // two activations of a session, or of the arbiter
-	}
-	if d := p.device; r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second {
-		return true // meanwhile a session that was lost had nothing to remember it by
-	}
-	if w.nodes[w.nodeOf(p.device.user)].fresh != 0 && r.endedAt != 0 && p.shownAt >= r.endedAt {
-		return true // an offer that was on its way, to a session that is new
-	}
-	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead
-	if r.hurtAt != 0 && (w.now.Sub(r.hurtAt) >= r.timers.Grace || r.orphanAt != 0 && over) {
-		return true
-	}
-	return p.own || p.device.overAt != 0 || r.panicked || r.full || r.startedAt == 0 || r.endedAt != 0 && w.now >= r.endedAt.Add(r.timers.Linger)
-}
-
-// agree checks P1.
-func (w *world) agree(r *record) {
-	caller := r.parts[0]
-	w.callees = w.callees[:0]
-	for _, p := range r.parts[1:] {
-		// What a device that logged out was told is its own affair, but for an accept. An accept of which
-		// only a program knew that has ended since is nobody's.
-		mute := p.dead && caller.Ended() && caller.End != device.Accepted
-		if !mute && (!caller.own || p.End == device.Accepted) {
-			w.callees = append(w.callees, &p.Part)
-		}
-	}
-	if v := judge.Agree(&caller.Part, w.callees, judge.Excuse{VerdictLate: r.excused, Apart: r.doubted}); v != nil && !r.panicked {
-		w.fail(r, v)
-	}
-	if caller.Ended() && caller.End != device.Accepted && caller.Reason == invitation.OutcomeForgotten && !caller.own && !r.excused {
-		for _, p := range w.callees {
-			if p.End == device.Accepted && w.now < r.endedAt.Add(r.timers.Linger) {
-				w.fail(r, &judge.Violation{Promise: judge.P1, What: "accepted on the callee's side, forgotten on the caller's"})
-			}
-		}
 	}
 }
 
@@ -377,10 +317,8 @@ func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitati
 	default:
 		return
 	}
-	if !r.panicked {
-		w.fail(r, &judge.Violation{Promise: judge.P5, What: fmt.Sprintf("%v %d of %s was answered %v (recorded: %v)",
-			call.Request, call.RequestID, d.name, err.String(), &r.referee)})
-	}
+	w.fail(r, &judge.Violation{Promise: judge.P5, What: fmt.Sprintf("%v %d of %s was answered %v (recorded: %v)",
+		call.Request, call.RequestID, d.name, err.String(), &r.referee)})
 }
 
 // limit returns by when a device has to be told the end, 0 if there is no such time yet (P2): the

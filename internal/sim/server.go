@@ -255,6 +255,7 @@ func (s *server) toArbiter(e *event) {
 	}
 	if a != nil && w.chance(w.Panic) && !w.draining {
 		r.panicked = true
+		w.faults["actors panicked"]++
 		if w.wants(e.id) {
 			w.note("  arbiter: PANIC at that message")
 		}
@@ -308,7 +309,9 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 	switch {
 	case s.paused != 0:
 		w.part(r)
-		r.excused = r.excused || v.Outcome == invitation.Lost && w.awayTooLong(r)
+		if v.Outcome == invitation.Lost && w.awayTooLong(r) {
+			r.excused |= deviceAway
+		}
 	case a.machine.Asking():
 		if !asked {
 			r.askingSince = w.now

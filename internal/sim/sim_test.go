@@ -8,7 +8,8 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "repeat the run of this seed (TestSeed)")
-	seedsFlag = flag.Int("sim.seeds", 0, "how many random seeds TestRandom runs")
+	seedsFlag = flag.Uint64("sim.seeds", 0, "how many runs TestMany makes")
+	fromFlag  = flag.Uint64("sim.from", 0, "the first seed of TestMany; 0: one that nobody has run before")
 	callsFlag = flag.Int("sim.calls", 1_000, "how many calls each run makes")
 )
 
@@ -17,8 +18,8 @@ func run(t *testing.T, p Params) Result {
 	start := time.Now()
 	r := Run(p, Hooks{})
 	took := time.Since(start)
-	t.Logf("%v\n%d faults, %d calls, %d events, %v simulated in %v: %.0f calls/s; caller told: %v",
-		p, r.Faults, r.Calls, r.Events, r.Time.Round(time.Second), took.Round(time.Millisecond), float64(r.Calls)/took.Seconds(), r.Ends)
+	t.Logf("%v\n%d faults of nodes, %d calls, %d events, %v simulated in %v: %.0f calls/s; caller told: %v", p, r.Faults.Nodes(),
+		r.Calls, r.Events, r.Time.Round(time.Second), took.Round(time.Millisecond), float64(r.Calls)/took.Seconds(), r.Ends)
 	if r.Failure != nil {
 		t.Fatal(r.Failure)
 	}
@@ -45,13 +46,34 @@ func TestFixed(t *testing.T) {
 	}
 }
 
-// TestRandom runs worlds that nobody has run before: for make sim, as what it finds is news, and not of a change.
-func TestRandom(t *testing.T) {
+// TestMany runs many worlds, and says what has happened in all of them together (make sim, make sim-million).
+func TestMany(t *testing.T) {
 	if *seedsFlag == 0 {
 		t.Skip("-sim.seeds is not set")
 	}
-	seed := uint64(time.Now().UnixNano())
-	for i := range *seedsFlag {
-		run(t, Draw(seed+uint64(i), *callsFlag))
+	from := *fromFlag
+	if from == 0 {
+		from = uint64(time.Now().UnixNano()) >> 10
 	}
+	start, simulated := time.Now(), time.Duration(0)
+	var calls, events, unjudged, violations int
+	faults, excused, ends := Tally{}, Tally{}, Tally{}
+	for seed := from; seed < from+*seedsFlag; seed++ {
+		r := Run(Draw(seed, *callsFlag), Hooks{})
+		if r.Failure != nil {
+			violations++
+			t.Errorf("VIOLATION: %v", r.Failure)
+		}
+		calls, events, unjudged, simulated = calls+r.Calls, events+r.Events, unjudged+r.Unjudged, simulated+r.Time
+		faults.Add(r.Faults)
+		excused.Add(r.Excused)
+		ends.Add(r.Ends)
+		if done := seed - from + 1; done%100 == 0 {
+			t.Logf("%d runs, %d calls, %d faults of nodes, %d violations, %v", done, calls, faults.Nodes(), violations, time.Since(start).Round(time.Second))
+		}
+	}
+	t.Logf("seeds %d to %d: %d calls in %d runs, %v simulated in %v, %d events\n\nfaults of nodes: %d; all faults by kind:\n%v\n"+
+		"callers were told:\n%v\ncalls with something that is not promised: %d (%.4f %%), by cause:\n%v\nviolations of P1 to P7: %d",
+		from, from+*seedsFlag-1, calls, *seedsFlag, simulated.Round(time.Second), time.Since(start).Round(time.Second), events,
+		faults.Nodes(), faults.Of(0), ends.Of(calls), unjudged, 100*float64(unjudged)/float64(max(calls, 1)), excused.Of(calls), violations)
 }

@@ -25,12 +25,14 @@ type Hooks struct {
 
 // Result is what came of a run.
 type Result struct {
-	Calls   int           // sent
-	Faults  int           // nodes that were lost or paused
-	Events  int           // that happened
-	Time    time.Duration // that was simulated
-	Ends    map[string]int
-	Failure *Failure // nil: every promise was kept
+	Calls    int           // sent
+	Faults   Tally         // what went wrong, by kind
+	Excused  Tally         // calls with which something happened that is not promised, by cause
+	Unjudged int           // calls that are excused for any cause
+	Events   int           // that happened
+	Time     time.Duration // that was simulated
+	Ends     map[string]int
+	Failure  *Failure // nil: every promise was kept
 }
 
 // Failure is a broken promise.
@@ -58,31 +60,33 @@ const origin = Time(time.Hour)
 // world is a run.
 type world struct {
 	Params
-	hooks    Hooks
-	config   session.Config
-	random   *rand.Rand
-	queue    queue
-	nodes    []node
-	faults   int
-	now      Time
-	users    []*user
-	devices  []*Device
-	server   *server
-	links    map[uint64]*link
-	dials    uint64
-	records  map[invitation.ID]*record
-	open     []*record
-	done     []*record // closed, oldest first
-	sent     int
-	events   int
-	draining bool
-	closing  bool
-	cutUntil Time // all messages are lost
-	ends     map[string]int
-	failure  *Failure
-	tracing  invitation.ID
-	history  []string
-	callees  []*judge.Part // scratch
+	hooks        Hooks
+	config       session.Config
+	random       *rand.Rand
+	queue        queue
+	nodes        []node
+	faults       Tally
+	excused      Tally
+	excusedCalls int
+	now          Time
+	users        []*user
+	devices      []*Device
+	server       *server
+	links        map[uint64]*link
+	dials        uint64
+	records      map[invitation.ID]*record
+	open         []*record
+	done         []*record // closed, oldest first
+	sent         int
+	events       int
+	draining     bool
+	closing      bool
+	cutUntil     Time // all messages are lost
+	ends         map[string]int
+	failure      *Failure
+	tracing      invitation.ID
+	history      []string
+	callees      []*judge.Part // scratch
 }
 
 type user struct {
@@ -109,6 +113,7 @@ func newWorld(p Params, h Hooks) *world {
 		Params: p, hooks: h, random: rand.New(rand.NewPCG(p.Seed, 1)), now: origin,
 		config: session.Config{Policy: p.Policy, MaxIncoming: p.MaxIncoming}.WithDefaults(),
 		links:  map[uint64]*link{}, records: map[invitation.ID]*record{}, ends: map[string]int{},
+		faults: Tally{}, excused: Tally{},
 	}
 	w.server = newServer(w)
 	w.nodes = make([]node, max(1, p.Nodes))
@@ -146,7 +151,7 @@ func (w *world) run() Result {
 		}
 		w.happen(&e)
 	}
-	return Result{Calls: w.sent, Faults: w.faults, Events: w.events, Time: w.now.Sub(origin), Ends: w.ends, Failure: w.failure}
+	return Result{Calls: w.sent, Faults: w.faults, Excused: w.excused, Unjudged: w.excusedCalls, Events: w.events, Time: w.now.Sub(origin), Ends: w.ends, Failure: w.failure}
 }
 
 // put adds an event that happens after d.
@@ -265,6 +270,7 @@ func (w *world) outage() {
 	if w.tracing != (invitation.ID{}) {
 		w.note("-- all messages between sessions and arbiters are lost until %v", w.cutUntil.Sub(origin))
 	}
+	w.faults["times at which all messages were lost"]++
 	w.put(w.mean(w.Outages)).what = outage
 }
 

@@ -512,6 +512,9 @@ func query(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 // reply gives the arbiter's answer to the device that asked.
 func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	r := in.Reply
+	if r.Request != invitation.Send && generation(r.View) < generation(e.view) {
+		return out // of an arbiter that was lost: what it has recorded may be, too. The device repeats its call
+	}
 	switch {
 	case e.side == invitation.Caller && r.View.Version >= e.view.Version:
 		m.see(e, r.View)

@@ -95,6 +95,9 @@ func (m *Machine) tellKnown(now Time, e *entry, out []Effect) []Effect {
 // stale is in the version of the last view of an arbiter that is taken for lost.
 const stale = 1<<16 - 1
 
+// generation counts the arbiters of a view's invitation that were lost, or are taken for it.
+func generation(v *invitation.View) uint32 { return (v.Version + 1) / (stale + 1) }
+
 // doubted reports whether the arbiter whose view is known was taken for lost, and no other has spoken since.
 func (e *entry) doubted() bool { return e.view.Version&stale == stale }
 

@@ -138,3 +138,33 @@ func TestRecoveredRingIsToldItsTime(t *testing.T) {
 		t.Error("told nothing")
 	}
 }
+
+// TestReplyOfALostArbiter: that it has recorded an accept the one that took its place does not know. The device has to
+// ask again.
+func TestReplyOfALostArbiter(t *testing.T) {
+	accepting := viewed(comingTerms, 3, invitation.Accepting)
+	accepting.Chosen = "phone"
+	accepted := &Input{Kind: InReply, Reply: &invitation.Reply{
+		ID: comingTerms.ID, Device: "phone", Request: invitation.Accept, RequestID: 1, View: accepting,
+	}}
+	lost := new(invitation.ShardSet)
+	lost.Add(comingTerms.ID.Shard())
+	for name, since := range map[string]*Input{
+		"nothing was lost":                 nil,
+		"it is taken for lost":             {Kind: InLost, Shards: lost},
+		"another one has taken its place":  offered(stale+2, invitation.Ringing),
+		"its own view came before a reply": offered(4, invitation.Confirmed),
+	} {
+		m := New(bob, &config)
+		steps(m, login("phone", 1, 1), offered(2, invitation.Ringing))
+		gone := false
+		if since != nil {
+			steps(m, since)
+			gone = m.entry(comingTerms.ID).view.Version >= stale
+		}
+		answered := slices.ContainsFunc(steps(m, accepted), func(e Effect) bool { return e.Kind == ToDevice && e.Down.Answer != nil })
+		if answered == gone {
+			t.Errorf("%s: answered %v", name, answered)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/internal/judge"
+	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/device"
+)
+
+// cause is why something with a call is excused: a bit.
+type cause uint8
+
+const (
+	deviceAway    cause = 1 << iota // docs/spec.md §7, "not promised"
+	sidesApart                      // §7, P1: the endings differ in kind
+	wordLost                        // P1, P2: the word was said, and lost again and again until it was given up
+	programEnded                    // a device's register went with its program
+	loginEnded                      // §8: a device whose login is over
+	outcomeLost                     // all who knew the outcome were lost
+	overBound                       // §8: a user's bounds
+	actorPanicked                   // a bug of ours, which the simulator makes on purpose
+)
+
+var causes = map[cause]string{
+	deviceAway:    "a device was away for longer than the grace while its word was awaited",
+	sidesApart:    "a failure separated the sides while it was decided: the endings differ in kind",
+	wordLost:      "messages about a word that was awaited were lost for the whole grace",
+	programEnded:  "only a program knew of the accept, which has ended since",
+	loginEnded:    "a device whose login was over came back after its end",
+	outcomeLost:   "all who knew the outcome were lost: it is forgotten before its time",
+	overBound:     "the callee was over its bound",
+	actorPanicked: "the invitation's actor panicked",
+}
+
+// excuse notes that something with a call is excused, and why: once for each cause.
+func (w *world) excuse(r *record, why cause) {
+	if r.excuses&why == 0 {
+		r.excuses |= why
+		w.excused[causes[why]]++
+		if r.excuses == why {
+			w.excusedCalls++
+		}
+	}
+}
+
+// unheard returns why the word of the chosen device may have been given up, 0 if it may not.
+func (w *world) unheard(r *record) cause {
+	switch {
+	case w.awayTooLong(r):
+		return deviceAway
+	case r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss:
+		return wordLost
+	}
+	return 0
+}
+
+// awayTooLong reports whether the chosen device was away for longer than the grace while its word was
+// awaited, or cannot give it any more.
+func (w *world) awayTooLong(r *record) bool {
+	grace := r.timers.Grace - time.Second
+	if r.lostAt != 0 {
+		grace /= 3 // that it was back for a moment did not get through
+	}
+	for _, p := range r.parts[1:] {
+		d := p.device
+		if d.name != r.referee.chosen {
+			continue
+		}
+		switch {
+		case p.dead || p.own || d.epoch != p.epoch,
+			d.phase != online && w.now.Sub(d.lostAt) >= grace,
+			d.phase == online && d.awayTo > r.chosenAt && d.awayTo.Sub(d.awayFrom) >= grace:
+			return true
+		}
+	}
+	return false
+}
+
+// mayForget reports whether a device may be told that the outcome is forgotten: after the linger, of an invitation that
+// was never sent, and if the device has ended it by itself.
+func (w *world) mayForget(r *record, p *part) bool {
+	return p.own || r.startedAt == 0 || r.endedAt != 0 && w.now >= r.endedAt.Add(r.timers.Linger)
+}
+
+// whyForgotten returns why a device may be told so before, 0 if it may not.
+func (w *world) whyForgotten(r *record, p *part) cause {
+	d := p.device
+	over := r.referee.due != 0 && r.referee.due <= w.now || r.parts[0].Ended() || r.parts[0].dead
+	switch {
+	case r.panicked:
+		return actorPanicked
+	case d.overAt != 0:
+		return loginEnded
+	case r.full:
+		return overBound
+	case r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second:
+		return deviceAway // meanwhile a session that was lost had nothing to remember it by
+	case r.hurtAt != 0 && r.doubted: // two activations of a session, or of the arbiter
+		return outcomeLost
+	case w.nodes[w.nodeOf(d.user)].fresh != 0 && r.endedAt != 0 && p.shownAt >= r.endedAt:
+		return outcomeLost // an offer that was on its way, to a session that is new
+	case r.hurtAt != 0 && (w.now.Sub(r.hurtAt) >= r.timers.Grace || r.orphanAt != 0 && over):
+		return outcomeLost
+	}
+	return 0
+}
+
+// agree checks P1.
+func (w *world) agree(r *record) {
+	caller := r.parts[0]
+	w.callees = w.callees[:0]
+	for _, p := range r.parts[1:] {
+		// What a device that logged out was told is its own affair, but for an accept. An accept of which
+		// only a program knew that has ended since is nobody's.
+		mute := p.dead && caller.Ended() && caller.End != device.Accepted
+		if mute && p.End == device.Accepted {
+			w.excuse(r, programEnded)
+		}
+		if !mute && (!caller.own || p.End == device.Accepted) {
+			w.callees = append(w.callees, &p.Part)
+		}
+	}
+	excuse := judge.Excuse{VerdictLate: r.excused != 0, Apart: r.doubted}
+	switch v := judge.Agree(&caller.Part, w.callees, excuse); {
+	case v != nil && r.panicked:
+		w.excuse(r, actorPanicked)
+	case v != nil:
+		w.fail(r, v)
+	case judge.Agree(&caller.Part, w.callees, judge.Excuse{}) == nil:
+	case judge.Agree(&caller.Part, w.callees, judge.Excuse{Apart: r.doubted}) == nil:
+		w.excuse(r, sidesApart)
+	case r.excused&deviceAway != 0:
+		w.excuse(r, deviceAway)
+	default:
+		w.excuse(r, wordLost)
+	}
+	if caller.Ended() && caller.End != device.Accepted && caller.Reason == invitation.OutcomeForgotten && !caller.own {
+		w.forgottenBy(r)
+	}
+}
+
+// forgottenBy checks that what the caller is told to be forgotten has not been accepted.
+func (w *world) forgottenBy(r *record) {
+	for _, p := range w.callees {
+		switch {
+		case p.End != device.Accepted || w.now >= r.endedAt.Add(r.timers.Linger):
+		case r.excused&deviceAway != 0:
+			w.excuse(r, deviceAway)
+		case r.excused != 0:
+			w.excuse(r, wordLost)
+		default:
+			w.fail(r, &judge.Violation{Promise: judge.P1, What: "accepted on the callee's side, forgotten on the caller's"})
+		}
+	}
+}
