@@ -73,8 +73,10 @@ func (c *APIConfig) check() error {
 // devices, and the other nodes, tell it meanwhile.
 const learning = 5 * time.Second
 
-// askTimeout bounds the wait for another node, so that one that is dead shows soon.
-const askTimeout = 5 * time.Second
+const (
+	askTimeout = 5 * time.Second        // the wait for another node, so that one that is dead shows soon
+	askAgain   = 300 * time.Millisecond // after this it is asked again, for what only looks
+)
 
 // desks are what the API needs of a node.
 type desks struct {
@@ -287,7 +289,11 @@ func (n *Node) forward(ctx context.Context, method string, request proto.Message
 	}
 	waited, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer, err := n.asker.Ask(waited, send, method, body)
+	again := askAgain
+	if !n.desk.Looks(method) {
+		again = 0
+	}
+	answer, err := n.asker.AskAgain(waited, again, send, method, body)
 	if err != nil {
 		return nil, fault.FromNode(err)
 	}

@@ -2,6 +2,7 @@ package ringfleet_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -107,6 +108,46 @@ func TestAPIWhileANodeDies(t *testing.T) {
 		}
 		t.Logf("unavailable: %d of 60 answers", unavailable)
 		_, _ = caller.Close(), callee.Close()
+		f.end()
+	})
+}
+
+// TestAPIWhileAnInvitationIsRecovered kills the node of the caller, with the caller's device: until it is known what that
+// device may have confirmed, the arbiter that was made anew tells nobody how the invitation stands, nor does the API,
+// nor the question of a phone that was woken.
+func TestAPIWhileAnInvitationIsRecovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, peers.NetworkOptions{})
+		a, b := f.start("a"), f.start("b")
+		f.start("c")
+		time.Sleep(10 * time.Second)
+		alice, bob := userOn(t, a, "b"), userOn(t, a, "c")
+		ringing := make(chan *client.RemoteInvitation, 1)
+		callee := dial(t, a, client.Options{User: bob, Device: "desk", OnRemoteInvitation: func(r *client.RemoteInvitation) { ringing <- r }})
+		local := dial(t, b, client.Options{User: alice, Device: "cell"}).NewLocalInvitation(bob)
+		if err := local.Send(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-ringing
+		f.kill("b")
+		time.Sleep(10 * time.Second) // all have taken over what was b's, and the API says so
+		ask := &apipb.GetInvitationRequest{InvitationId: local.ID().String()}
+		if fail := call(t, a, "InvitationService/GetInvitation", ask, new(apipb.GetInvitationResponse)); fail.Code != "unavailable" {
+			t.Errorf("an invitation that is being recovered is told: %+v", fail)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if v, err := a.Standing(ctx, local.ID()); !errors.Is(err, ringfleet.ErrStandingUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it stands as %+v, %v", v, err)
+		}
+		time.Sleep(invitation.DefaultTimers.Grace)
+		if got := lookUp(t, a, local.ID().String()); got.GetStage() != apipb.Stage_STAGE_ENDED || got.GetReason() == 0 {
+			t.Errorf("in the end it is told as %v", got)
+		}
+		if v, err := a.Standing(t.Context(), local.ID()); err != nil || v.Valid || v.State != "ENDED" {
+			t.Errorf("in the end it stands as %+v, %v", v, err)
+		}
+		_ = callee.Close()
 		f.end()
 	})
 }

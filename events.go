@@ -138,10 +138,6 @@ func (k copyKeepers) say(node string, msg *peerwire.Events) {
 // hear takes what another node says about events.
 func (n *Node) hear(from string, msg *peerwire.Events) {
 	switch {
-	case msg.Question != nil:
-		n.answerStanding(from, msg.Question)
-	case msg.Answer != nil:
-		n.questions.answered(msg.Answer)
 	case n.events == nil: // this node was started without sinks
 	case msg.Copy != nil:
 		n.events.Keep(from, msg.Copy)

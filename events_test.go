@@ -342,7 +342,7 @@ func TestValid(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		ask(`{"valid":false,"state":"UNKNOWN","remaining_ms":0}`)
+		ask(`{"valid":false,"state":"ENDED","remaining_ms":0}`)
 		for _, bad := range []string{
 			strings.Replace(link, "expires=", "expires=9", 1), strings.Replace(link, "valid/", "valid/0", 1),
 			link[:len(link)-2] + "AA", events.ValidPath + call.ID().String(),

@@ -43,8 +43,7 @@ type Node struct {
 	failing     sync.Once
 	failure     error
 	attaches    attaches
-	events      *events.Stream // nil: there is nobody to tell
-	questions   questions
+	events      *events.Stream  // nil: there is nobody to tell
 	began       invitation.Time // of a node that is alone: it may have been started again
 	halted      chan struct{}   // closed when the actors are to stop
 	dropped     atomic.Uint64   // messages that an actor's full mailbox refused; the protocol repeats them

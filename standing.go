@@ -6,143 +6,56 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/ringfleet/ringfleet/cluster/handoff"
+	"connectrpc.com/connect"
+
+	"github.com/ringfleet/ringfleet/api"
 	"github.com/ringfleet/ringfleet/events"
-	"github.com/ringfleet/ringfleet/internal/peerwire"
+	"github.com/ringfleet/ringfleet/internal/desk"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/messages/apipb"
 )
 
-// What a question how an invitation stands may take.
-const (
-	standingTime  = 2 * time.Second        // in all, over HTTP
-	standingAgain = 300 * time.Millisecond // after this it is asked again
-	maxQuestions  = 4_096                  // at once
-)
+// standingTime bounds a question how an invitation stands over HTTP.
+const standingTime = 2 * time.Second
 
 // ErrStandingUnknown is returned by [Node.Standing] where the node that has the invitation cannot be asked, or does not know yet:
 // it took over from one that was lost a moment ago. Ask again.
 var ErrStandingUnknown = errors.New("ringfleet: how the invitation stands is not known at the moment")
 
-// questions are those that wait for an answer of another node.
-type questions struct {
-	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]chan *peerwire.StandingAnswer // each has room for one
-}
-
-func (q *questions) ask() (uint64, chan *peerwire.StandingAnswer, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.waiting) >= maxQuestions {
-		return 0, nil, ErrStandingUnknown
-	}
-	if q.waiting == nil {
-		q.waiting = map[uint64]chan *peerwire.StandingAnswer{}
-	}
-	q.last++
-	answer := make(chan *peerwire.StandingAnswer, 1)
-	q.waiting[q.last] = answer
-	return q.last, answer, nil
-}
-
-func (q *questions) forget(number uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.waiting, number)
-}
-
-func (q *questions) answered(a *peerwire.StandingAnswer) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if answer := q.waiting[a.Number]; answer != nil {
-		delete(q.waiting, a.Number)
-		answer <- a
-	}
-}
-
 // Standing returns whether an invitation still waits for an answer, so that a push that comes late does not ring. Any
-// node of the cluster may be asked. The error is [ErrStandingUnknown], or that of ctx.
+// node of the cluster may be asked. It asks until ctx is done, which should have a deadline. The error is
+// [ErrStandingUnknown], with that of ctx.
 func (n *Node) Standing(ctx context.Context, id invitation.ID) (events.Validity, error) {
-	number, answer, err := n.questions.ask()
-	if err != nil {
-		return events.Validity{}, err
-	}
-	defer n.questions.forget(number)
-	question := &peerwire.StandingQuestion{Number: number, ID: id}
-	ticker := time.NewTicker(standingAgain)
-	defer ticker.Stop()
+	to, request := api.Target{Shard: id.Shard()}, &apipb.GetInvitationRequest{InvitationId: id.String()}
 	for {
-		n.askStanding(question)
+		answer, err := apiBackend{n}.Do(ctx, to, desk.GetInvitation, request)
+		switch found, _ := answer.(*apipb.GetInvitationResponse); {
+		case err == nil:
+			return validity(found.GetInvitation()), nil
+		case connect.CodeOf(err) == connect.CodeNotFound:
+			return events.Validity{State: "UNKNOWN"}, nil
+		}
 		select {
 		case <-ctx.Done():
 			return events.Validity{}, errors.Join(ErrStandingUnknown, ctx.Err())
-		case a := <-answer:
-			if !a.Known && a.Lost {
-				return events.Validity{}, ErrStandingUnknown
-			}
-			return validity(a), nil
-		case <-ticker.C:
+		case <-time.After(askAgain): // it is on its way, or a node is learning it
 		}
 	}
 }
 
-// askStanding asks the node that has the invitation, be it this one.
-func (n *Node) askStanding(question *peerwire.StandingQuestion) {
-	if n.member == nil {
-		n.answerStanding("", question)
-		return
-	}
-	owner, self := n.member.router.Owner(question.ID.Shard())
-	switch {
-	case self:
-		n.answerStanding("", question)
-	case owner != "":
-		copyKeepers{n}.say(owner, &peerwire.Events{Question: question})
-	}
+var standingNames = map[apipb.Stage]string{
+	apipb.Stage_STAGE_OFFERING: "SENT", apipb.Stage_STAGE_RINGING: "RINGING", apipb.Stage_STAGE_ACCEPTING: "ANSWERED",
+	apipb.Stage_STAGE_CONFIRMED: "ANSWERED", apipb.Stage_STAGE_ENDED: "ENDED",
 }
 
-// answerStanding answers a question of a node; "" is this one.
-func (n *Node) answerStanding(from string, question *peerwire.StandingQuestion) {
-	answer := func(a *peerwire.StandingAnswer) {
-		a.Number = question.Number
-		if from == "" {
-			n.questions.answered(a)
-		} else {
-			copyKeepers{n}.say(from, &peerwire.Events{Answer: a})
-		}
-	}
-	shard := question.ID.Shard()
-	if n.member != nil && n.member.place(shard) != handoff.Held {
-		return // it is on its way: who asks asks again
-	}
-	found := n.host.Look(question.ID, func(v *invitation.View, now invitation.Time) {
-		a := &peerwire.StandingAnswer{Known: true, Stage: v.Stage, Outcome: v.Outcome}
-		if v.Deadline > now && v.Stage != invitation.Ended {
-			a.Remaining = v.Deadline.Sub(now)
-		}
-		answer(a)
-	})
-	if !found {
-		at := network{n}.LostAt(shard)
-		answer(&peerwire.StandingAnswer{Lost: n.member != nil && at != 0 && n.host.Now() < at.Add(lostFor)})
-	}
-}
-
-// lostFor is for how long after a loss an invitation may not be known yet to the node that took over: most of what is
-// alive has been made again by then.
-const lostFor = 3 * time.Second
-
-var standingNames = [invitation.Stages]string{"SENT", "RINGING", "ANSWERED", "ANSWERED", "ENDED"}
-
-func validity(a *peerwire.StandingAnswer) events.Validity {
-	if !a.Known {
-		return events.Validity{State: "UNKNOWN"}
-	}
+func validity(found *apipb.Invitation) events.Validity {
+	stage := found.GetStage()
 	return events.Validity{
-		Valid: a.Stage <= invitation.Ringing, State: standingNames[a.Stage], RemainingMs: a.Remaining.Milliseconds(),
+		Valid:       stage == apipb.Stage_STAGE_OFFERING || stage == apipb.Stage_STAGE_RINGING,
+		State:       standingNames[stage],
+		RemainingMs: int64(found.GetRemainingMs()),
 	}
 }
 

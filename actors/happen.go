@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/arbiter"
 )
@@ -72,16 +71,3 @@ func (a *arbiterActor) once(kind invitation.EventKind, now invitation.Time) {
 	a.kinds |= 1 << kind
 	a.host.events.Happened(kind, a.stage(now), false)
 }
-
-// peek is told to an arbiter that is to be looked at.
-type peek struct {
-	look func(v *invitation.View, now invitation.Time)
-}
-
-// Look gives what the arbiter of an invitation says to look, on the arbiter's goroutine; false: there is no such
-// arbiter on this node. look must be quick and must not block; it is not called if the arbiter leaves meanwhile.
-func (h *Host) Look(id invitation.ID, look func(v *invitation.View, now invitation.Time)) bool {
-	return h.arbiters.TellLive(id, peek{look})
-}
-
-func (a *arbiterActor) peeked(c *engine.Context, msg peek) { msg.look(a.machine.View(), c.Now()) }

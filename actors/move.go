@@ -175,7 +175,7 @@ func (h *Host) arbiterMissed(id invitation.ID, msg any) {
 		msg.done()
 	case *look:
 		msg.missed()
-	case calleeLost, peek: // it has just gone
+	case calleeLost: // it has just gone
 	case *invitation.Message:
 		switch {
 		case !h.network.Holds(id.Shard()), firstTerms(msg) != nil && !h.past.has(id):
@@ -227,8 +227,6 @@ func (a *arbiterActor) moved(c *engine.Context, msg any) bool {
 		c.Arm(a.machine.Deadline())
 	case calleeLost:
 		a.calleeLost(c, msg)
-	case peek:
-		a.peeked(c, msg)
 	case *look:
 		a.show(msg)
 	default:

@@ -119,27 +119,48 @@ func (a *Asker) Close() { a.cancel() }
 // Ask sends a request by send and waits for its answer until ctx is done, which should have a deadline. The error is
 // an [*Error], or wraps one of the errors of this package.
 func (a *Asker) Ask(ctx context.Context, send func(*Request) error, method string, body []byte) ([]byte, error) {
+	return a.AskAgain(ctx, 0, send, method, body)
+}
+
+// AskAgain is [Asker.Ask] for what may be served twice: a request that was sent and not answered is sent again each
+// time that every has passed, to wherever send finds then. 0: it is not.
+func (a *Asker) AskAgain(
+	ctx context.Context, every time.Duration, send func(*Request) error, method string, body []byte,
+) ([]byte, error) {
 	answer := make(chan *Response, 1)
 	id, ok := a.enter(answer)
 	if !ok {
 		return nil, ErrTooMany
 	}
 	defer a.leave(id)
-	remaining := a.config.MaxTime
-	if deadline, ok := ctx.Deadline(); ok {
-		remaining = min(remaining, time.Until(deadline))
+	request := func() *Request {
+		remaining := a.config.MaxTime
+		if deadline, ok := ctx.Deadline(); ok {
+			remaining = min(remaining, time.Until(deadline))
+		}
+		return &Request{ID: id, Node: a.config.Self, Method: method, Remaining: remaining, Body: body}
 	}
-	if err := send(&Request{ID: id, Node: a.config.Self, Method: method, Remaining: remaining, Body: body}); err != nil {
+	if err := send(request()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	select {
-	case r := <-answer:
-		if r.Code != 0 {
-			return nil, &Error{Code: r.Code, Message: r.Message, Detail: r.Detail}
+	var again <-chan time.Time
+	if every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		again = ticker.C
+	}
+	for {
+		select {
+		case r := <-answer:
+			if r.Code != 0 {
+				return nil, &Error{Code: r.Code, Message: r.Message, Detail: r.Detail}
+			}
+			return r.Body, nil
+		case <-again:
+			_ = send(request()) // the next one may find a way
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrNoAnswer, context.Cause(ctx))
 		}
-		return r.Body, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, context.Cause(ctx))
 	}
 }
 

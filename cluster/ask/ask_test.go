@@ -130,3 +130,36 @@ func TestAskIsServedNoLongerThanItIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// TestAskAgain: what is lost on the way is asked again, and what comes of it all counts once.
+func TestAskAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		served := 0
+		a, send := pair(ask.Config{}, func(context.Context, string, []byte) ([]byte, error) {
+			served++
+			return fmt.Append(nil, served), nil
+		})
+		sent := 0
+		lossy := func(r *ask.Request) error {
+			switch sent++; sent {
+			case 1:
+				return nil // lost
+			case 2:
+				return errors.New("no route at the moment")
+			}
+			return errors.Join(send(r), send(r))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		got, err := a.AskAgain(ctx, 300*time.Millisecond, lossy, "m", nil)
+		if took := time.Since(began); err != nil || string(got) == "" || took != 600*time.Millisecond || sent != 3 {
+			t.Errorf("answered %q, %v after %v and %d requests", got, err, took, sent)
+		}
+		lost := func(*ask.Request) error { sent++; return nil }
+		sent = 0
+		if _, err := a.AskAgain(ctx, 300*time.Millisecond, lost, "m", nil); !errors.Is(err, ask.ErrNoAnswer) || sent != 5 {
+			t.Errorf("nobody answers: %v after %d requests, want 5", err, sent)
+		}
+	})
+}

@@ -9,9 +9,9 @@
 //
 // # Guarantees
 //
-// A request is served at most once, and answered at most once. Nothing is repeated: when an answer does not come, as a
-// message was lost or a node has died, Ask returns [ErrNoAnswer], and whoever asked tries again if the request may be
-// served twice. A deadline travels as the time that remains.
+// A request of Ask is served at most once, and answered at most once. Nothing is repeated: when an answer does not come,
+// as a message was lost or a node has died, Ask returns [ErrNoAnswer], and whoever asked tries again if the request may
+// be served twice. AskAgain does that meanwhile; its first answer counts. A deadline travels as the time that remains.
 //
 // Ask, Take and what they call are safe for concurrent use. Take never blocks. What waits for answers, and what is
 // served at once for other nodes, is bounded; over the bound a request is refused with [Unavailable].

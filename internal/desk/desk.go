@@ -60,6 +60,7 @@ const (
 
 // method does what a request asks for.
 type method struct {
+	looks    bool // changes nothing
 	request  func() proto.Message
 	response func() proto.Message
 	do       func(ctx context.Context, request proto.Message) (proto.Message, error)
@@ -90,21 +91,30 @@ func New(config Config) *Desk {
 	d := &Desk{config: config}
 	d.agents.desk = d
 	d.methods = map[string]method{
-		GetInvitation:       by(d.getInvitation),
+		GetInvitation:       look(by(d.getInvitation)),
 		SendInvitation:      by(d.send),
 		CancelInvitation:    by(d.cancel),
-		GetUser:             by(d.getUser),
-		ListUserInvitations: by(d.listInvitations),
-		ListUserOutcomes:    by(d.listOutcomes),
+		GetUser:             look(by(d.getUser)),
+		ListUserInvitations: look(by(d.listInvitations)),
+		ListUserOutcomes:    look(by(d.listOutcomes)),
 		EndSession:          by(d.endSession),
 		EndDevice:           by(d.endDevice),
-		GetNode:             by(d.getNode),
+		GetNode:             look(by(d.getNode)),
 		DrainNode:           by(d.drainNode),
 		sendHere:            by(d.sendHere),
 		cancelHere:          by(d.cancelHere),
 	}
 	return d
 }
+
+// look marks a method that changes nothing.
+func look(m method) method {
+	m.looks = true
+	return m
+}
+
+// Looks reports whether a method changes nothing, so that what was not answered may be asked again.
+func (d *Desk) Looks(name string) bool { return d.methods[name].looks }
 
 // Do does what a request of this node's own API asks for.
 func (d *Desk) Do(ctx context.Context, name string, request proto.Message) (proto.Message, error) {

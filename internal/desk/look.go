@@ -33,7 +33,7 @@ func (d *Desk) find(ctx context.Context, id invitation.ID) (*apipb.Invitation, e
 	switch now := d.config.WallClock(); {
 	case err != nil:
 		return nil, err
-	case ok && !a.State.View.Recovering:
+	case ok && !a.State.Asking:
 		found := invitationOf(a.State.View, d.config.Host.Now())
 		found.Content, found.Response = a.State.View.Terms.Content, a.State.View.Response
 		if a.Sent != 0 {

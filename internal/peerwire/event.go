@@ -2,7 +2,6 @@ package peerwire
 
 import (
 	"errors"
-	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/snapshot"
@@ -20,24 +19,6 @@ type Events struct {
 	Copy      *snapshot.Event
 	Held      []invitation.ID // at most MaxEventIDs
 	Delivered []invitation.ID // likewise
-	Question  *StandingQuestion
-	Answer    *StandingAnswer
-}
-
-// StandingQuestion asks how an invitation stands.
-type StandingQuestion struct {
-	Number uint64
-	ID     invitation.ID
-}
-
-// StandingAnswer answers a [StandingQuestion].
-type StandingAnswer struct {
-	Number    uint64
-	Known     bool
-	Stage     invitation.Stage
-	Remaining time.Duration
-	Lost      bool
-	Outcome   invitation.Outcome
 }
 
 func eventsMessage(e *Events) (*peerpb.Events, error) {
@@ -49,16 +30,6 @@ func eventsMessage(e *Events) (*peerpb.Events, error) {
 		m.Message = &peerpb.Events_Held{Held: idsMessage(e.Held)}
 	case e.Delivered != nil:
 		m.Message = &peerpb.Events_Delivered{Delivered: idsMessage(e.Delivered)}
-	case e.Question != nil:
-		m.Message = &peerpb.Events_Question{Question: &peerpb.StandingQuestion{
-			Number: e.Question.Number, InvitationId: idBytes(e.Question.ID),
-		}}
-	case e.Answer != nil:
-		a := e.Answer
-		m.Message = &peerpb.Events_Answer{Answer: &peerpb.StandingAnswer{
-			Number: a.Number, Known: a.Known, Stage: peerpb.Stage(a.Stage), RemainingUs: microseconds(a.Remaining), Lost: a.Lost,
-			Outcome: peerpb.Outcome(a.Outcome),
-		}}
 	default:
 		return nil, errors.New("nothing is said of events")
 	}
@@ -97,11 +68,6 @@ func eventsOf(m *peerpb.Events) (*Events, error) {
 		e.Held, err = idsOf(p.Held)
 	case *peerpb.Events_Delivered:
 		e.Delivered, err = idsOf(p.Delivered)
-	case *peerpb.Events_Question:
-		e.Question = &StandingQuestion{Number: p.Question.GetNumber()}
-		e.Question.ID, err = parseID(p.Question.GetInvitationId())
-	case *peerpb.Events_Answer:
-		e.Answer, err = standing(p.Answer)
 	default:
 		err = unknown("message about events")
 	}
@@ -109,15 +75,6 @@ func eventsOf(m *peerpb.Events) (*Events, error) {
 		return nil, err
 	}
 	return e, nil
-}
-
-func standing(p *peerpb.StandingAnswer) (*StandingAnswer, error) {
-	a := &StandingAnswer{Number: p.GetNumber(), Known: p.GetKnown(), Lost: p.GetLost()}
-	var errs [3]error
-	a.Stage, errs[0] = enum[invitation.Stage](p.GetStage(), invitation.Stages, "stage")
-	a.Remaining, errs[1] = duration(p.GetRemainingUs())
-	a.Outcome, errs[2] = enum[invitation.Outcome](p.GetOutcome(), invitation.Outcomes, "outcome")
-	return a, errors.Join(errs[:]...)
 }
 
 func eventMessage(e *snapshot.Event) *peerpb.Event {

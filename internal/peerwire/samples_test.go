@@ -223,10 +223,6 @@ var samples = map[string]sample{
 	"events_copy":      {peerwire.KindEvents, &peerwire.Events{Copy: sampleEvent}},
 	"events_held":      {peerwire.KindEvents, &peerwire.Events{Held: []invitation.ID{sampleID, otherID}}},
 	"events_delivered": {peerwire.KindEvents, &peerwire.Events{Delivered: []invitation.ID{sampleID}}},
-	"events_question":  {peerwire.KindEvents, &peerwire.Events{Question: &peerwire.StandingQuestion{Number: 1 << 60, ID: sampleID}}},
-	"events_answer": {peerwire.KindEvents, &peerwire.Events{Answer: &peerwire.StandingAnswer{
-		Number: 1 << 60, Known: true, Stage: invitation.Ended, Remaining: 7 * time.Second, Lost: true, Outcome: invitation.Canceled,
-	}}},
 
 	"device_ending": down(invitation.Down{Ending: &invitation.Ending{
 		End: invitation.EndRemoteLogin, RetryAfter: 5 * time.Second,

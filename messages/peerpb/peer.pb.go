@@ -5110,8 +5110,7 @@ func (x *ArbiterState) GetEvents() uint32 {
 	return 0
 }
 
-// Events is what two nodes say to each other about events that are to be delivered to the deployment's back-end, and
-// about invitations that the back-end asks for.
+// Events is what two nodes say to each other about events that are to be delivered to the deployment's back-end.
 type Events struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one is set.
@@ -5121,8 +5120,6 @@ type Events struct {
 	//	*Events_Copy
 	//	*Events_Held
 	//	*Events_Delivered
-	//	*Events_Question
-	//	*Events_Answer
 	Message       isEvents_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5192,24 +5189,6 @@ func (x *Events) GetDelivered() *InvitationIds {
 	return nil
 }
 
-func (x *Events) GetQuestion() *StandingQuestion {
-	if x != nil {
-		if x, ok := x.Message.(*Events_Question); ok {
-			return x.Question
-		}
-	}
-	return nil
-}
-
-func (x *Events) GetAnswer() *StandingAnswer {
-	if x != nil {
-		if x, ok := x.Message.(*Events_Answer); ok {
-			return x.Answer
-		}
-	}
-	return nil
-}
-
 type isEvents_Message interface {
 	isEvents_Message()
 }
@@ -5229,23 +5208,11 @@ type Events_Delivered struct {
 	Delivered *InvitationIds `protobuf:"bytes,3,opt,name=delivered,proto3,oneof"`
 }
 
-type Events_Question struct {
-	Question *StandingQuestion `protobuf:"bytes,4,opt,name=question,proto3,oneof"`
-}
-
-type Events_Answer struct {
-	Answer *StandingAnswer `protobuf:"bytes,5,opt,name=answer,proto3,oneof"`
-}
-
 func (*Events_Copy) isEvents_Message() {}
 
 func (*Events_Held) isEvents_Message() {}
 
 func (*Events_Delivered) isEvents_Message() {}
-
-func (*Events_Question) isEvents_Message() {}
-
-func (*Events_Answer) isEvents_Message() {}
 
 // InvitationIds are ids of invitations, 16 bytes each, at most 4,096.
 type InvitationIds struct {
@@ -5292,150 +5259,6 @@ func (x *InvitationIds) GetIds() [][]byte {
 	return nil
 }
 
-// StandingQuestion asks the owner of an invitation how it stands.
-type StandingQuestion struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the question; chosen by who asks.
-	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// 16 bytes.
-	InvitationId  []byte `protobuf:"bytes,2,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StandingQuestion) Reset() {
-	*x = StandingQuestion{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StandingQuestion) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StandingQuestion) ProtoMessage() {}
-
-func (x *StandingQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StandingQuestion.ProtoReflect.Descriptor instead.
-func (*StandingQuestion) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
-}
-
-func (x *StandingQuestion) GetNumber() uint64 {
-	if x != nil {
-		return x.Number
-	}
-	return 0
-}
-
-func (x *StandingQuestion) GetInvitationId() []byte {
-	if x != nil {
-		return x.InvitationId
-	}
-	return nil
-}
-
-// StandingAnswer answers a StandingQuestion.
-type StandingAnswer struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// There is such an invitation. Else nothing that follows is set, but for lost.
-	Known bool  `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
-	Stage Stage `protobuf:"varint,3,opt,name=stage,proto3,enum=ringfleet.peer.v1.Stage" json:"stage,omitempty"`
-	// Until the stage ends by itself.
-	RemainingUs int64 `protobuf:"varint,4,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
-	// The node took over the invitation's shard a moment ago, and may not know it yet.
-	Lost bool `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
-	// In STAGE_ENDED.
-	Outcome       Outcome `protobuf:"varint,6,opt,name=outcome,proto3,enum=ringfleet.peer.v1.Outcome" json:"outcome,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StandingAnswer) Reset() {
-	*x = StandingAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StandingAnswer) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StandingAnswer) ProtoMessage() {}
-
-func (x *StandingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StandingAnswer.ProtoReflect.Descriptor instead.
-func (*StandingAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
-}
-
-func (x *StandingAnswer) GetNumber() uint64 {
-	if x != nil {
-		return x.Number
-	}
-	return 0
-}
-
-func (x *StandingAnswer) GetKnown() bool {
-	if x != nil {
-		return x.Known
-	}
-	return false
-}
-
-func (x *StandingAnswer) GetStage() Stage {
-	if x != nil {
-		return x.Stage
-	}
-	return Stage_STAGE_OFFERING_UNSPECIFIED
-}
-
-func (x *StandingAnswer) GetRemainingUs() int64 {
-	if x != nil {
-		return x.RemainingUs
-	}
-	return 0
-}
-
-func (x *StandingAnswer) GetLost() bool {
-	if x != nil {
-		return x.Lost
-	}
-	return false
-}
-
-func (x *StandingAnswer) GetOutcome() Outcome {
-	if x != nil {
-		return x.Outcome
-	}
-	return Outcome_OUTCOME_UNSPECIFIED
-}
-
 // Event is one step of an invitation's life, for the deployment's back-end. Which fields are set beside the first seven
 // is said at the type of package invitation.
 type Event struct {
@@ -5473,7 +5296,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5485,7 +5308,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5498,7 +5321,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Event) GetKind() EventKind {
@@ -5681,7 +5504,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5693,7 +5516,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5706,7 +5529,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -5795,7 +5618,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5807,7 +5630,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5820,7 +5643,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -5881,7 +5704,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5893,7 +5716,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5906,7 +5729,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -5955,7 +5778,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5967,7 +5790,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5980,7 +5803,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -6016,7 +5839,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[56]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6028,7 +5851,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[56]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6041,7 +5864,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{56}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Hello) GetCluster() string {
@@ -6117,7 +5940,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[57]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6129,7 +5952,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[57]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6142,7 +5965,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{57}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -6574,26 +6397,14 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\b_hold_usB\n" +
 	"\n" +
 	"\b_rang_usB\x0e\n" +
-	"\f_answered_us\"\xbd\x02\n" +
+	"\f_answered_us\"\xdb\x01\n" +
 	"\x06Events\x12.\n" +
 	"\x04copy\x18\x01 \x01(\v2\x18.ringfleet.peer.v1.EventH\x00R\x04copy\x126\n" +
 	"\x04held\x18\x02 \x01(\v2 .ringfleet.peer.v1.InvitationIdsH\x00R\x04held\x12@\n" +
-	"\tdelivered\x18\x03 \x01(\v2 .ringfleet.peer.v1.InvitationIdsH\x00R\tdelivered\x12A\n" +
-	"\bquestion\x18\x04 \x01(\v2#.ringfleet.peer.v1.StandingQuestionH\x00R\bquestion\x12;\n" +
-	"\x06answer\x18\x05 \x01(\v2!.ringfleet.peer.v1.StandingAnswerH\x00R\x06answerB\t\n" +
-	"\amessage\"!\n" +
+	"\tdelivered\x18\x03 \x01(\v2 .ringfleet.peer.v1.InvitationIdsH\x00R\tdeliveredB\t\n" +
+	"\amessageJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\bquestionR\x06answer\"!\n" +
 	"\rInvitationIds\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\fR\x03ids\"O\n" +
-	"\x10StandingQuestion\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\x12#\n" +
-	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\"\xdb\x01\n" +
-	"\x0eStandingAnswer\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05known\x18\x02 \x01(\bR\x05known\x12.\n" +
-	"\x05stage\x18\x03 \x01(\x0e2\x18.ringfleet.peer.v1.StageR\x05stage\x12!\n" +
-	"\fremaining_us\x18\x04 \x01(\x03R\vremainingUs\x12\x12\n" +
-	"\x04lost\x18\x05 \x01(\bR\x04lost\x124\n" +
-	"\aoutcome\x18\x06 \x01(\x0e2\x1a.ringfleet.peer.v1.OutcomeR\aoutcome\"\xcf\x05\n" +
+	"\x03ids\x18\x01 \x03(\fR\x03ids\"\xcf\x05\n" +
 	"\x05Event\x120\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1c.ringfleet.peer.v1.EventKindR\x04kind\x12#\n" +
 	"\rinvitation_id\x18\x02 \x01(\fR\finvitationId\x12\x13\n" +
@@ -6765,77 +6576,75 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
-	(Kind)(0),                // 0: ringfleet.peer.v1.Kind
-	(LocalState)(0),          // 1: ringfleet.peer.v1.LocalState
-	(RemoteState)(0),         // 2: ringfleet.peer.v1.RemoteState
-	(Request)(0),             // 3: ringfleet.peer.v1.Request
-	(Stage)(0),               // 4: ringfleet.peer.v1.Stage
-	(Outcome)(0),             // 5: ringfleet.peer.v1.Outcome
-	(MessageKind)(0),         // 6: ringfleet.peer.v1.MessageKind
-	(Side)(0),                // 7: ringfleet.peer.v1.Side
-	(EventKind)(0),           // 8: ringfleet.peer.v1.EventKind
-	(Lifecycle)(0),           // 9: ringfleet.peer.v1.Lifecycle
-	(Refusal)(0),             // 10: ringfleet.peer.v1.Refusal
-	(*Envelope)(nil),         // 11: ringfleet.peer.v1.Envelope
-	(*NodeRequest)(nil),      // 12: ringfleet.peer.v1.NodeRequest
-	(*NodeResponse)(nil),     // 13: ringfleet.peer.v1.NodeResponse
-	(*Conn)(nil),             // 14: ringfleet.peer.v1.Conn
-	(*SessionInput)(nil),     // 15: ringfleet.peer.v1.SessionInput
-	(*Attach)(nil),           // 16: ringfleet.peer.v1.Attach
-	(*Detach)(nil),           // 17: ringfleet.peer.v1.Detach
-	(*Logout)(nil),           // 18: ringfleet.peer.v1.Logout
-	(*CallInput)(nil),        // 19: ringfleet.peer.v1.CallInput
-	(*WordInput)(nil),        // 20: ringfleet.peer.v1.WordInput
-	(*Unknown)(nil),          // 21: ringfleet.peer.v1.Unknown
-	(*Login)(nil),            // 22: ringfleet.peer.v1.Login
-	(*Word)(nil),             // 23: ringfleet.peer.v1.Word
-	(*Sent)(nil),             // 24: ringfleet.peer.v1.Sent
-	(*Seen)(nil),             // 25: ringfleet.peer.v1.Seen
-	(*Accepting)(nil),        // 26: ringfleet.peer.v1.Accepting
-	(*Confirmed)(nil),        // 27: ringfleet.peer.v1.Confirmed
-	(*Call)(nil),             // 28: ringfleet.peer.v1.Call
-	(*Resumed)(nil),          // 29: ringfleet.peer.v1.Resumed
-	(*Timers)(nil),           // 30: ringfleet.peer.v1.Timers
-	(*Terms)(nil),            // 31: ringfleet.peer.v1.Terms
-	(*View)(nil),             // 32: ringfleet.peer.v1.View
-	(*Reply)(nil),            // 33: ringfleet.peer.v1.Reply
-	(*ArbiterMessage)(nil),   // 34: ringfleet.peer.v1.ArbiterMessage
-	(*DeviceMessage)(nil),    // 35: ringfleet.peer.v1.DeviceMessage
-	(*Welcome)(nil),          // 36: ringfleet.peer.v1.Welcome
-	(*Retell)(nil),           // 37: ringfleet.peer.v1.Retell
-	(*Answer)(nil),           // 38: ringfleet.peer.v1.Answer
-	(*Notice)(nil),           // 39: ringfleet.peer.v1.Notice
-	(*Ending)(nil),           // 40: ringfleet.peer.v1.Ending
-	(*Handoff)(nil),          // 41: ringfleet.peer.v1.Handoff
-	(*HandoffClaim)(nil),     // 42: ringfleet.peer.v1.HandoffClaim
-	(*HandoffGrant)(nil),     // 43: ringfleet.peer.v1.HandoffGrant
-	(*HandoffPull)(nil),      // 44: ringfleet.peer.v1.HandoffPull
-	(*HandoffChunk)(nil),     // 45: ringfleet.peer.v1.HandoffChunk
-	(*HandoffDone)(nil),      // 46: ringfleet.peer.v1.HandoffDone
-	(*HandoffOffer)(nil),     // 47: ringfleet.peer.v1.HandoffOffer
-	(*HandoffLost)(nil),      // 48: ringfleet.peer.v1.HandoffLost
-	(*HandoffHeard)(nil),     // 49: ringfleet.peer.v1.HandoffHeard
-	(*Record)(nil),           // 50: ringfleet.peer.v1.Record
-	(*ShardsLost)(nil),       // 51: ringfleet.peer.v1.ShardsLost
-	(*SessionState)(nil),     // 52: ringfleet.peer.v1.SessionState
-	(*ClaimState)(nil),       // 53: ringfleet.peer.v1.ClaimState
-	(*DeviceState)(nil),      // 54: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),       // 55: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),       // 56: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),     // 57: ringfleet.peer.v1.ArbiterState
-	(*Events)(nil),           // 58: ringfleet.peer.v1.Events
-	(*InvitationIds)(nil),    // 59: ringfleet.peer.v1.InvitationIds
-	(*StandingQuestion)(nil), // 60: ringfleet.peer.v1.StandingQuestion
-	(*StandingAnswer)(nil),   // 61: ringfleet.peer.v1.StandingAnswer
-	(*Event)(nil),            // 62: ringfleet.peer.v1.Event
-	(*NodeMeta)(nil),         // 63: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),    // 64: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),            // 65: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),      // 66: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),            // 67: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),      // 68: ringfleet.peer.v1.HelloAnswer
+	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
+	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
+	(RemoteState)(0),       // 2: ringfleet.peer.v1.RemoteState
+	(Request)(0),           // 3: ringfleet.peer.v1.Request
+	(Stage)(0),             // 4: ringfleet.peer.v1.Stage
+	(Outcome)(0),           // 5: ringfleet.peer.v1.Outcome
+	(MessageKind)(0),       // 6: ringfleet.peer.v1.MessageKind
+	(Side)(0),              // 7: ringfleet.peer.v1.Side
+	(EventKind)(0),         // 8: ringfleet.peer.v1.EventKind
+	(Lifecycle)(0),         // 9: ringfleet.peer.v1.Lifecycle
+	(Refusal)(0),           // 10: ringfleet.peer.v1.Refusal
+	(*Envelope)(nil),       // 11: ringfleet.peer.v1.Envelope
+	(*NodeRequest)(nil),    // 12: ringfleet.peer.v1.NodeRequest
+	(*NodeResponse)(nil),   // 13: ringfleet.peer.v1.NodeResponse
+	(*Conn)(nil),           // 14: ringfleet.peer.v1.Conn
+	(*SessionInput)(nil),   // 15: ringfleet.peer.v1.SessionInput
+	(*Attach)(nil),         // 16: ringfleet.peer.v1.Attach
+	(*Detach)(nil),         // 17: ringfleet.peer.v1.Detach
+	(*Logout)(nil),         // 18: ringfleet.peer.v1.Logout
+	(*CallInput)(nil),      // 19: ringfleet.peer.v1.CallInput
+	(*WordInput)(nil),      // 20: ringfleet.peer.v1.WordInput
+	(*Unknown)(nil),        // 21: ringfleet.peer.v1.Unknown
+	(*Login)(nil),          // 22: ringfleet.peer.v1.Login
+	(*Word)(nil),           // 23: ringfleet.peer.v1.Word
+	(*Sent)(nil),           // 24: ringfleet.peer.v1.Sent
+	(*Seen)(nil),           // 25: ringfleet.peer.v1.Seen
+	(*Accepting)(nil),      // 26: ringfleet.peer.v1.Accepting
+	(*Confirmed)(nil),      // 27: ringfleet.peer.v1.Confirmed
+	(*Call)(nil),           // 28: ringfleet.peer.v1.Call
+	(*Resumed)(nil),        // 29: ringfleet.peer.v1.Resumed
+	(*Timers)(nil),         // 30: ringfleet.peer.v1.Timers
+	(*Terms)(nil),          // 31: ringfleet.peer.v1.Terms
+	(*View)(nil),           // 32: ringfleet.peer.v1.View
+	(*Reply)(nil),          // 33: ringfleet.peer.v1.Reply
+	(*ArbiterMessage)(nil), // 34: ringfleet.peer.v1.ArbiterMessage
+	(*DeviceMessage)(nil),  // 35: ringfleet.peer.v1.DeviceMessage
+	(*Welcome)(nil),        // 36: ringfleet.peer.v1.Welcome
+	(*Retell)(nil),         // 37: ringfleet.peer.v1.Retell
+	(*Answer)(nil),         // 38: ringfleet.peer.v1.Answer
+	(*Notice)(nil),         // 39: ringfleet.peer.v1.Notice
+	(*Ending)(nil),         // 40: ringfleet.peer.v1.Ending
+	(*Handoff)(nil),        // 41: ringfleet.peer.v1.Handoff
+	(*HandoffClaim)(nil),   // 42: ringfleet.peer.v1.HandoffClaim
+	(*HandoffGrant)(nil),   // 43: ringfleet.peer.v1.HandoffGrant
+	(*HandoffPull)(nil),    // 44: ringfleet.peer.v1.HandoffPull
+	(*HandoffChunk)(nil),   // 45: ringfleet.peer.v1.HandoffChunk
+	(*HandoffDone)(nil),    // 46: ringfleet.peer.v1.HandoffDone
+	(*HandoffOffer)(nil),   // 47: ringfleet.peer.v1.HandoffOffer
+	(*HandoffLost)(nil),    // 48: ringfleet.peer.v1.HandoffLost
+	(*HandoffHeard)(nil),   // 49: ringfleet.peer.v1.HandoffHeard
+	(*Record)(nil),         // 50: ringfleet.peer.v1.Record
+	(*ShardsLost)(nil),     // 51: ringfleet.peer.v1.ShardsLost
+	(*SessionState)(nil),   // 52: ringfleet.peer.v1.SessionState
+	(*ClaimState)(nil),     // 53: ringfleet.peer.v1.ClaimState
+	(*DeviceState)(nil),    // 54: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),     // 55: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),     // 56: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),   // 57: ringfleet.peer.v1.ArbiterState
+	(*Events)(nil),         // 58: ringfleet.peer.v1.Events
+	(*InvitationIds)(nil),  // 59: ringfleet.peer.v1.InvitationIds
+	(*Event)(nil),          // 60: ringfleet.peer.v1.Event
+	(*NodeMeta)(nil),       // 61: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),  // 62: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),          // 63: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),    // 64: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),          // 65: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),    // 66: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -6900,7 +6709,7 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	49, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
 	52, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
 	57, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	62, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
+	60, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
 	51, // 63: ringfleet.peer.v1.Record.lost:type_name -> ringfleet.peer.v1.ShardsLost
 	54, // 64: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
 	55, // 65: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
@@ -6912,26 +6721,22 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	29, // 71: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
 	32, // 72: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
 	4,  // 73: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	62, // 74: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
+	60, // 74: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
 	59, // 75: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
 	59, // 76: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
-	60, // 77: ringfleet.peer.v1.Events.question:type_name -> ringfleet.peer.v1.StandingQuestion
-	61, // 78: ringfleet.peer.v1.Events.answer:type_name -> ringfleet.peer.v1.StandingAnswer
-	4,  // 79: ringfleet.peer.v1.StandingAnswer.stage:type_name -> ringfleet.peer.v1.Stage
-	5,  // 80: ringfleet.peer.v1.StandingAnswer.outcome:type_name -> ringfleet.peer.v1.Outcome
-	8,  // 81: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
-	2,  // 82: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
-	5,  // 83: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
-	1,  // 84: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
-	9,  // 85: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	65, // 86: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	66, // 87: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	10, // 88: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	89, // [89:89] is the sub-list for method output_type
-	89, // [89:89] is the sub-list for method input_type
-	89, // [89:89] is the sub-list for extension type_name
-	89, // [89:89] is the sub-list for extension extendee
-	0,  // [0:89] is the sub-list for field type_name
+	8,  // 77: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
+	2,  // 78: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
+	5,  // 79: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
+	1,  // 80: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
+	9,  // 81: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	63, // 82: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	64, // 83: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	10, // 84: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	85, // [85:85] is the sub-list for method output_type
+	85, // [85:85] is the sub-list for method input_type
+	85, // [85:85] is the sub-list for extension type_name
+	85, // [85:85] is the sub-list for extension extendee
+	0,  // [0:85] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -6990,10 +6795,8 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Events_Copy)(nil),
 		(*Events_Held)(nil),
 		(*Events_Delivered)(nil),
-		(*Events_Question)(nil),
-		(*Events_Answer)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[53].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[51].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -7003,7 +6806,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   58,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
