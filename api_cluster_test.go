@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,108 @@ func TestAPIWhileAnInvitationIsRecovered(t *testing.T) {
 			t.Errorf("in the end it stands as %+v, %v", v, err)
 		}
 		_ = callee.Close()
+		f.end()
+	})
+}
+
+// outcomesOf returns the ids of a user's last invitations, the newest first.
+func outcomesOf(t *testing.T, node *ringfleet.Node, user invitation.User) []string {
+	t.Helper()
+	out := new(apipb.ListUserOutcomesResponse)
+	must(t, node, "UserService/ListUserOutcomes", &apipb.ListUserOutcomesRequest{User: string(user), PageSize: 100}, out)
+	var ids []string
+	for _, o := range out.GetOutcomes() {
+		ids = append(ids, o.GetInvitation().GetId())
+	}
+	return ids
+}
+
+// TestHistoryMoves: the last outcomes of users are there after a node has joined, after each has been drained, and
+// after one was killed, as far as the other side of these calls was on another one.
+func TestHistoryMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, peers.NetworkOptions{})
+		a := f.start("a")
+		f.start("b")
+		time.Sleep(10 * time.Second)
+		users := []invitation.User{"u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8"}
+		clients := map[invitation.User]*client.Client{}
+		for _, user := range users {
+			clients[user] = dial(t, f, client.Options{User: user, Device: "d", OnRemoteInvitation: func(r *client.RemoteInvitation) {
+				go func() { _ = r.Refuse(context.Background(), "") }()
+			}})
+		}
+		for _, caller := range users {
+			for _, callee := range users {
+				if caller == callee {
+					continue
+				}
+				c := clients[caller].NewLocalInvitation(callee)
+				if err := c.Send(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				_ = c.Wait(t.Context())
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Second)
+		want := map[invitation.User][]string{}
+		for _, user := range users {
+			if want[user] = outcomesOf(t, a, user); len(want[user]) != 2*(len(users)-1) {
+				t.Fatalf("%s has %d outcomes", user, len(want[user]))
+			}
+		}
+		check := func(when string) {
+			t.Helper()
+			for _, user := range users {
+				if got := outcomesOf(t, f.nodes[0], user); !slices.Equal(got, want[user]) {
+					t.Errorf("%s: %s has %d outcomes, or another order", when, user, len(got))
+				}
+				if got := lookUp(t, f.nodes[0], want[user][0]); got.GetOutcome() != apipb.Outcome_OUTCOME_REFUSED || got.GetEndedTimeMs() == 0 {
+					t.Errorf("%s: the last of %s is %v", when, user, got)
+				}
+			}
+		}
+		f.start("c")
+		time.Sleep(10 * time.Second)
+		check("after c has joined")
+		for _, name := range []string{"a", "b"} {
+			f.stop(name)
+			time.Sleep(10 * time.Second)
+			check("after " + name + " was drained")
+			f.start(name)
+			time.Sleep(10 * time.Second)
+		}
+		check("after they have come back")
+		lost := map[string]bool{} // whose sides both were on the node that is killed
+		on := map[string]bool{}
+		for _, user := range users {
+			on[string(user)] = userNow(t, f.nodes[0], user).GetNode() == "c"
+		}
+		for _, user := range users {
+			for _, id := range want[user] {
+				i := lookUp(t, f.nodes[0], id)
+				lost[id] = on[i.GetCaller()] && on[i.GetCallee()]
+			}
+		}
+		f.kill("c")
+		time.Sleep(20 * time.Second)
+		moved := 0
+		for _, user := range users {
+			want := slices.DeleteFunc(slices.Clone(want[user]), func(id string) bool { return lost[id] })
+			if on[string(user)] {
+				moved += len(want)
+			}
+			if got := outcomesOf(t, f.nodes[0], user); !slices.Equal(got, want) {
+				t.Errorf("after c was lost %s, who was there: %v, has %d outcomes, want %d", user, on[string(user)], len(got), len(want))
+			}
+		}
+		if moved == 0 {
+			t.Error("nobody of whom anything could be known was on the node that was killed")
+		}
+		for _, c := range clients {
+			_ = c.Close()
+		}
 		f.end()
 	})
 }

@@ -277,7 +277,9 @@ func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]by
 		add(encode(actors.Record{Lost: loss}))
 	}
 	if s.node.events == nil {
-		return s.node.host.Export(ctx, shards.Has, func(r actors.Record) { add(encode(r)) })
+		err := s.node.host.Export(ctx, shards.Has, func(r actors.Record) { add(encode(r)) })
+		s.node.exportOutcomes(shards, func(r actors.Record) { add(encode(r)) }) // the last may have come just now
+		return err
 	}
 	var mu sync.Mutex
 	var actorRecords [][]byte
@@ -293,6 +295,7 @@ func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]by
 	for _, data := range actorRecords {
 		add(data)
 	}
+	s.node.exportOutcomes(shards, func(r actors.Record) { add(encode(r)) })
 	return err
 }
 
@@ -306,6 +309,10 @@ func (s store) Import(data []byte, age time.Duration) error {
 	switch {
 	case r.Lost != nil:
 		s.node.member.lack(r.Lost)
+	case r.Outcomes != nil:
+		if s.node.outcomes != nil {
+			s.node.outcomes.Take(r.Outcomes, s.node.config.WallClock())
+		}
 	case r.Event == nil:
 		s.node.host.Import([]actors.Record{*r})
 	case s.node.events != nil:

@@ -54,6 +54,7 @@ func (m *member) lost(shards handoff.Shards) {
 	set := invitation.ShardSet(shards)
 	m.node.gateway.Reattach(func(user invitation.User) bool { return set.Has(invitation.ShardOf(user)) }, 0)
 	go m.node.host.Lost(&set)
+	go m.node.mirrorOutcomes(&shards)
 }
 
 // maxGone bounds the members that are remembered as gone.

@@ -11,9 +11,11 @@ import (
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/internal/fault"
 	"github.com/ringfleet/ringfleet/internal/outcomes"
+	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 	"github.com/ringfleet/ringfleet/messages/apipb"
+	"github.com/ringfleet/ringfleet/messages/peerpb"
 )
 
 // Config is what a [Desk] needs. All fields are required.
@@ -56,6 +58,10 @@ const (
 
 	sendHere   = "SendHere"   // by the device that is logged in on that node
 	cancelHere = "CancelHere" // likewise
+
+	// Remember is told to a node by another one that knows how invitations of its users ended. Its request is a
+	// peerpb.Outcomes.
+	Remember = "Remember"
 )
 
 // method does what a request asks for.
@@ -103,6 +109,7 @@ func New(config Config) *Desk {
 		DrainNode:           by(d.drainNode),
 		sendHere:            by(d.sendHere),
 		cancelHere:          by(d.cancelHere),
+		Remember:            look(by(d.remember)),
 	}
 	return d
 }
@@ -147,11 +154,24 @@ func (d *Desk) Serve(ctx context.Context, name string, body []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	answer, err := proto.Marshal(response)
+	answer, err := Encode(response)
 	if err != nil {
 		return nil, fault.New(connect.CodeInternal, "the answer could not be encoded")
 	}
 	return answer, nil
+}
+
+// Encode returns a request or response as [Desk.Serve] takes it.
+func Encode(m proto.Message) ([]byte, error) { return proto.Marshal(m) }
+
+// remember takes how invitations of users ended that are here since the node that knew was lost.
+func (d *Desk) remember(_ context.Context, m *peerpb.Outcomes) (*peerpb.OutcomesHeard, error) {
+	list, err := peerwire.Outcomes(m)
+	if err != nil {
+		return nil, fault.New(connect.CodeInternal, "the other node could not read the outcomes")
+	}
+	d.config.Outcomes.Take(list, d.config.WallClock())
+	return &peerpb.OutcomesHeard{}, nil
 }
 
 func (d *Desk) getNode(context.Context, *apipb.GetNodeRequest) (*apipb.GetNodeResponse, error) {

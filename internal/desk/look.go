@@ -159,7 +159,7 @@ func (d *Desk) listOutcomes(_ context.Context, r *apipb.ListUserOutcomesRequest)
 	found := d.config.Outcomes.List(invitation.User(r.GetUser()), before, size+1, d.config.WallClock())
 	for i := range found {
 		if i == size {
-			point := found[i-1].Point()
+			point := outcomes.PointOf(&found[i-1])
 			out.NextPageToken = outcomeToken.make(point.ID, point.Ended)
 			break
 		}

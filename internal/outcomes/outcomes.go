@@ -1,5 +1,6 @@
 // Package outcomes remembers how the invitations of a node's users ended, for as long as outcomes linger: what the API
-// tells of them. It is memory only: what a node remembers is lost with it, and stays behind when its users move.
+// tells of them. It is memory only. It moves with the users; of what is lost with a node the nodes of the other sides know
+// the same.
 package outcomes
 
 import (
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
 // The defaults of [Config].
@@ -24,38 +26,17 @@ type Config struct {
 	PerUser int           // outcomes of a user, likewise; the default is 1,000
 }
 
-// Outcome is how an invitation ended, for one of its sides.
-type Outcome struct {
-	ID           invitation.ID
-	Side         invitation.Side
-	Caller       invitation.User
-	CallerDevice invitation.Device
-	Callee       invitation.User
-	CalleeDevice invitation.Device // that answered
-	ChannelID    string
-	Outcome      invitation.Outcome
-	Local        invitation.LocalState
-	Code         invitation.LocalError
-	Reason       invitation.Reason
-	Sent         time.Time // zero: not known here
-	Ended        time.Time // when this node was told
-}
-
-func (o *Outcome) user() invitation.User {
-	if o.Side == invitation.Caller {
-		return o.Caller
-	}
-	return o.Callee
-}
+// Outcome is what is remembered.
+type Outcome = snapshot.Outcome
 
 // Store is the memory. Make one with [New]; safe for concurrent use. Its methods hold one lock for some µs.
 type Store struct {
 	config Config
 
 	mu     sync.Mutex
-	byUser map[invitation.User][]*Outcome // the oldest first
+	byUser map[invitation.User][]*Outcome // as they came
 	known  map[key]*Outcome               // the same
-	all    []*Outcome                     // the oldest first; those before first are gone
+	all    []*Outcome                     // as they came; those before first are gone
 	first  int
 }
 
@@ -65,7 +46,7 @@ type key struct {
 	side invitation.Side
 }
 
-func (o *Outcome) key() key { return key{o.ID, o.Side} }
+func keyOf(o *Outcome) key { return key{o.ID, o.Side} }
 
 // New returns an empty store.
 func New(config Config) *Store {
@@ -88,20 +69,30 @@ func (s *Store) Add(user invitation.User, v *invitation.View, sent, now time.Tim
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
-	if known := s.known[o.key()]; known != nil {
+	s.add(o)
+}
+
+func (s *Store) add(o *Outcome) {
+	if known := s.known[keyOf(o)]; known != nil {
 		if known.Sent.IsZero() {
-			known.Sent = sent
+			known.Sent = o.Sent
 		}
 		return
 	}
-	of := s.byUser[user]
+	of := s.byUser[o.User()]
 	if len(of) >= s.config.PerUser {
-		delete(s.known, of[0].key())
-		of = slices.Delete(of, 0, 1) // it stays in all until it expires
+		oldest := 0
+		for i := range of { // those that came from another node are not in order
+			if of[i].Ended.Before(of[oldest].Ended) {
+				oldest = i
+			}
+		}
+		delete(s.known, keyOf(of[oldest]))
+		of = slices.Delete(of, oldest, oldest+1) // it stays in all until it expires
 	}
-	s.byUser[user] = append(of, o)
+	s.byUser[o.User()] = append(of, o)
 	s.all = append(s.all, o)
-	s.known[o.key()] = o
+	s.known[keyOf(o)] = o
 }
 
 // expire forgets what is too old or too much.
@@ -122,18 +113,71 @@ func (s *Store) expire(now time.Time) {
 }
 
 func (s *Store) forget(o *Outcome) {
-	if s.known[o.key()] == o {
-		delete(s.known, o.key())
+	if s.known[keyOf(o)] == o {
+		delete(s.known, keyOf(o))
 	}
-	of := s.byUser[o.user()]
+	of := s.byUser[o.User()]
 	if i := slices.Index(of, o); i >= 0 {
 		of = slices.Delete(of, i, i+1)
 	}
 	if len(of) == 0 {
-		delete(s.byUser, o.user())
+		delete(s.byUser, o.User())
 		return
 	}
-	s.byUser[o.user()] = of
+	s.byUser[o.User()] = of
+}
+
+// young reports whether an outcome lingers. One that came from another node may be older than what came before it.
+func (s *Store) young(o *Outcome, now time.Time) bool { return now.Sub(o.Ended) < s.config.Linger }
+
+// Take remembers outcomes that another node has remembered. What is remembered already stays.
+func (s *Store) Take(list []snapshot.Outcome, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range list {
+		if o := new(list[i]); s.young(o, now) {
+			s.expire(now)
+			s.add(o)
+		}
+	}
+}
+
+// Give forgets the outcomes of users for whom it returns true, and returns them.
+func (s *Store) Give(of func(invitation.User) bool, now time.Time) []snapshot.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire(now)
+	var list []snapshot.Outcome
+	for user, outcomes := range s.byUser {
+		if !of(user) {
+			continue
+		}
+		for _, o := range outcomes {
+			delete(s.known, keyOf(o))
+			if s.young(o, now) {
+				list = append(list, *o)
+			}
+		}
+		delete(s.byUser, user)
+	}
+	if len(list) > 0 {
+		s.all = slices.DeleteFunc(s.all[s.first:], func(o *Outcome) bool { return s.known[keyOf(o)] != o })
+		s.first = 0
+	}
+	return list
+}
+
+// Mirrors returns, as the other side has them, the outcomes whose other side is a user for whom of returns true.
+func (s *Store) Mirrors(of func(invitation.User) bool, now time.Time) []snapshot.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []snapshot.Outcome
+	for _, o := range s.known {
+		if other := o.Mirrored(); s.young(o, now) && of(other.User()) {
+			list = append(list, other)
+		}
+	}
+	return list
 }
 
 // Find returns how an invitation ended that a user of this node sent; false: that is not remembered.
@@ -141,7 +185,7 @@ func (s *Store) Find(id invitation.ID, now time.Time) (Outcome, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
-	if o := s.known[key{id, invitation.Caller}]; o != nil {
+	if o := s.known[key{id, invitation.Caller}]; o != nil && s.young(o, now) {
 		return *o, true
 	}
 	return Outcome{}, false
@@ -154,10 +198,10 @@ func (s *Store) List(user invitation.User, before Point, n int, now time.Time) [
 	defer s.mu.Unlock()
 	s.expire(now)
 	sorted := slices.Clone(s.byUser[user])
-	slices.SortFunc(sorted, func(a, b *Outcome) int { return b.point().compare(a.point()) })
+	slices.SortFunc(sorted, func(a, b *Outcome) int { return PointOf(b).compare(PointOf(a)) })
 	var found []Outcome
 	for _, o := range sorted {
-		if len(found) < n && (before == Point{} || o.point().compare(before) < 0) {
+		if len(found) < n && s.young(o, now) && (before == Point{} || PointOf(o).compare(before) < 0) {
 			found = append(found, *o)
 		}
 	}
@@ -170,10 +214,8 @@ type Point struct {
 	ID    invitation.ID
 }
 
-// Point returns the place of an outcome.
-func (o *Outcome) Point() Point { return o.point() }
-
-func (o *Outcome) point() Point { return Point{o.Ended.UnixMilli(), o.ID} }
+// PointOf returns the place of an outcome.
+func PointOf(o *Outcome) Point { return Point{o.Ended.UnixMilli(), o.ID} }
 
 func (p Point) compare(other Point) int {
 	return cmp.Or(cmp.Compare(p.Ended, other.Ended), p.ID.Compare(other.ID))

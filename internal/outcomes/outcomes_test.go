@@ -2,6 +2,7 @@ package outcomes_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func TestOutcomesAreBounded(t *testing.T) {
 		}
 	}
 	var paged []outcomes.Outcome
-	for point := (outcomes.Point{}); ; point = paged[len(paged)-1].Point() {
+	for point := (outcomes.Point{}); ; point = outcomes.PointOf(&paged[len(paged)-1]) {
 		page := s.List("user1", point, 3, now)
 		if len(page) == 0 {
 			break
@@ -91,10 +92,69 @@ func TestOutcomesOfOneInstant(t *testing.T) {
 			}
 			seen[page[i].ID] = true
 		}
-		point = page[len(page)-1].Point()
+		point = outcomes.PointOf(&page[len(page)-1])
 	}
 	if len(seen) != 20 {
 		t.Errorf("%d came, want 20", len(seen))
+	}
+}
+
+// TestOutcomesMove gives those of one user to another store, in which they stay for what is left of their time and
+// under the same bounds, and come back.
+func TestOutcomesMove(t *testing.T) {
+	one, other := outcomes.New(outcomes.Config{}), outcomes.New(outcomes.Config{PerUser: 15, Max: 20})
+	for i := range 20 {
+		v, at := ended("alice", fmt.Sprint(i)), began.Add(time.Duration(i)*time.Second)
+		one.Add("alice", v, time.Time{}, at)
+		one.Add("bob", v, time.Time{}, at)
+	}
+	now := began.Add(time.Minute)
+	other.Add("carol", ended("carol", "k"), time.Time{}, now) // what comes is older
+	given := one.Give(func(u invitation.User) bool { return u == "alice" }, now)
+	if len(given) != 20 || one.Len() != 20 || len(one.List("alice", outcomes.Point{}, 100, now)) != 0 {
+		t.Fatalf("%d are given, %d are left", len(given), one.Len())
+	}
+	for range 2 {
+		other.Take(given, now)
+	}
+	list := other.List("alice", outcomes.Point{}, 100, now)
+	if len(list) != 15 || list[0].ID != invitation.NewID("alice", "d", "19") || list[14].ID != invitation.NewID("alice", "d", "5") {
+		t.Errorf("%d have come, from %v to %v, want the newest 15", len(list), list[0].ID, list[len(list)-1].ID)
+	}
+	if _, ok := other.Find(list[0].ID, now); !ok {
+		t.Error("the newest is not found")
+	}
+	late := began.Add(invitation.DefaultTimers.Linger + 10*time.Second)
+	if list := other.List("alice", outcomes.Point{}, 100, late); len(list) != 9 {
+		t.Errorf("%d are left in the end, want those that are younger than the linger, 9", len(list))
+	}
+	if _, ok := other.Find(invitation.NewID("alice", "d", "6"), late); ok {
+		t.Error("what is older than the linger is found")
+	}
+	one.Take(given, now)
+	if list := one.List("alice", outcomes.Point{}, 100, now); len(list) != 20 || one.Len() != 40 {
+		t.Errorf("%d have come back, of %d", len(list), one.Len())
+	}
+	one.Take(given, late.Add(time.Hour))
+	if one.Add("alice", ended("alice", "new"), time.Time{}, late.Add(time.Hour)); one.Len() != 1 {
+		t.Errorf("%d are remembered, want the new one", one.Len())
+	}
+}
+
+// TestOutcomesOfTheOtherSide: what a node knows of one side is what the node of the other side knew.
+func TestOutcomesOfTheOtherSide(t *testing.T) {
+	here, lost := outcomes.New(outcomes.Config{}), outcomes.New(outcomes.Config{})
+	for i := range 5 {
+		v := ended("alice", fmt.Sprint(i))
+		here.Add("bob", v, time.Time{}, began)
+		lost.Add("alice", v, time.Time{}, began)
+	}
+	here.Add("bob", ended("carol", "k"), time.Time{}, began)
+	again := outcomes.New(outcomes.Config{})
+	again.Take(here.Mirrors(func(u invitation.User) bool { return u == "alice" }, began), began)
+	want, got := lost.List("alice", outcomes.Point{}, 10, began), again.List("alice", outcomes.Point{}, 10, began)
+	if !slices.Equal(got, want) || len(got) != 5 || again.Len() != 5 {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

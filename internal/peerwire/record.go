@@ -46,6 +46,8 @@ func (c Codec) AppendRecord(buf []byte, r *snapshot.Record) ([]byte, error) {
 	case r.Lost != nil:
 		shards := handoff.Shards(r.Lost.Shards)
 		m.Record = &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{Shards: shardBytes(&shards), AtUs: r.Lost.At.Sub(now).Microseconds()}}
+	case len(r.Outcomes) > 0:
+		m.Record = &peerpb.Record_Outcomes{Outcomes: OutcomesMessage(r.Outcomes)}
 	default:
 		err = errors.New("nothing is in it")
 	}
@@ -83,6 +85,8 @@ func (c Codec) Record(data []byte) (*snapshot.Record, error) {
 		r.Event, err = event(p.Event)
 	case *peerpb.Record_Lost:
 		r.Lost, err = loss(p.Lost, now)
+	case *peerpb.Record_Outcomes:
+		r.Outcomes, err = Outcomes(p.Outcomes)
 	default:
 		err = unknown("record")
 	}

@@ -18,6 +18,43 @@ type Record struct {
 	Past    invitation.ID // of an invitation that is over and must not start again
 	Event   *Event
 	Lost    *Loss
+
+	Outcomes []Outcome // at most MaxOutcomes, of any users
+}
+
+// MaxOutcomes is how many outcomes a record has at most.
+const MaxOutcomes = 1_024
+
+// Outcome is how an invitation ended, for one of its sides, as it is remembered for who asks for a user's last calls.
+type Outcome struct {
+	ID           invitation.ID
+	Side         invitation.Side
+	Caller       invitation.User
+	CallerDevice invitation.Device
+	Callee       invitation.User
+	CalleeDevice invitation.Device // that answered
+	ChannelID    string
+	Outcome      invitation.Outcome
+	Local        invitation.LocalState
+	Code         invitation.LocalError
+	Reason       invitation.Reason
+	Sent         time.Time // zero: not known
+	Ended        time.Time // when the node that remembers it first was told
+}
+
+// User returns whose outcome it is.
+func (o *Outcome) User() invitation.User {
+	if o.Side == invitation.Caller {
+		return o.Caller
+	}
+	return o.Callee
+}
+
+// Mirrored returns the outcome as the other side has it.
+func (o *Outcome) Mirrored() Outcome {
+	other := *o
+	other.Side = invitation.Caller + invitation.Callee - o.Side
+	return other
 }
 
 // Event is an event that was not delivered yet.
@@ -46,7 +83,7 @@ type Arbiter struct {
 	Events   uint8           // the kinds of event that were told, a bit each
 }
 
-// Shard returns the shard that the record belongs to. It must not be that of a Loss.
+// Shard returns the shard that the record belongs to. It must not be that of a Loss, or of outcomes.
 func (r *Record) Shard() invitation.Shard {
 	switch {
 	case r.Session != nil:

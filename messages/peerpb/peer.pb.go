@@ -4012,6 +4012,7 @@ type Record struct {
 	//	*Record_Past
 	//	*Record_Event
 	//	*Record_Lost
+	//	*Record_Outcomes
 	Record        isRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4099,6 +4100,15 @@ func (x *Record) GetLost() *ShardsLost {
 	return nil
 }
 
+func (x *Record) GetOutcomes() *Outcomes {
+	if x != nil {
+		if x, ok := x.Record.(*Record_Outcomes); ok {
+			return x.Outcomes
+		}
+	}
+	return nil
+}
+
 type isRecord_Record interface {
 	isRecord_Record()
 }
@@ -4125,6 +4135,10 @@ type Record_Lost struct {
 	Lost *ShardsLost `protobuf:"bytes,5,opt,name=lost,proto3,oneof"`
 }
 
+type Record_Outcomes struct {
+	Outcomes *Outcomes `protobuf:"bytes,6,opt,name=outcomes,proto3,oneof"`
+}
+
 func (*Record_Session) isRecord_Record() {}
 
 func (*Record_Arbiter) isRecord_Record() {}
@@ -4134,6 +4148,238 @@ func (*Record_Past) isRecord_Record() {}
 func (*Record_Event) isRecord_Record() {}
 
 func (*Record_Lost) isRecord_Record() {}
+
+func (*Record_Outcomes) isRecord_Record() {}
+
+// Outcomes are what is remembered of invitations that have ended: those of users that move, or those that a node knows
+// from the other side where the node that knew was lost.
+type Outcomes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1,024.
+	Outcomes      []*RememberedOutcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcomes) Reset() {
+	*x = Outcomes{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcomes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcomes) ProtoMessage() {}
+
+func (x *Outcomes) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcomes.ProtoReflect.Descriptor instead.
+func (*Outcomes) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Outcomes) GetOutcomes() []*RememberedOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+// OutcomesHeard says that Outcomes are remembered.
+type OutcomesHeard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomesHeard) Reset() {
+	*x = OutcomesHeard{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomesHeard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomesHeard) ProtoMessage() {}
+
+func (x *OutcomesHeard) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomesHeard.ProtoReflect.Descriptor instead.
+func (*OutcomesHeard) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+}
+
+// RememberedOutcome is how an invitation ended, for one of its sides.
+type RememberedOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes.
+	InvitationId []byte `protobuf:"bytes,1,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	// Whose it is.
+	Side         Side   `protobuf:"varint,2,opt,name=side,proto3,enum=ringfleet.peer.v1.Side" json:"side,omitempty"`
+	Caller       string `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
+	CallerDevice string `protobuf:"bytes,4,opt,name=caller_device,json=callerDevice,proto3" json:"caller_device,omitempty"`
+	Callee       string `protobuf:"bytes,5,opt,name=callee,proto3" json:"callee,omitempty"`
+	// That answered.
+	CalleeDevice string     `protobuf:"bytes,6,opt,name=callee_device,json=calleeDevice,proto3" json:"callee_device,omitempty"`
+	ChannelId    string     `protobuf:"bytes,7,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	Outcome      Outcome    `protobuf:"varint,8,opt,name=outcome,proto3,enum=ringfleet.peer.v1.Outcome" json:"outcome,omitempty"`
+	Local        LocalState `protobuf:"varint,9,opt,name=local,proto3,enum=ringfleet.peer.v1.LocalState" json:"local,omitempty"`
+	// By number, as in the client protocol.
+	Code   uint32 `protobuf:"varint,10,opt,name=code,proto3" json:"code,omitempty"`
+	Reason uint32 `protobuf:"varint,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Wall clock, since 1970. Absent: not known.
+	SentUs        *int64 `protobuf:"varint,12,opt,name=sent_us,json=sentUs,proto3,oneof" json:"sent_us,omitempty"`
+	EndedUs       int64  `protobuf:"varint,13,opt,name=ended_us,json=endedUs,proto3" json:"ended_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RememberedOutcome) Reset() {
+	*x = RememberedOutcome{}
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RememberedOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RememberedOutcome) ProtoMessage() {}
+
+func (x *RememberedOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RememberedOutcome.ProtoReflect.Descriptor instead.
+func (*RememberedOutcome) Descriptor() ([]byte, []int) {
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *RememberedOutcome) GetInvitationId() []byte {
+	if x != nil {
+		return x.InvitationId
+	}
+	return nil
+}
+
+func (x *RememberedOutcome) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_UNSPECIFIED
+}
+
+func (x *RememberedOutcome) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *RememberedOutcome) GetCallerDevice() string {
+	if x != nil {
+		return x.CallerDevice
+	}
+	return ""
+}
+
+func (x *RememberedOutcome) GetCallee() string {
+	if x != nil {
+		return x.Callee
+	}
+	return ""
+}
+
+func (x *RememberedOutcome) GetCalleeDevice() string {
+	if x != nil {
+		return x.CalleeDevice
+	}
+	return ""
+}
+
+func (x *RememberedOutcome) GetChannelId() string {
+	if x != nil {
+		return x.ChannelId
+	}
+	return ""
+}
+
+func (x *RememberedOutcome) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *RememberedOutcome) GetLocal() LocalState {
+	if x != nil {
+		return x.Local
+	}
+	return LocalState_LOCAL_STATE_IDLE_UNSPECIFIED
+}
+
+func (x *RememberedOutcome) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *RememberedOutcome) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *RememberedOutcome) GetSentUs() int64 {
+	if x != nil && x.SentUs != nil {
+		return *x.SentUs
+	}
+	return 0
+}
+
+func (x *RememberedOutcome) GetEndedUs() int64 {
+	if x != nil {
+		return x.EndedUs
+	}
+	return 0
+}
 
 // ShardsLost: not long ago the shards were taken over without what had lived there, so that devices may know what
 // sessions do not.
@@ -4148,7 +4394,7 @@ type ShardsLost struct {
 
 func (x *ShardsLost) Reset() {
 	*x = ShardsLost{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4160,7 +4406,7 @@ func (x *ShardsLost) String() string {
 func (*ShardsLost) ProtoMessage() {}
 
 func (x *ShardsLost) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[40]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4173,7 +4419,7 @@ func (x *ShardsLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardsLost.ProtoReflect.Descriptor instead.
 func (*ShardsLost) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{40}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ShardsLost) GetShards() []byte {
@@ -4221,7 +4467,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4233,7 +4479,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[41]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4246,7 +4492,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{41}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SessionState) GetUser() string {
@@ -4358,7 +4604,7 @@ type ClaimState struct {
 
 func (x *ClaimState) Reset() {
 	*x = ClaimState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4370,7 +4616,7 @@ func (x *ClaimState) String() string {
 func (*ClaimState) ProtoMessage() {}
 
 func (x *ClaimState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[42]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4383,7 +4629,7 @@ func (x *ClaimState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimState.ProtoReflect.Descriptor instead.
 func (*ClaimState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{42}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ClaimState) GetWord() *Word {
@@ -4451,7 +4697,7 @@ type DeviceState struct {
 
 func (x *DeviceState) Reset() {
 	*x = DeviceState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4463,7 +4709,7 @@ func (x *DeviceState) String() string {
 func (*DeviceState) ProtoMessage() {}
 
 func (x *DeviceState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[43]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4476,7 +4722,7 @@ func (x *DeviceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceState.ProtoReflect.Descriptor instead.
 func (*DeviceState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{43}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DeviceState) GetName() string {
@@ -4580,7 +4826,7 @@ type EntryState struct {
 
 func (x *EntryState) Reset() {
 	*x = EntryState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4592,7 +4838,7 @@ func (x *EntryState) String() string {
 func (*EntryState) ProtoMessage() {}
 
 func (x *EntryState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[44]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4605,7 +4851,7 @@ func (x *EntryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryState.ProtoReflect.Descriptor instead.
 func (*EntryState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{44}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EntryState) GetView() *View {
@@ -4727,7 +4973,7 @@ type ShownState struct {
 
 func (x *ShownState) Reset() {
 	*x = ShownState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4739,7 +4985,7 @@ func (x *ShownState) String() string {
 func (*ShownState) ProtoMessage() {}
 
 func (x *ShownState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[45]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4752,7 +4998,7 @@ func (x *ShownState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownState.ProtoReflect.Descriptor instead.
 func (*ShownState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{45}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ShownState) GetDevice() string {
@@ -4844,7 +5090,7 @@ type ArbiterState struct {
 
 func (x *ArbiterState) Reset() {
 	*x = ArbiterState{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4856,7 +5102,7 @@ func (x *ArbiterState) String() string {
 func (*ArbiterState) ProtoMessage() {}
 
 func (x *ArbiterState) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[46]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4869,7 +5115,7 @@ func (x *ArbiterState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArbiterState.ProtoReflect.Descriptor instead.
 func (*ArbiterState) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{46}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ArbiterState) GetView() *View {
@@ -5127,7 +5373,7 @@ type Events struct {
 
 func (x *Events) Reset() {
 	*x = Events{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5139,7 +5385,7 @@ func (x *Events) String() string {
 func (*Events) ProtoMessage() {}
 
 func (x *Events) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[47]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5152,7 +5398,7 @@ func (x *Events) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Events.ProtoReflect.Descriptor instead.
 func (*Events) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{47}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Events) GetMessage() isEvents_Message {
@@ -5224,7 +5470,7 @@ type InvitationIds struct {
 
 func (x *InvitationIds) Reset() {
 	*x = InvitationIds{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5236,7 +5482,7 @@ func (x *InvitationIds) String() string {
 func (*InvitationIds) ProtoMessage() {}
 
 func (x *InvitationIds) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[48]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5249,7 +5495,7 @@ func (x *InvitationIds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationIds.ProtoReflect.Descriptor instead.
 func (*InvitationIds) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{48}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *InvitationIds) GetIds() [][]byte {
@@ -5296,7 +5542,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5308,7 +5554,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[49]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5321,7 +5567,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{49}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Event) GetKind() EventKind {
@@ -5504,7 +5750,7 @@ type NodeMeta struct {
 
 func (x *NodeMeta) Reset() {
 	*x = NodeMeta{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5516,7 +5762,7 @@ func (x *NodeMeta) String() string {
 func (*NodeMeta) ProtoMessage() {}
 
 func (x *NodeMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[50]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5529,7 +5775,7 @@ func (x *NodeMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeMeta.ProtoReflect.Descriptor instead.
 func (*NodeMeta) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{50}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *NodeMeta) GetCluster() string {
@@ -5618,7 +5864,7 @@ type GossipMessage struct {
 
 func (x *GossipMessage) Reset() {
 	*x = GossipMessage{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5630,7 +5876,7 @@ func (x *GossipMessage) String() string {
 func (*GossipMessage) ProtoMessage() {}
 
 func (x *GossipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[51]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5643,7 +5889,7 @@ func (x *GossipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipMessage.ProtoReflect.Descriptor instead.
 func (*GossipMessage) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{51}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GossipMessage) GetMessage() isGossipMessage_Message {
@@ -5704,7 +5950,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5716,7 +5962,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[52]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5729,7 +5975,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{52}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Probe) GetNumber() uint64 {
@@ -5778,7 +6024,7 @@ type ProbeAnswer struct {
 
 func (x *ProbeAnswer) Reset() {
 	*x = ProbeAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5790,7 +6036,7 @@ func (x *ProbeAnswer) String() string {
 func (*ProbeAnswer) ProtoMessage() {}
 
 func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[53]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5803,7 +6049,7 @@ func (x *ProbeAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeAnswer.ProtoReflect.Descriptor instead.
 func (*ProbeAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{53}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ProbeAnswer) GetNumber() uint64 {
@@ -5839,7 +6085,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5851,7 +6097,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[54]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5864,7 +6110,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{54}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Hello) GetCluster() string {
@@ -5940,7 +6186,7 @@ type HelloAnswer struct {
 
 func (x *HelloAnswer) Reset() {
 	*x = HelloAnswer{}
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5952,7 +6198,7 @@ func (x *HelloAnswer) String() string {
 func (*HelloAnswer) ProtoMessage() {}
 
 func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[55]
+	mi := &file_ringfleet_peer_v1_peer_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5965,7 +6211,7 @@ func (x *HelloAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAnswer.ProtoReflect.Descriptor instead.
 func (*HelloAnswer) Descriptor() ([]byte, []int) {
-	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{55}
+	return file_ringfleet_peer_v1_peer_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *HelloAnswer) GetRefusal() Refusal {
@@ -6252,14 +6498,36 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\fR\x06shards\"\x1e\n" +
 	"\fHandoffHeard\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\x89\x02\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xc4\x02\n" +
 	"\x06Record\x12;\n" +
 	"\asession\x18\x01 \x01(\v2\x1f.ringfleet.peer.v1.SessionStateH\x00R\asession\x12;\n" +
 	"\aarbiter\x18\x02 \x01(\v2\x1f.ringfleet.peer.v1.ArbiterStateH\x00R\aarbiter\x12\x14\n" +
 	"\x04past\x18\x03 \x01(\fH\x00R\x04past\x120\n" +
 	"\x05event\x18\x04 \x01(\v2\x18.ringfleet.peer.v1.EventH\x00R\x05event\x123\n" +
-	"\x04lost\x18\x05 \x01(\v2\x1d.ringfleet.peer.v1.ShardsLostH\x00R\x04lostB\b\n" +
-	"\x06record\"9\n" +
+	"\x04lost\x18\x05 \x01(\v2\x1d.ringfleet.peer.v1.ShardsLostH\x00R\x04lost\x129\n" +
+	"\boutcomes\x18\x06 \x01(\v2\x1b.ringfleet.peer.v1.OutcomesH\x00R\boutcomesB\b\n" +
+	"\x06record\"L\n" +
+	"\bOutcomes\x12@\n" +
+	"\boutcomes\x18\x01 \x03(\v2$.ringfleet.peer.v1.RememberedOutcomeR\boutcomes\"\x0f\n" +
+	"\rOutcomesHeard\"\xda\x03\n" +
+	"\x11RememberedOutcome\x12#\n" +
+	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12+\n" +
+	"\x04side\x18\x02 \x01(\x0e2\x17.ringfleet.peer.v1.SideR\x04side\x12\x16\n" +
+	"\x06caller\x18\x03 \x01(\tR\x06caller\x12#\n" +
+	"\rcaller_device\x18\x04 \x01(\tR\fcallerDevice\x12\x16\n" +
+	"\x06callee\x18\x05 \x01(\tR\x06callee\x12#\n" +
+	"\rcallee_device\x18\x06 \x01(\tR\fcalleeDevice\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\a \x01(\tR\tchannelId\x124\n" +
+	"\aoutcome\x18\b \x01(\x0e2\x1a.ringfleet.peer.v1.OutcomeR\aoutcome\x123\n" +
+	"\x05local\x18\t \x01(\x0e2\x1d.ringfleet.peer.v1.LocalStateR\x05local\x12\x12\n" +
+	"\x04code\x18\n" +
+	" \x01(\rR\x04code\x12\x16\n" +
+	"\x06reason\x18\v \x01(\rR\x06reason\x12\x1c\n" +
+	"\asent_us\x18\f \x01(\x03H\x00R\x06sentUs\x88\x01\x01\x12\x19\n" +
+	"\bended_us\x18\r \x01(\x03R\aendedUsB\n" +
+	"\n" +
+	"\b_sent_us\"9\n" +
 	"\n" +
 	"ShardsLost\x12\x16\n" +
 	"\x06shards\x18\x01 \x01(\fR\x06shards\x12\x13\n" +
@@ -6576,75 +6844,78 @@ func file_ringfleet_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_ringfleet_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_ringfleet_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_ringfleet_peer_v1_peer_proto_goTypes = []any{
-	(Kind)(0),              // 0: ringfleet.peer.v1.Kind
-	(LocalState)(0),        // 1: ringfleet.peer.v1.LocalState
-	(RemoteState)(0),       // 2: ringfleet.peer.v1.RemoteState
-	(Request)(0),           // 3: ringfleet.peer.v1.Request
-	(Stage)(0),             // 4: ringfleet.peer.v1.Stage
-	(Outcome)(0),           // 5: ringfleet.peer.v1.Outcome
-	(MessageKind)(0),       // 6: ringfleet.peer.v1.MessageKind
-	(Side)(0),              // 7: ringfleet.peer.v1.Side
-	(EventKind)(0),         // 8: ringfleet.peer.v1.EventKind
-	(Lifecycle)(0),         // 9: ringfleet.peer.v1.Lifecycle
-	(Refusal)(0),           // 10: ringfleet.peer.v1.Refusal
-	(*Envelope)(nil),       // 11: ringfleet.peer.v1.Envelope
-	(*NodeRequest)(nil),    // 12: ringfleet.peer.v1.NodeRequest
-	(*NodeResponse)(nil),   // 13: ringfleet.peer.v1.NodeResponse
-	(*Conn)(nil),           // 14: ringfleet.peer.v1.Conn
-	(*SessionInput)(nil),   // 15: ringfleet.peer.v1.SessionInput
-	(*Attach)(nil),         // 16: ringfleet.peer.v1.Attach
-	(*Detach)(nil),         // 17: ringfleet.peer.v1.Detach
-	(*Logout)(nil),         // 18: ringfleet.peer.v1.Logout
-	(*CallInput)(nil),      // 19: ringfleet.peer.v1.CallInput
-	(*WordInput)(nil),      // 20: ringfleet.peer.v1.WordInput
-	(*Unknown)(nil),        // 21: ringfleet.peer.v1.Unknown
-	(*Login)(nil),          // 22: ringfleet.peer.v1.Login
-	(*Word)(nil),           // 23: ringfleet.peer.v1.Word
-	(*Sent)(nil),           // 24: ringfleet.peer.v1.Sent
-	(*Seen)(nil),           // 25: ringfleet.peer.v1.Seen
-	(*Accepting)(nil),      // 26: ringfleet.peer.v1.Accepting
-	(*Confirmed)(nil),      // 27: ringfleet.peer.v1.Confirmed
-	(*Call)(nil),           // 28: ringfleet.peer.v1.Call
-	(*Resumed)(nil),        // 29: ringfleet.peer.v1.Resumed
-	(*Timers)(nil),         // 30: ringfleet.peer.v1.Timers
-	(*Terms)(nil),          // 31: ringfleet.peer.v1.Terms
-	(*View)(nil),           // 32: ringfleet.peer.v1.View
-	(*Reply)(nil),          // 33: ringfleet.peer.v1.Reply
-	(*ArbiterMessage)(nil), // 34: ringfleet.peer.v1.ArbiterMessage
-	(*DeviceMessage)(nil),  // 35: ringfleet.peer.v1.DeviceMessage
-	(*Welcome)(nil),        // 36: ringfleet.peer.v1.Welcome
-	(*Retell)(nil),         // 37: ringfleet.peer.v1.Retell
-	(*Answer)(nil),         // 38: ringfleet.peer.v1.Answer
-	(*Notice)(nil),         // 39: ringfleet.peer.v1.Notice
-	(*Ending)(nil),         // 40: ringfleet.peer.v1.Ending
-	(*Handoff)(nil),        // 41: ringfleet.peer.v1.Handoff
-	(*HandoffClaim)(nil),   // 42: ringfleet.peer.v1.HandoffClaim
-	(*HandoffGrant)(nil),   // 43: ringfleet.peer.v1.HandoffGrant
-	(*HandoffPull)(nil),    // 44: ringfleet.peer.v1.HandoffPull
-	(*HandoffChunk)(nil),   // 45: ringfleet.peer.v1.HandoffChunk
-	(*HandoffDone)(nil),    // 46: ringfleet.peer.v1.HandoffDone
-	(*HandoffOffer)(nil),   // 47: ringfleet.peer.v1.HandoffOffer
-	(*HandoffLost)(nil),    // 48: ringfleet.peer.v1.HandoffLost
-	(*HandoffHeard)(nil),   // 49: ringfleet.peer.v1.HandoffHeard
-	(*Record)(nil),         // 50: ringfleet.peer.v1.Record
-	(*ShardsLost)(nil),     // 51: ringfleet.peer.v1.ShardsLost
-	(*SessionState)(nil),   // 52: ringfleet.peer.v1.SessionState
-	(*ClaimState)(nil),     // 53: ringfleet.peer.v1.ClaimState
-	(*DeviceState)(nil),    // 54: ringfleet.peer.v1.DeviceState
-	(*EntryState)(nil),     // 55: ringfleet.peer.v1.EntryState
-	(*ShownState)(nil),     // 56: ringfleet.peer.v1.ShownState
-	(*ArbiterState)(nil),   // 57: ringfleet.peer.v1.ArbiterState
-	(*Events)(nil),         // 58: ringfleet.peer.v1.Events
-	(*InvitationIds)(nil),  // 59: ringfleet.peer.v1.InvitationIds
-	(*Event)(nil),          // 60: ringfleet.peer.v1.Event
-	(*NodeMeta)(nil),       // 61: ringfleet.peer.v1.NodeMeta
-	(*GossipMessage)(nil),  // 62: ringfleet.peer.v1.GossipMessage
-	(*Probe)(nil),          // 63: ringfleet.peer.v1.Probe
-	(*ProbeAnswer)(nil),    // 64: ringfleet.peer.v1.ProbeAnswer
-	(*Hello)(nil),          // 65: ringfleet.peer.v1.Hello
-	(*HelloAnswer)(nil),    // 66: ringfleet.peer.v1.HelloAnswer
+	(Kind)(0),                 // 0: ringfleet.peer.v1.Kind
+	(LocalState)(0),           // 1: ringfleet.peer.v1.LocalState
+	(RemoteState)(0),          // 2: ringfleet.peer.v1.RemoteState
+	(Request)(0),              // 3: ringfleet.peer.v1.Request
+	(Stage)(0),                // 4: ringfleet.peer.v1.Stage
+	(Outcome)(0),              // 5: ringfleet.peer.v1.Outcome
+	(MessageKind)(0),          // 6: ringfleet.peer.v1.MessageKind
+	(Side)(0),                 // 7: ringfleet.peer.v1.Side
+	(EventKind)(0),            // 8: ringfleet.peer.v1.EventKind
+	(Lifecycle)(0),            // 9: ringfleet.peer.v1.Lifecycle
+	(Refusal)(0),              // 10: ringfleet.peer.v1.Refusal
+	(*Envelope)(nil),          // 11: ringfleet.peer.v1.Envelope
+	(*NodeRequest)(nil),       // 12: ringfleet.peer.v1.NodeRequest
+	(*NodeResponse)(nil),      // 13: ringfleet.peer.v1.NodeResponse
+	(*Conn)(nil),              // 14: ringfleet.peer.v1.Conn
+	(*SessionInput)(nil),      // 15: ringfleet.peer.v1.SessionInput
+	(*Attach)(nil),            // 16: ringfleet.peer.v1.Attach
+	(*Detach)(nil),            // 17: ringfleet.peer.v1.Detach
+	(*Logout)(nil),            // 18: ringfleet.peer.v1.Logout
+	(*CallInput)(nil),         // 19: ringfleet.peer.v1.CallInput
+	(*WordInput)(nil),         // 20: ringfleet.peer.v1.WordInput
+	(*Unknown)(nil),           // 21: ringfleet.peer.v1.Unknown
+	(*Login)(nil),             // 22: ringfleet.peer.v1.Login
+	(*Word)(nil),              // 23: ringfleet.peer.v1.Word
+	(*Sent)(nil),              // 24: ringfleet.peer.v1.Sent
+	(*Seen)(nil),              // 25: ringfleet.peer.v1.Seen
+	(*Accepting)(nil),         // 26: ringfleet.peer.v1.Accepting
+	(*Confirmed)(nil),         // 27: ringfleet.peer.v1.Confirmed
+	(*Call)(nil),              // 28: ringfleet.peer.v1.Call
+	(*Resumed)(nil),           // 29: ringfleet.peer.v1.Resumed
+	(*Timers)(nil),            // 30: ringfleet.peer.v1.Timers
+	(*Terms)(nil),             // 31: ringfleet.peer.v1.Terms
+	(*View)(nil),              // 32: ringfleet.peer.v1.View
+	(*Reply)(nil),             // 33: ringfleet.peer.v1.Reply
+	(*ArbiterMessage)(nil),    // 34: ringfleet.peer.v1.ArbiterMessage
+	(*DeviceMessage)(nil),     // 35: ringfleet.peer.v1.DeviceMessage
+	(*Welcome)(nil),           // 36: ringfleet.peer.v1.Welcome
+	(*Retell)(nil),            // 37: ringfleet.peer.v1.Retell
+	(*Answer)(nil),            // 38: ringfleet.peer.v1.Answer
+	(*Notice)(nil),            // 39: ringfleet.peer.v1.Notice
+	(*Ending)(nil),            // 40: ringfleet.peer.v1.Ending
+	(*Handoff)(nil),           // 41: ringfleet.peer.v1.Handoff
+	(*HandoffClaim)(nil),      // 42: ringfleet.peer.v1.HandoffClaim
+	(*HandoffGrant)(nil),      // 43: ringfleet.peer.v1.HandoffGrant
+	(*HandoffPull)(nil),       // 44: ringfleet.peer.v1.HandoffPull
+	(*HandoffChunk)(nil),      // 45: ringfleet.peer.v1.HandoffChunk
+	(*HandoffDone)(nil),       // 46: ringfleet.peer.v1.HandoffDone
+	(*HandoffOffer)(nil),      // 47: ringfleet.peer.v1.HandoffOffer
+	(*HandoffLost)(nil),       // 48: ringfleet.peer.v1.HandoffLost
+	(*HandoffHeard)(nil),      // 49: ringfleet.peer.v1.HandoffHeard
+	(*Record)(nil),            // 50: ringfleet.peer.v1.Record
+	(*Outcomes)(nil),          // 51: ringfleet.peer.v1.Outcomes
+	(*OutcomesHeard)(nil),     // 52: ringfleet.peer.v1.OutcomesHeard
+	(*RememberedOutcome)(nil), // 53: ringfleet.peer.v1.RememberedOutcome
+	(*ShardsLost)(nil),        // 54: ringfleet.peer.v1.ShardsLost
+	(*SessionState)(nil),      // 55: ringfleet.peer.v1.SessionState
+	(*ClaimState)(nil),        // 56: ringfleet.peer.v1.ClaimState
+	(*DeviceState)(nil),       // 57: ringfleet.peer.v1.DeviceState
+	(*EntryState)(nil),        // 58: ringfleet.peer.v1.EntryState
+	(*ShownState)(nil),        // 59: ringfleet.peer.v1.ShownState
+	(*ArbiterState)(nil),      // 60: ringfleet.peer.v1.ArbiterState
+	(*Events)(nil),            // 61: ringfleet.peer.v1.Events
+	(*InvitationIds)(nil),     // 62: ringfleet.peer.v1.InvitationIds
+	(*Event)(nil),             // 63: ringfleet.peer.v1.Event
+	(*NodeMeta)(nil),          // 64: ringfleet.peer.v1.NodeMeta
+	(*GossipMessage)(nil),     // 65: ringfleet.peer.v1.GossipMessage
+	(*Probe)(nil),             // 66: ringfleet.peer.v1.Probe
+	(*ProbeAnswer)(nil),       // 67: ringfleet.peer.v1.ProbeAnswer
+	(*Hello)(nil),             // 68: ringfleet.peer.v1.Hello
+	(*HelloAnswer)(nil),       // 69: ringfleet.peer.v1.HelloAnswer
 }
 var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	0,  // 0: ringfleet.peer.v1.Envelope.kind:type_name -> ringfleet.peer.v1.Kind
@@ -6707,36 +6978,41 @@ var file_ringfleet_peer_v1_peer_proto_depIdxs = []int32{
 	47, // 57: ringfleet.peer.v1.Handoff.offer:type_name -> ringfleet.peer.v1.HandoffOffer
 	48, // 58: ringfleet.peer.v1.Handoff.lost:type_name -> ringfleet.peer.v1.HandoffLost
 	49, // 59: ringfleet.peer.v1.Handoff.heard:type_name -> ringfleet.peer.v1.HandoffHeard
-	52, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
-	57, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
-	60, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
-	51, // 63: ringfleet.peer.v1.Record.lost:type_name -> ringfleet.peer.v1.ShardsLost
-	54, // 64: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
-	55, // 65: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
-	53, // 66: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
-	23, // 67: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
-	14, // 68: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
-	32, // 69: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
-	56, // 70: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
-	29, // 71: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
-	32, // 72: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
-	4,  // 73: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
-	60, // 74: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
-	59, // 75: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
-	59, // 76: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
-	8,  // 77: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
-	2,  // 78: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
-	5,  // 79: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
-	1,  // 80: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
-	9,  // 81: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
-	63, // 82: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
-	64, // 83: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
-	10, // 84: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
-	85, // [85:85] is the sub-list for method output_type
-	85, // [85:85] is the sub-list for method input_type
-	85, // [85:85] is the sub-list for extension type_name
-	85, // [85:85] is the sub-list for extension extendee
-	0,  // [0:85] is the sub-list for field type_name
+	55, // 60: ringfleet.peer.v1.Record.session:type_name -> ringfleet.peer.v1.SessionState
+	60, // 61: ringfleet.peer.v1.Record.arbiter:type_name -> ringfleet.peer.v1.ArbiterState
+	63, // 62: ringfleet.peer.v1.Record.event:type_name -> ringfleet.peer.v1.Event
+	54, // 63: ringfleet.peer.v1.Record.lost:type_name -> ringfleet.peer.v1.ShardsLost
+	51, // 64: ringfleet.peer.v1.Record.outcomes:type_name -> ringfleet.peer.v1.Outcomes
+	53, // 65: ringfleet.peer.v1.Outcomes.outcomes:type_name -> ringfleet.peer.v1.RememberedOutcome
+	7,  // 66: ringfleet.peer.v1.RememberedOutcome.side:type_name -> ringfleet.peer.v1.Side
+	5,  // 67: ringfleet.peer.v1.RememberedOutcome.outcome:type_name -> ringfleet.peer.v1.Outcome
+	1,  // 68: ringfleet.peer.v1.RememberedOutcome.local:type_name -> ringfleet.peer.v1.LocalState
+	57, // 69: ringfleet.peer.v1.SessionState.devices:type_name -> ringfleet.peer.v1.DeviceState
+	58, // 70: ringfleet.peer.v1.SessionState.entries:type_name -> ringfleet.peer.v1.EntryState
+	56, // 71: ringfleet.peer.v1.SessionState.claims:type_name -> ringfleet.peer.v1.ClaimState
+	23, // 72: ringfleet.peer.v1.ClaimState.word:type_name -> ringfleet.peer.v1.Word
+	14, // 73: ringfleet.peer.v1.DeviceState.conn:type_name -> ringfleet.peer.v1.Conn
+	32, // 74: ringfleet.peer.v1.EntryState.view:type_name -> ringfleet.peer.v1.View
+	59, // 75: ringfleet.peer.v1.EntryState.shown:type_name -> ringfleet.peer.v1.ShownState
+	29, // 76: ringfleet.peer.v1.EntryState.resumed:type_name -> ringfleet.peer.v1.Resumed
+	32, // 77: ringfleet.peer.v1.ArbiterState.view:type_name -> ringfleet.peer.v1.View
+	4,  // 78: ringfleet.peer.v1.ArbiterState.told:type_name -> ringfleet.peer.v1.Stage
+	63, // 79: ringfleet.peer.v1.Events.copy:type_name -> ringfleet.peer.v1.Event
+	62, // 80: ringfleet.peer.v1.Events.held:type_name -> ringfleet.peer.v1.InvitationIds
+	62, // 81: ringfleet.peer.v1.Events.delivered:type_name -> ringfleet.peer.v1.InvitationIds
+	8,  // 82: ringfleet.peer.v1.Event.kind:type_name -> ringfleet.peer.v1.EventKind
+	2,  // 83: ringfleet.peer.v1.Event.remote:type_name -> ringfleet.peer.v1.RemoteState
+	5,  // 84: ringfleet.peer.v1.Event.outcome:type_name -> ringfleet.peer.v1.Outcome
+	1,  // 85: ringfleet.peer.v1.Event.local:type_name -> ringfleet.peer.v1.LocalState
+	9,  // 86: ringfleet.peer.v1.NodeMeta.lifecycle:type_name -> ringfleet.peer.v1.Lifecycle
+	66, // 87: ringfleet.peer.v1.GossipMessage.probe:type_name -> ringfleet.peer.v1.Probe
+	67, // 88: ringfleet.peer.v1.GossipMessage.probe_answer:type_name -> ringfleet.peer.v1.ProbeAnswer
+	10, // 89: ringfleet.peer.v1.HelloAnswer.refusal:type_name -> ringfleet.peer.v1.Refusal
+	90, // [90:90] is the sub-list for method output_type
+	90, // [90:90] is the sub-list for method input_type
+	90, // [90:90] is the sub-list for extension type_name
+	90, // [90:90] is the sub-list for extension extendee
+	0,  // [0:90] is the sub-list for field type_name
 }
 
 func init() { file_ringfleet_peer_v1_peer_proto_init() }
@@ -6785,18 +7061,20 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 		(*Record_Past)(nil),
 		(*Record_Event)(nil),
 		(*Record_Lost)(nil),
+		(*Record_Outcomes)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[41].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[42].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[43].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[44].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[45].OneofWrappers = []any{}
 	file_ringfleet_peer_v1_peer_proto_msgTypes[46].OneofWrappers = []any{}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[47].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[47].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[49].OneofWrappers = []any{}
+	file_ringfleet_peer_v1_peer_proto_msgTypes[50].OneofWrappers = []any{
 		(*Events_Copy)(nil),
 		(*Events_Held)(nil),
 		(*Events_Delivered)(nil),
 	}
-	file_ringfleet_peer_v1_peer_proto_msgTypes[51].OneofWrappers = []any{
+	file_ringfleet_peer_v1_peer_proto_msgTypes[54].OneofWrappers = []any{
 		(*GossipMessage_Probe)(nil),
 		(*GossipMessage_ProbeAnswer)(nil),
 	}
@@ -6806,7 +7084,7 @@ func file_ringfleet_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringfleet_peer_v1_peer_proto_rawDesc), len(file_ringfleet_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   56,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
