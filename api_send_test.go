@@ -152,35 +152,84 @@ func TestAPICancels(t *testing.T) {
 	})
 }
 
-// TestAPISendsWithOneDevice: where a user may have one device only, the API's logs no other out unless it is told to.
-func TestAPISendsWithOneDevice(t *testing.T) {
+// TestAPISendsBesideThePhone: the device that sends on behalf of a user is none of the user's own. With one device a
+// user, and with as many as there may be, it logs no other out and none logs it out; it is in no list.
+func TestAPISendsBesideThePhone(t *testing.T) {
+	for name, config := range map[string]session.Config{"single": {}, "multi": {Policy: session.Multi, MaxDevices: 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				nodes := threeNodes(t, config)
+				a := nodes[0]
+				alice, bob := userOn(t, a, "b"), userOn(t, a, "c")
+				ringing := make(chan *client.RemoteInvitation, 10)
+				dial(t, a, client.Options{User: bob, Device: "desk", OnRemoteInvitation: func(r *client.RemoteInvitation) { ringing <- r }})
+				phone := dial(t, nodes[1], client.Options{User: alice, Device: "cell"})
+				sent, f := send(t, a, &apipb.SendInvitationRequest{Caller: string(alice), Key: "k", Callee: string(bob)})
+				if f.Code != "" {
+					t.Fatal(f)
+				}
+				<-ringing
+				if user := userNow(t, a, alice); !phone.Connected() || len(user.GetDevices()) != 1 || user.GetDevices()[0].GetDevice() != "cell" || user.GetAgentNode() != "b" {
+					t.Errorf("beside the call the phone is connected: %v; the user is told as %v", phone.Connected(), user)
+				}
+				_ = phone.Close()
+				synctest.Wait()
+				dial(t, nodes[1], client.Options{User: alice, Device: "cell"})
+				synctest.Wait()
+				if got := lookUp(t, a, sent.GetId()); got.GetStage() != apipb.Stage_STAGE_RINGING {
+					t.Errorf("after the caller's own login it stands as %v", got)
+				}
+				ended := new(apipb.EndSessionResponse)
+				must(t, a, "UserService/EndSession", &apipb.EndSessionRequest{User: string(alice)}, ended)
+				synctest.Wait()
+				if got := lookUp(t, a, sent.GetId()); got.GetReason() != clientpb.Reason_REASON_CALLER_LOGGED_OUT || len(ended.GetDevices()) != 2 {
+					t.Errorf("after the session was ended, with %v, it stands as %v", ended.GetDevices(), got)
+				}
+				if user := userNow(t, a, alice); len(user.GetDevices()) != 0 || user.GetAgentNode() != "" {
+					t.Errorf("the user is told as %v", user)
+				}
+			})
+		})
+	}
+}
+
+// TestNobodyIsOnlineByTheAPI calls a user for whom the API makes a call, and who has no device connected: the back-end is
+// told at once that there is nobody to ring, and the caller in the end. A device that comes meanwhile rings.
+func TestNobodyIsOnlineByTheAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := threeNodes(t, session.Config{})
-		a := nodes[0]
-		alice, bob := userOn(t, a, "b"), userOn(t, a, "c")
-		phone := dial(t, nodes[1], client.Options{User: alice, Device: "cell"})
-		request := &apipb.SendInvitationRequest{Caller: string(alice), Key: "k", Callee: string(bob)}
-		if _, f := send(t, a, request); f.Code != "failed_precondition" {
-			t.Errorf("sent, %+v, although the caller is logged in", f)
-		}
-		synctest.Wait()
-		if !phone.Connected() {
-			t.Fatal("the caller's phone was logged out")
-		}
-		request.EndOtherDevice = true
-		sent, f := send(t, a, request)
-		if f.Code != "" {
+		b := &backEnd{}
+		node := start(t, ringfleet.Config{Events: b.config(), API: &ringfleet.APIConfig{}})
+		carol := dial(t, node, client.Options{User: "carol", OnRemoteInvitation: func(*client.RemoteInvitation) {}})
+		if _, f := send(t, node, &apipb.SendInvitationRequest{Caller: "alice", Key: "k", Callee: "carol"}); f.Code != "" {
 			t.Fatal(f)
 		}
-		synctest.Wait()
-		if phone.Connected() {
-			t.Error("the caller's phone is still logged in")
+		bob := dial(t, node, client.Options{User: "bob"})
+		for _, woken := range []bool{false, true} {
+			local := bob.NewLocalInvitation("alice")
+			began := time.Now()
+			if err := local.Send(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(200 * time.Millisecond)
+			m := b.last(t, invitation.EventCalleeOffline)
+			if m.Subject != local.ID().String() || m.Time.Sub(began) > 200*time.Millisecond {
+				t.Errorf("the event is %+v", m)
+			}
+			rang := make(chan bool, 1)
+			if woken {
+				dial(t, node, client.Options{User: "alice", Device: "cell", OnRemoteInvitation: func(r *client.RemoteInvitation) {
+					rang <- r.Accept(t.Context(), "") == nil
+				}})
+				if !<-rang {
+					t.Error("the accept failed")
+				}
+			}
+			_ = local.Wait(t.Context())
+			if !woken && (local.State() != invitation.LocalFailure || local.Code() != invitation.LocalRemoteOffline) || woken && local.State() != invitation.LocalAcceptedByRemote {
+				t.Errorf("it ended as %v, %v", local.State(), local.Code())
+			}
 		}
-		dial(t, nodes[1], client.Options{User: alice, Device: "cell"}) // which ends the server's device
-		synctest.Wait()
-		if got := lookUp(t, a, sent.GetId()); got.GetReason() != clientpb.Reason_REASON_CALLER_LOGGED_OUT {
-			t.Errorf("after the caller's own login it stands as %v", got)
-		}
+		_ = carol.Close()
 	})
 }
 

@@ -178,7 +178,7 @@ func (c *conn) judge(l *wire.Login) (invitation.End, error) {
 	if _, err := wire.Negotiate(l.MinVersion, l.MaxVersion); err != nil {
 		return invitation.EndBadVersion, err
 	}
-	if !l.Device.Valid() || l.User != "" && !l.User.Valid() {
+	if !l.Device.Valid() || l.Device == invitation.Agent || l.User != "" && !l.User.Valid() {
 		return invitation.EndBadLogin, invitation.EndBadLogin
 	}
 	if wait := c.g.admission.login(c.g.now(), c.addr); wait > 0 {

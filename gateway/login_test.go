@@ -57,6 +57,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 			"bad user":            {func(l *wire.Login) { l.User = "a*b" }, invitation.EndBadLogin},
 			"user of 65 bytes":    {func(l *wire.Login) { l.User = invitation.User(strings.Repeat("x", 65)) }, invitation.EndBadLogin},
 			"no device":           {func(l *wire.Login) { l.Device = "" }, invitation.EndBadLogin},
+			"the server's device": {func(l *wire.Login) { l.Device = invitation.Agent }, invitation.EndBadLogin},
 			"bad device":          {func(l *wire.Login) { l.Device = `"` }, invitation.EndBadLogin},
 		} {
 			c := w.connect(wire.Binary)

@@ -26,6 +26,11 @@ type User string
 // has the same form as a [User].
 type Device string
 
+// Agent is the device that the server logs in to send on behalf of a user. It takes no calls: it is shown nothing, and
+// the user is not online by it, nor is it one of the devices that a user may have or that another login ends. Nobody
+// else can log in as it over the network.
+const Agent Device = "api"
+
 // Valid reports whether u is a well-formed user id.
 func (u User) Valid() bool { return len(u) <= MaxUser && wellFormed(string(u)) }
 

@@ -47,7 +47,6 @@ type apiOptions struct {
 	content string
 	channel string
 	timers  [3]time.Duration // no-response, expire, accept-window
-	replace bool
 }
 
 // isAPICommand reports whether the first word among args, flags and their values apart, is a command of the API.
@@ -84,7 +83,6 @@ func parseAPI(args []string) (*apiOptions, []string, error) {
 	f.DurationVar(&o.timers[0], "no-response", 0, "")
 	f.DurationVar(&o.timers[1], "expire", 0, "")
 	f.DurationVar(&o.timers[2], "accept-window", 0, "")
-	f.BoolVar(&o.replace, "end-other-device", false, "")
 	var words []string
 	for {
 		if err := f.Parse(args); err != nil {
@@ -258,7 +256,7 @@ func (c *apiClient) do(ctx context.Context, words []string) error {
 
 func (o *apiOptions) send() *apipb.SendInvitationRequest {
 	r := &apipb.SendInvitationRequest{
-		Caller: o.from, Key: o.key, Callee: o.to, Content: o.content, ChannelId: o.channel, EndOtherDevice: o.replace,
+		Caller: o.from, Key: o.key, Callee: o.to, Content: o.content, ChannelId: o.channel,
 	}
 	if o.timers != [3]time.Duration{} {
 		r.Timers = &clientpb.Timers{

@@ -89,6 +89,9 @@ func (c *apiClient) user(u *apipb.User, live, outcomes []*apipb.UserInvitation) 
 		lines = append(lines, fmt.Sprintf("%s\t%v\t%s", printable(d.GetDevice()), d.GetConnected(), d.GetNode()))
 	}
 	c.table(lines...)
+	if node := u.GetAgentNode(); node != "" {
+		fmt.Fprintf(c.out, "\nnode %s makes a call on behalf of the user\n", node)
+	}
 	c.list("LIVE", slices.DeleteFunc(live, func(i *apipb.UserInvitation) bool {
 		return i.GetInvitation().GetStage() == apipb.Stage_STAGE_ENDED // a device's last word is awaited
 	}))

@@ -15,7 +15,7 @@ import (
 
 const (
 	// Device is the name of the device that sends on behalf of users.
-	Device invitation.Device = "api"
+	Device = invitation.Agent
 	// maxAgents bounds the users for which this node sends at once.
 	maxAgents  = 100_000
 	loginTime  = 5 * time.Second

@@ -95,7 +95,13 @@ func (d *Desk) getUser(ctx context.Context, r *apipb.GetUserRequest) (*apipb.Get
 		return nil, err
 	}
 	for _, device := range s.Devices {
-		if device.Why == 0 {
+		switch {
+		case device.Why != 0:
+		case device.Name == Device:
+			if device.Connected {
+				user.AgentNode = d.nodeOf(device.Conn)
+			}
+		default:
 			user.Devices = append(user.Devices, &apipb.Device{
 				Device: string(device.Name), Connected: device.Connected, Node: d.nodeOf(device.Conn),
 			})

@@ -25,8 +25,30 @@ func (m *Machine) holder(conn Conn) *device {
 	return nil
 }
 
+// agent reports whether d is the server's, which sends for the user and takes no calls.
+func (d *device) agent() bool { return d.name == invitation.Agent }
+
+// online reports whether the user can take calls.
 func (m *Machine) online() bool {
-	return slices.ContainsFunc(m.devices, func(d device) bool { return d.connected })
+	return slices.ContainsFunc(m.devices, func(d device) bool { return d.connected && !d.agent() })
+}
+
+// seats returns how many devices there are, connected or lost, of those that a user may have.
+func (m *Machine) seats() int {
+	n := len(m.devices)
+	if m.device(invitation.Agent) != nil {
+		n--
+	}
+	return n
+}
+
+// taken returns how many of them are logged in and connected.
+func (m *Machine) taken() int {
+	n := m.Devices()
+	if d := m.device(invitation.Agent); d != nil && d.connected && d.why == 0 {
+		n--
+	}
+	return n
 }
 
 func (m *Machine) connected(name invitation.Device) bool {
@@ -76,7 +98,7 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 			stamp = m.devices[i].stamp + 1
 		}
 	}
-	if m.config.Policy == Single {
+	if m.config.Policy == Single && login.Device != invitation.Agent {
 		out = m.endOthers(now, login.Device, out)
 	}
 	if d := m.device(login.Device); d != nil && d.why != 0 {
@@ -99,7 +121,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 		out = m.recall(now, login, out)
 	}
 	if d == nil {
-		out = m.makeRoom(now, out)
+		if login.Device != invitation.Agent {
+			out = m.makeRoom(now, out)
+		}
 		m.devices = append(m.devices, device{name: login.Device})
 	}
 	m.changes++
@@ -138,14 +162,17 @@ func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect)
 
 // refusal returns why a login is not taken, 0 if it is.
 func (m *Machine) refusal(login *invitation.Login) invitation.End {
+	if login.Device == invitation.Agent {
+		return 0
+	}
 	if m.config.Policy == Single && login.Resume {
 		for i := range m.devices {
-			if d := &m.devices[i]; d.name != login.Device && d.why == 0 && d.stamp > login.Stamp {
+			if d := &m.devices[i]; d.name != login.Device && !d.agent() && d.why == 0 && d.stamp > login.Stamp {
 				return invitation.EndRemoteLogin
 			}
 		}
 	}
-	if m.config.Policy == Multi && m.device(login.Device) == nil && m.Devices() >= m.config.MaxDevices {
+	if m.config.Policy == Multi && m.device(login.Device) == nil && m.taken() >= m.config.MaxDevices {
 		return invitation.EndTooMany
 	}
 	return 0
@@ -154,7 +181,7 @@ func (m *Machine) refusal(login *invitation.Login) invitation.End {
 // endOthers ends the devices that a newer login displaces.
 func (m *Machine) endOthers(now Time, winner invitation.Device, out []Effect) []Effect {
 	for _, d := range slices.Clone(m.devices) {
-		if d.name != winner && d.why == 0 {
+		if d.name != winner && !d.agent() && d.why == 0 {
 			out = m.depart(now, d.name, invitation.EndRemoteLogin, out)
 		}
 	}
@@ -164,12 +191,15 @@ func (m *Machine) endOthers(now Time, winner invitation.Device, out []Effect) []
 // makeRoom forgets the device that was lost first, when there are as many as there may be, or one
 // whose login is over.
 func (m *Machine) makeRoom(now Time, out []Effect) []Effect {
-	if len(m.devices) < m.config.MaxDevices {
+	if m.seats() < m.config.MaxDevices {
 		return out
 	}
 	oldest := -1
 	for i := range m.devices {
 		d := &m.devices[i]
+		if d.agent() {
+			continue
+		}
 		if d.why != 0 {
 			return m.expel(now, d, out)
 		}
@@ -396,6 +426,9 @@ func (m *Machine) reportChange(now Time, e *entry) Effect {
 // report makes the message that tells an arbiter about the presence of this side's devices.
 func (m *Machine) report(now Time, e *entry, ask bool) Effect {
 	msg := &invitation.Message{ID: e.view.Terms.ID, Online: m.online(), Ask: ask, Permit: m.changes}
+	if e.side == invitation.Caller {
+		msg.Online = msg.Online || m.connected(e.view.Terms.Device)
+	}
 	switch {
 	case e.side == invitation.Callee:
 		msg.Kind = invitation.MsgCallee

@@ -343,7 +343,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 
 // show shows an invitation to a device for the first time.
 func (m *Machine) show(now Time, e *entry, d *device, out []Effect) []Effect {
-	if !d.connected || d.why != 0 || e.showing(d.name) != nil {
+	if !d.connected || d.agent() || d.why != 0 || e.showing(d.name) != nil {
 		return out
 	}
 	e.shown = append(e.shown, showing{device: d.name})

@@ -27,7 +27,7 @@ type tester struct {
 }
 
 var (
-	someDevices = []invitation.Device{"phone", "tablet", "watch"}
+	someDevices = []invitation.Device{"phone", "tablet", "watch", invitation.Agent}
 	someKeys    = []string{"k1", "k2", "k3"}
 )
 
@@ -263,6 +263,9 @@ func (x *tester) checkShown(in *Input, s shownOne, known bool) {
 	switch in.Kind {
 	case InWord, InAttach: // the device's claim
 	case InView:
+		if s.device == invitation.Agent {
+			x.Fatalf("%+v: shown to the device that takes no calls", *in)
+		}
 		if in.View.Stage > invitation.Ringing {
 			x.Fatalf("%+v: shown to %s in %s", *in, s.device, in.View.Stage)
 		}

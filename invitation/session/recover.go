@@ -297,6 +297,7 @@ func (m *Machine) inquiry(name invitation.Device, w *invitation.Word) Effect {
 	msg := &invitation.Message{ID: w.ID, Online: m.online(), Ask: true, Device: name, Permit: m.changes}
 	if w.Side == invitation.Caller {
 		msg.Kind, msg.Connected = invitation.MsgCaller, m.connected(name)
+		msg.Online = msg.Online || msg.Connected
 	} else {
 		msg.Kind = invitation.MsgCallee
 	}

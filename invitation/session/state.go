@@ -385,7 +385,7 @@ func (m *Machine) keepNewest(now Time, out []Effect) []Effect {
 	if m.config.Policy == Single {
 		newest := -1
 		for i := range m.devices {
-			if m.devices[i].why == 0 && (newest < 0 || m.devices[i].stamp > m.devices[newest].stamp) {
+			if m.devices[i].why == 0 && !m.devices[i].agent() && (newest < 0 || m.devices[i].stamp > m.devices[newest].stamp) {
 				newest = i
 			}
 		}
@@ -394,9 +394,10 @@ func (m *Machine) keepNewest(now Time, out []Effect) []Effect {
 		}
 		return out
 	}
-	for n := len(m.devices); n > m.config.MaxDevices; n = len(m.devices) {
-		if out = m.makeRoom(now, out); len(m.devices) == n {
-			oldest := slices.MinFunc(m.devices, func(a, b device) int { return cmp.Compare(a.stamp, b.stamp) })
+	for n := m.seats(); n > m.config.MaxDevices; n = m.seats() {
+		if out = m.makeRoom(now, out); m.seats() == n {
+			own := slices.DeleteFunc(slices.Clone(m.devices), func(d device) bool { return d.agent() })
+			oldest := slices.MinFunc(own, func(a, b device) int { return cmp.Compare(a.stamp, b.stamp) })
 			out = m.depart(now, oldest.name, invitation.EndTooMany, out)
 		}
 	}

@@ -266,9 +266,9 @@ func checkCounts(m *Machine) error {
 		return fmt.Errorf("%d invitations are kept", len(m.entries))
 	case len(m.past) > c.Remember:
 		return fmt.Errorf("%d ids are remembered", len(m.past))
-	case m.Devices() > c.MaxDevices || c.Policy == Single && m.Devices() > 1:
-		return fmt.Errorf("%d devices are connected", m.Devices())
-	case len(m.devices) > c.MaxDevices:
+	case m.taken() > c.MaxDevices || c.Policy == Single && m.taken() > 1:
+		return fmt.Errorf("%d devices are connected", m.taken())
+	case m.seats() > c.MaxDevices || len(m.devices) > c.MaxDevices+1:
 		return fmt.Errorf("%d devices are kept", len(m.devices))
 	case len(m.entries) == 0 && cap(m.entries) > keptEntries:
 		return fmt.Errorf("room for %d invitations is kept for none", cap(m.entries))

@@ -618,12 +618,9 @@ type SendInvitationRequest struct {
 	// At most 64 bytes.
 	ChannelId string `protobuf:"bytes,5,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Absent: the deployment's.
-	Timers *clientpb.Timers `protobuf:"bytes,6,opt,name=timers,proto3" json:"timers,omitempty"`
-	// Where a user may have one device only (device policy single), log the caller's other device out. If not set, and
-	// the caller is logged in elsewhere, the request is refused with FAILED_PRECONDITION.
-	EndOtherDevice bool `protobuf:"varint,7,opt,name=end_other_device,json=endOtherDevice,proto3" json:"end_other_device,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Timers        *clientpb.Timers `protobuf:"bytes,6,opt,name=timers,proto3" json:"timers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendInvitationRequest) Reset() {
@@ -696,13 +693,6 @@ func (x *SendInvitationRequest) GetTimers() *clientpb.Timers {
 		return x.Timers
 	}
 	return nil
-}
-
-func (x *SendInvitationRequest) GetEndOtherDevice() bool {
-	if x != nil {
-		return x.EndOtherDevice
-	}
-	return false
 }
 
 // SendInvitationResponse has the invitation as it stands.
@@ -934,13 +924,15 @@ func (x *GetUserResponse) GetUser() *User {
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	User  string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	// By name. Empty: the user is not logged in.
+	// By name, without the one that sends on behalf of the user. Empty: the user is not logged in.
 	Devices []*Device `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
 	// Live invitations.
 	Outgoing uint32 `protobuf:"varint,3,opt,name=outgoing,proto3" json:"outgoing,omitempty"`
 	Incoming uint32 `protobuf:"varint,4,opt,name=incoming,proto3" json:"incoming,omitempty"`
 	// The node that has the session.
-	Node          string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	Node string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	// The node that sends on behalf of the user at the moment. Absent: none does.
+	AgentNode     string `protobuf:"bytes,6,opt,name=agent_node,json=agentNode,proto3" json:"agent_node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1006,6 +998,13 @@ func (x *User) GetIncoming() uint32 {
 func (x *User) GetNode() string {
 	if x != nil {
 		return x.Node
+	}
+	return ""
+}
+
+func (x *User) GetAgentNode() string {
+	if x != nil {
+		return x.AgentNode
 	}
 	return ""
 }
@@ -2138,7 +2137,7 @@ const file_ringfleet_api_v1_api_proto_rawDesc = "" +
 	"\x15GetInvitationResponse\x12<\n" +
 	"\n" +
 	"invitation\x18\x01 \x01(\v2\x1c.ringfleet.api.v1.InvitationR\n" +
-	"invitation\"\xf1\x01\n" +
+	"invitation\"\xdf\x01\n" +
 	"\x15SendInvitationRequest\x12\x16\n" +
 	"\x06caller\x18\x01 \x01(\tR\x06caller\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
@@ -2146,8 +2145,7 @@ const file_ringfleet_api_v1_api_proto_rawDesc = "" +
 	"\acontent\x18\x04 \x01(\tR\acontent\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x05 \x01(\tR\tchannelId\x123\n" +
-	"\x06timers\x18\x06 \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timers\x12(\n" +
-	"\x10end_other_device\x18\a \x01(\bR\x0eendOtherDevice\"V\n" +
+	"\x06timers\x18\x06 \x01(\v2\x1b.ringfleet.client.v1.TimersR\x06timersJ\x04\b\a\x10\bR\x10end_other_device\"V\n" +
 	"\x16SendInvitationResponse\x12<\n" +
 	"\n" +
 	"invitation\x18\x01 \x01(\v2\x1c.ringfleet.api.v1.InvitationR\n" +
@@ -2161,13 +2159,15 @@ const file_ringfleet_api_v1_api_proto_rawDesc = "" +
 	"\x0eGetUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\"=\n" +
 	"\x0fGetUserResponse\x12*\n" +
-	"\x04user\x18\x01 \x01(\v2\x16.ringfleet.api.v1.UserR\x04user\"\x9a\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x16.ringfleet.api.v1.UserR\x04user\"\xb9\x01\n" +
 	"\x04User\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x122\n" +
 	"\adevices\x18\x02 \x03(\v2\x18.ringfleet.api.v1.DeviceR\adevices\x12\x1a\n" +
 	"\boutgoing\x18\x03 \x01(\rR\boutgoing\x12\x1a\n" +
 	"\bincoming\x18\x04 \x01(\rR\bincoming\x12\x12\n" +
-	"\x04node\x18\x05 \x01(\tR\x04node\"R\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\x12\x1d\n" +
+	"\n" +
+	"agent_node\x18\x06 \x01(\tR\tagentNode\"R\n" +
 	"\x06Device\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12\x12\n" +
