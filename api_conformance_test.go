@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/ringfleet/ringfleet"
+	"github.com/ringfleet/ringfleet/api"
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/gateway/auth"
@@ -244,6 +245,16 @@ func TestAPIConformance(t *testing.T) {
 			},
 			hand: apipbconnect.InvitationServiceSendInvitationProcedure, body: `{"caller":"eve","callee":"eve","key":"k"}`, tok: adminToken,
 			code: connect.CodeInvalidArgument, call: invitation.InvalidArgument,
+		},
+		"a body that is too large": {
+			ask: func(o []connect.ClientOption) said {
+				return ask[apipb.SendInvitationRequest, apipb.SendInvitationResponse](t, base,
+					apipbconnect.InvitationServiceSendInvitationProcedure, callToken, withoutGet(o), &apipb.SendInvitationRequest{
+						Caller: "eve", Callee: "bob", Key: "k", Content: strings.Repeat("x", api.MaxRequest),
+					})
+			},
+			hand: apipbconnect.InvitationServiceSendInvitationProcedure, body: `{"caller":"` + strings.Repeat("x", api.MaxRequest) + `"}`, tok: callToken,
+			code: connect.CodeResourceExhausted,
 		},
 		"a send that was sent before": {
 			ask: func(o []connect.ClientOption) said {

@@ -17,11 +17,15 @@ import (
 
 // typed gives every refusal over HTTP with JSON the form of an error of the API. What is no request, such as one of
 // another method, or one that is too large, the library and the mux refuse before the guard sees it, with less.
-// gRPC, gRPC-Web and streams pass as they are: their refusals are codes already.
+// So does typedGRPC for gRPC and gRPC-Web. Streams over HTTP pass as they are: their refusals are codes.
 func (s *Server) typed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind := r.Header.Get("Content-Type")
-		if strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+") {
+		switch {
+		case strings.HasPrefix(kind, "application/grpc"):
+			s.typedGRPC(next, w, r)
+			return
+		case strings.HasPrefix(kind, "application/connect+"):
 			next.ServeHTTP(w, r)
 			return
 		}
