@@ -1,0 +1,234 @@
+package figures
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/ringfleet/ringfleet/loadtest/stats"
+)
+
+// Bounds of what is kept of several runs together.
+const (
+	maxTexts   = 64
+	maxSlowest = 1_000
+)
+
+// Merge makes one result of those that several generators have of the same run: counts add up, latencies are those of
+// all calls together. What is the same for all (seed, targets) is the first one's; nodes and windows are matched by their
+// place, phases by their name. What depends on more than the parts (rates, checks, the verdict) is left to the caller.
+func Merge(parts []*Run) *Run {
+	sum := &Run{
+		Version: Version, Histograms: map[string]*stats.Histogram{}, Outcomes: map[string]int64{}, Scenarios: map[string]map[string]int64{},
+		ErrorTexts: map[string]int64{}, Codes: map[string]int64{}, Losses: map[string]int64{}, FailedBy: map[string]int64{},
+		ExcusedBy: map[string]int64{}, AllowedBy: map[string]int64{}, KeptBy: map[string]int64{},
+	}
+	for i, p := range parts {
+		if i == 0 {
+			sum.Build, sum.Mode, sum.Loop, sum.Seed, sum.Targets = p.Build, p.Mode, p.Loop, p.Seed, p.Targets
+			sum.Started = p.Started
+		}
+		if p.Started.Before(sum.Started) {
+			sum.Started = p.Started
+		}
+		sum.add(p)
+	}
+	sum.CallsPerS = float64(sum.Completed) / max(sum.Seconds, 1e-3)
+	sum.Close()
+	return sum
+}
+
+func (sum *Run) add(p *Run) {
+	sum.Seconds = max(sum.Seconds, p.Seconds)
+	sum.LagMs = max(sum.LagMs, p.LagMs)
+	sum.Workers += max(p.Workers, 1)
+	sum.Users += p.Users
+	for _, n := range []struct {
+		to   *int64
+		more int64
+	}{
+		{&sum.Calls, p.Calls},
+		{&sum.Completed, p.Completed},
+		{&sum.Abandoned, p.Abandoned},
+		{&sum.Violations, p.Violations},
+		{&sum.Errors, p.Errors},
+		{&sum.Limited, p.Limited},
+		{&sum.Repeats, p.Repeats},
+		{&sum.Reconnects, p.Reconnects},
+		{&sum.Delayed, p.Delayed},
+		{&sum.Failed, p.Failed},
+		{&sum.Excused, p.Excused},
+	} {
+		*n.to += n.more
+	}
+	for _, m := range []struct{ to, more map[string]int64 }{
+		{sum.Outcomes, p.Outcomes},
+		{sum.ErrorTexts, p.ErrorTexts},
+		{sum.Codes, p.Codes},
+		{sum.Losses, p.Losses},
+		{sum.FailedBy, p.FailedBy},
+		{sum.ExcusedBy, p.ExcusedBy},
+		{sum.AllowedBy, p.AllowedBy},
+		{sum.KeptBy, p.KeptBy},
+	} {
+		addCounts(m.to, m.more)
+	}
+	for name, outcomes := range p.Scenarios {
+		if sum.Scenarios[name] == nil {
+			sum.Scenarios[name] = map[string]int64{}
+		}
+		addCounts(sum.Scenarios[name], outcomes)
+	}
+	for name, h := range p.Histograms {
+		if sum.Histograms[name] == nil {
+			sum.Histograms[name] = &stats.Histogram{}
+		}
+		sum.Histograms[name].Merge(h)
+	}
+	sum.addNodes(p.Nodes)
+	sum.addWindows(p.Windows)
+	sum.addPhases(p.Phases)
+	sum.Slowest = append(sum.Slowest, p.Slowest...)
+	slices.SortStableFunc(sum.Slowest, func(a, b SlowCall) int { return cmp.Compare(b.Ms, a.Ms) })
+	sum.Slowest = sum.Slowest[:min(len(sum.Slowest), maxSlowest)]
+	sum.Storm = addStorm(sum.Storm, p.Storm)
+	sum.Held = addHeld(sum.Held, p.Held)
+}
+
+func addCounts(to, more map[string]int64) {
+	for text, n := range more {
+		if len(to) >= maxTexts && to[text] == 0 {
+			text = "others"
+		}
+		to[text] += n
+	}
+}
+
+func (sum *Run) addNodes(more []Node) {
+	for i := range more {
+		if i == len(sum.Nodes) {
+			sum.Nodes = append(sum.Nodes, Node{Target: more[i].Target, Counted: NewCounted(0)})
+		}
+		to, from := &sum.Nodes[i], &more[i]
+		to.Placed += from.Placed
+		to.Sessions += from.Sessions
+		to.Calls += from.Calls
+		to.Reconnects += from.Reconnects
+		to.Gained += from.Gained
+		to.Failed += from.Failed
+		to.Errors += from.Errors
+		to.Counted.add(from.Counted)
+	}
+}
+
+func (sum *Run) addWindows(more []Window) {
+	for i := range more {
+		if i == len(sum.Windows) {
+			sum.Windows = append(sum.Windows, Window{T: more[i].T, Counted: NewCounted(stats.Coarse)})
+		}
+		sum.Windows[i].add(&more[i])
+		sum.Windows[i].Seconds = max(sum.Windows[i].Seconds, more[i].Seconds)
+	}
+}
+
+func (sum *Run) addPhases(more []Window) {
+	for i := range more {
+		at := slices.IndexFunc(sum.Phases, func(w Window) bool { return w.Phase == more[i].Phase })
+		if at < 0 {
+			at = len(sum.Phases)
+			sum.Phases = append(sum.Phases, Window{T: more[i].T, Counted: NewCounted(0)})
+		}
+		sum.Phases[at].add(&more[i])
+		sum.Phases[at].Seconds = max(sum.Phases[at].Seconds, more[i].Seconds)
+	}
+}
+
+func (w *Window) add(more *Window) {
+	if more.Phase != "" {
+		w.Phase = more.Phase
+	}
+	w.Begun += more.Begun
+	w.Completed += more.Completed
+	w.InFlight += more.InFlight
+	w.Online += more.Online
+	w.Errors += more.Errors
+	w.Violations += more.Violations
+	w.Failed += more.Failed
+	w.Reconnects += more.Reconnects
+	w.Counted.add(more.Counted)
+}
+
+// NewCounted returns empty histograms of so many digits; 0 is as many as they have by default.
+func NewCounted(digits int) *Counted {
+	h := func() *stats.Histogram { return &stats.Histogram{Digits: digits} }
+	return &Counted{Setup: h(), Connected: h(), Accept: h(), Connects: h()}
+}
+
+func (c *Counted) add(more *Counted) {
+	if more == nil {
+		return
+	}
+	c.Setup.Merge(more.Setup)
+	c.Connected.Merge(more.Connected)
+	c.Accept.Merge(more.Accept)
+	c.Connects.Merge(more.Connects)
+}
+
+// Close works out the percentiles of what was counted, and drops what they are from but for that of the whole run.
+func (sum *Run) Close() {
+	sum.Latency = map[string]stats.Percentiles{}
+	for name, h := range maps.All(sum.Histograms) {
+		sum.Latency[name] = h.Percentiles()
+	}
+	for i := range sum.Nodes {
+		if n := &sum.Nodes[i]; n.Counted != nil {
+			n.Setup, n.Accept, n.Counted = n.Counted.Setup.Quick(), n.Counted.Accept.Quick(), nil
+		}
+	}
+	for _, list := range [][]Window{sum.Windows, sum.Phases} {
+		for i := range list {
+			w := &list[i]
+			w.CallsPerS = float64(w.Completed) / max(w.Seconds, 1e-3)
+			if c := w.Counted; c != nil {
+				w.Setup, w.Connected, w.Accept, w.Connects = c.Setup.Quick(), c.Connected.Quick(), c.Accept.Quick(), c.Connects.Quick()
+				w.Counted = nil
+			}
+		}
+	}
+}
+
+func addStorm(sum, more *Storm) *Storm {
+	switch {
+	case more == nil:
+		return sum
+	case sum == nil:
+		sum = &Storm{}
+	}
+	sum.Rate += more.Rate
+	sum.Seconds = max(sum.Seconds, more.Seconds)
+	for i, cut := range more.Cuts {
+		if i == len(sum.Cuts) {
+			sum.Cuts = append(sum.Cuts, Cut{T: cut.T})
+		}
+		to := &sum.Cuts[i]
+		to.Users += cut.Users
+		to.Back += cut.Back
+		to.Seconds = max(to.Seconds, cut.Seconds)
+	}
+	return sum
+}
+
+func addHeld(sum, more *Held) *Held {
+	switch {
+	case more == nil:
+		return sum
+	case sum == nil:
+		sum = &Held{}
+	}
+	sum.Invitations += more.Invitations
+	sum.Rang += more.Rang
+	sum.Answered += more.Answered
+	sum.UntilS = max(sum.UntilS, more.UntilS)
+	sum.Seconds = max(sum.Seconds, more.Seconds)
+	return sum
+}
