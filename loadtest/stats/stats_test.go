@@ -37,7 +37,7 @@ func TestMerge(t *testing.T) {
 	slices.Sort(all)
 	for _, q := range []float64{0.5, 0.9, 0.99, 0.999} {
 		exact := all[int(q*float64(len(all)))]
-		if got := merged.At(q); (got-exact).Abs() > exact/500+2*time.Microsecond {
+		if got := merged.At(q); (got - exact).Abs() > exact/500+2*time.Microsecond {
 			t.Errorf("the %v quantile is %v, want %v", q, got, exact)
 		}
 	}
