@@ -9,6 +9,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
 // call is one call, from the decision to make it to the verdict on it.
@@ -28,7 +29,8 @@ type call struct {
 	local   *client.LocalInvitation  // once it rings
 	remote  *client.RemoteInvitation // once it is shown
 	history history
-	cancel  time.Time // when the cancel was said
+	acting  time.Time // when the callee is to answer; zero: nothing is to be done, or by somebody else
+	cancel  time.Time // when the caller is to cancel
 }
 
 // observe notes a step of one side and does what the scenario says.
@@ -37,19 +39,30 @@ func (c *call) observe(o client.Observation) {
 	defer c.mu.Unlock()
 	if o.Step == client.StepRequested && o.Request == invitation.Send {
 		c.history.begin(o.At)
+		c.run.took(figures.Sent, o.At.Sub(c.intended))
 	}
 	c.history.take(o.Side, o)
 	switch {
 	case o.Step == client.StepAnswered && o.Request == invitation.Send && o.Err == nil:
-		c.run.took(stepTaken, o.At.Sub(c.intended))
+		c.run.took(figures.Taken, o.At.Sub(c.intended))
 	case o.Step == client.StepRequested && o.Request == invitation.Cancel:
-		c.cancel = o.At
+		c.cancel = due(c.cancel, o.At)
+	case o.Step == client.StepRequested && o.Request == invitation.Refuse:
+		c.acting = due(c.acting, o.At)
 	case o.Step == client.StepEvent:
 		c.event(o)
 	}
 	if c.history.over() && c.over.CompareAndSwap(false, true) {
 		close(c.done)
 	}
+}
+
+// due returns when something was to be done: when it was done, if nobody had said before when.
+func due(planned, done time.Time) time.Time {
+	if planned.IsZero() {
+		return done
+	}
+	return planned
 }
 
 func (c *call) event(o client.Observation) {
@@ -62,55 +75,74 @@ func (c *call) event(o client.Observation) {
 		}
 		if s.cancel == onRinging {
 			local := o.Local
-			c.later(func() { c.caller.request(func(ctx context.Context) error { return local.Cancel(ctx) }) })
+			c.cancel = c.later(o.At, func() { c.caller.request(func(ctx context.Context) error { return local.Cancel(ctx) }) })
 		}
 	case client.RemoteInvitationReceived:
 		c.remote = o.Remote
-		c.answer(o.Remote)
+		c.answer(o.At, o.Remote)
 	case client.LocalInvitationAccepted:
-		c.accepted(stepCallerAccepted, o.At)
+		c.accepted(figures.CallerAccepted, o.At)
 	case client.RemoteInvitationAccepted:
-		c.accepted(stepCalleeAccepted, o.At)
+		c.accepted(figures.CalleeAccepted, o.At)
+	case client.LocalInvitationRefused:
+		c.ended(figures.CallerRefused, c.acting, o.At)
+	case client.RemoteInvitationRefused:
+		c.ended(figures.CalleeRefused, c.acting, o.At)
 	case client.LocalInvitationCanceled:
-		c.run.took(stepCanceled, o.At.Sub(c.cancel))
+		c.ended(figures.CallerCanceled, c.cancel, o.At)
+	case client.RemoteInvitationCanceled:
+		c.ended(figures.CalleeCanceled, c.cancel, o.At)
 	case client.LocalInvitationFailure:
 		if from, _, limit := c.history.timer(o.Reason); !from.IsZero() {
-			c.run.took(stepLate, o.At.Sub(from)-limit)
+			c.run.took(figures.Late, o.At.Sub(from)-limit)
 		}
 	default:
 	}
 }
 
+// ended times an ending from when it was to be brought about; one that nobody asked for is not timed.
+func (c *call) ended(step string, from, at time.Time) {
+	if !from.IsZero() {
+		c.run.took(step, at.Sub(from))
+	}
+}
+
 // answer does what the callee does when it rings.
-func (c *call) answer(remote *client.RemoteInvitation) {
+func (c *call) answer(at time.Time, remote *client.RemoteInvitation) {
 	s := c.history.scenario
 	switch s.answer {
 	case invitation.Accept:
 		accept := func() {
 			c.peer.request(func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
 		}
-		if s.cancel == never {
-			c.later(accept)
+		if s.cancel == never || s.wait.most > 0 {
+			c.acting = c.later(at, accept)
 			break
 		}
-		time.AfterFunc(rand.N(raceSpread), accept)
+		spread := rand.N(raceSpread)
+		c.acting = at.Add(spread)
+		time.AfterFunc(spread, accept)
 	case invitation.Refuse:
-		c.later(func() { c.peer.request(func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
+		c.acting = c.later(at, func() { c.peer.request(func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
 	default:
 	}
 }
 
-// later does something now, or in the scenarios of the patient some time later, which is drawn.
-func (c *call) later(do func()) {
-	if !c.history.scenario.patient {
+// later does something now, or where the scenario has them wait some time later, which is drawn. It returns when it is
+// due: what the generator does late is timed from then, too.
+func (c *call) later(now time.Time, do func()) time.Time {
+	w := c.history.scenario.wait
+	if w.most == 0 {
 		go do()
-		return
+		return now
 	}
 	random := rand.New(rand.NewPCG(c.run.options.seed, patience+uint64(c.number)))
-	time.AfterFunc(leastPatience+time.Duration(random.Int64N(int64(mostPatience-leastPatience))), do)
+	wait := w.least + time.Duration(random.Int64N(int64(w.most-w.least)+1))
+	time.AfterFunc(time.Until(now.Add(wait)), do)
+	return now.Add(wait)
 }
 
-// patience keeps the draws of the patient apart from others.
+// patience keeps the draws of those who wait apart from others.
 const patience = 1 << 33
 
 // ringing notes that the caller was told that it rings.
@@ -121,23 +153,25 @@ func (c *call) ringing(at time.Time) {
 	}
 	disturbed := c.met(at).disturbed()
 	c.history.slowest = max(c.history.slowest, d)
-	c.run.took(stepRinging, d)
-	c.node.setup.record(d)
+	c.run.took(figures.Ringing, d)
+	c.run.took(figures.Service, at.Sub(c.history.sent))
+	c.node.setup.Record(d)
+	c.run.recent.Record(d)
 	c.run.series.add(func(t *tally) {
-		t.setup.record(d)
+		t.counted.Setup.Record(d)
 		if !disturbed {
-			t.connected.record(d)
+			t.counted.Connected.Record(d)
 		}
 	})
 }
 
 // accepted notes that a side was told that the call was accepted.
-func (c *call) accepted(s step, at time.Time) {
-	d := at.Sub(c.history.accepted)
+func (c *call) accepted(step string, at time.Time) {
+	d := at.Sub(due(c.acting, c.history.accepted))
 	c.history.slowest = max(c.history.slowest, d)
-	c.run.took(s, d)
-	c.node.accept.record(d)
-	c.run.series.add(func(t *tally) { t.accept.record(d) })
+	c.run.took(step, d)
+	c.node.accept.Record(d)
+	c.run.series.add(func(t *tally) { t.counted.Accept.Record(d) })
 }
 
 // met returns what the call met up to a time.

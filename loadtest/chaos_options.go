@@ -48,8 +48,8 @@ func (c *chaosOptions) register(f *flag.FlagSet) {
 	f.StringVar(&c.dir, "chaos-logs", "", "`folder` that keeps the nodes' logs; default: none are kept")
 	f.DurationVar(&c.pingTime, "chaos-ping", 4*time.Second, "silence after which clients ask whether the node is there, and how long it has to answer")
 	f.BoolVar(&c.breaks, "must-break", false, "for nodes that are broken on purpose: end the run at the first violation, and fail if there is none")
-	f.DurationVar(&c.lasts, "hold-lasts", 0, "how long that fault lasts; default: as drawn")
-	f.IntVar(&c.hold, "hold", 0, "instead of a mix of calls: let this many invitations ring, hurt a node once, and answer every one of them")
+	f.DurationVar(&c.lasts, "hold-lasts", 0, "how long that fault lasts; default: as drawn. Without --chaos: how long they ring; default: 30s")
+	f.IntVar(&c.hold, "hold", 0, "let this many invitations ring, and answer every one of them; with --chaos, instead of a mix of calls, and a node is hurt once meanwhile")
 }
 
 // proxied reports whether the network between the nodes has to be led through a proxy, which costs this process time.
@@ -64,8 +64,11 @@ const (
 // complete fills in what was left to default, and returns what is wrong.
 func (c *chaosOptions) complete(o *options) error {
 	if !c.on {
-		if c.hold != 0 || c.breaks {
-			return errors.New("--hold and --must-break are for --chaos")
+		if c.breaks {
+			return errors.New("--must-break is for --chaos")
+		}
+		if c.hold < 0 || c.hold > maxHold {
+			return fmt.Errorf("--hold %d: want 1 to %d", c.hold, maxHold)
 		}
 		return nil
 	}

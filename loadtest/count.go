@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +31,23 @@ func (r *run) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	countText(r.errors, err.Error())
+	countText(r.codes, codeOf(err))
+}
+
+// codeOf returns the node's word for what went wrong, or what kind of error it is without one.
+func codeOf(err error) string {
+	var call invitation.CallError
+	var end invitation.End
+	switch {
+	case errors.As(err, &call):
+		return call.Row().Name
+	case errors.As(err, &end):
+		return end.String()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer"
+	default:
+		return "other"
+	}
 }
 
 // failCall counts a failed call.

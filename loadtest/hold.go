@@ -13,6 +13,7 @@ import (
 	"github.com/ringfleet/ringfleet/internal/judge"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/loadtest/chaos"
+	"github.com/ringfleet/ringfleet/loadtest/stats"
 )
 
 // holding is a run with --hold: many invitations ring while a node is hurt, and are answered afterwards.
@@ -37,7 +38,7 @@ type holdResult struct {
 	Ringing     int              `json:"ringing"`        // when the fault began, those that were to run out left out
 	Expiring    int              `json:"expiring"`       // that were to run out about then
 	Told        int              `json:"answers"`        // to callers that asked
-	Again       quickReport      `json:"again_ms"`       // from the begin of the fault
+	Again       stats.Quick      `json:"again_ms"`       // from the begin of the fault
 	Lost        map[string]int64 `json:"lost,omitempty"` // answers that were not that it rings with its deadline
 }
 
@@ -264,15 +265,14 @@ func (h *holding) answerAll() {
 
 // result returns what came of it.
 func (h *holding) result() *holdResult {
-	var again latencies
-	again.init()
+	var again stats.Histogram
 	for _, d := range h.again {
-		again.record(d)
+		again.Record(d)
 	}
 	n := h.run.options.chaos.hold
 	res := &holdResult{
 		Invitations: n, Pairs: min(n, len(h.run.users)/2), Ringing: len(h.calls), Expiring: n / holdRunOut, Told: len(h.again),
-		Again: again.quick(), Lost: h.lost,
+		Again: again.Quick(), Lost: h.lost,
 	}
 	if all := h.chaos.log.All(); len(all) > 0 {
 		res.Fault = all[0].String()

@@ -193,7 +193,7 @@ func epochEvent(kinds ...client.EventKind) []client.Observation {
 
 func TestParseMix(t *testing.T) {
 	m, err := parseMix("accept=3, refuse=1,accept=2")
-	if err != nil || m.total != 3 || m.weights[scenarioNamed("accept")] != 2 {
+	if err != nil || m.total != 3 || m.parts[0].scenario != scenarioNamed("accept") || m.parts[0].weight != 2 {
 		t.Errorf("parseMix gave %v, %v", m, err)
 	}
 	for _, bad := range []string{"accept=", "acept=1", "accept=-1", "accept=0", "no-such-file"} {

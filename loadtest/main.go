@@ -14,6 +14,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/ringfleet/ringfleet/loadtest/crew"
+	"github.com/ringfleet/ringfleet/loadtest/figures"
+	"github.com/ringfleet/ringfleet/loadtest/stats"
 )
 
 // The exit statuses.
@@ -29,7 +33,15 @@ func main() {
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// subcommands are what there is besides a run, by the first argument.
+var subcommands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) int{
+	"compare": compare, "report": render, "worker": work,
+}
+
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && subcommands[args[0]] != nil {
+		return subcommands[args[0]](ctx, args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -38,7 +50,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "loadtest: %v (see --help)\n", err)
 		return exitUsage
 	}
-	res, err := o.run(ctx, stdout)
+	res, err := o.run(ctx, newScreen(stdout, o.progress))
 	if err != nil {
 		fmt.Fprintf(stderr, "loadtest: %v\n", err)
 		return exitBroken
@@ -50,13 +62,13 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "loadtest: no promise was broken, by nodes that are broken")
 		return exitBroken
 	}
-	if res.Violations > 0 || res.Errors > 0 || res.Failed > 0 {
+	if res.Verdict != figures.Pass {
 		return exitBroken
 	}
 	return exitOK
 }
 
-// run makes the calls and prints the result. When ctx is done it begins no more calls, waits for those
+// run makes the calls, and prints and writes the result. When ctx is done it begins no more calls, waits for those
 // under way, and ends like any run.
 func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 	if o.selfHost {
@@ -69,6 +81,12 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 				fmt.Fprintf(out, "stop the node: %v\n", err)
 			}
 		}()
+	}
+	if err := o.findMetrics(ctx); err != nil {
+		return nil, err
+	}
+	if o.workers+o.awaited > 0 {
+		return o.lead(ctx, onScreen(out))
 	}
 	var hurt *chaosRun
 	if o.chaos.on {
@@ -83,76 +101,115 @@ func (o *options) run(ctx context.Context, out io.Writer) (*result, error) {
 	return r.run(ctx)
 }
 
-// run connects the users, makes the calls and prints the result.
+// run connects the users, makes the calls, and prints and writes the result.
 func (r *run) run(ctx context.Context) (*result, error) {
+	defer r.disconnect()
+	p, err := r.perform(ctx, func() error { return r.all.begin(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	_ = r.all.read(context.WithoutCancel(ctx)) // a node that is gone by now was read before
+	r.judgeAway(time.Now())
+	res := &result{}
+	if r.chaos != nil {
+		res.Chaos = r.after(context.WithoutCancel(ctx), p.held)
+	}
+	res.Run = *r.figures(p.took)
+	res.finish(r.all, r.options)
+	return res, r.options.deliver(res, r.out)
+}
+
+// performance is what a run was, beside what it has counted.
+type performance struct {
+	took time.Duration
+	held *holding // with --chaos --hold
+}
+
+// perform connects the users and makes the calls, from when ready has returned.
+func (r *run) perform(ctx context.Context, ready func() error) (*performance, error) {
 	o := r.options
 	watching, cancel := context.WithCancel(context.Background())
 	var watchers sync.WaitGroup
 	stopWatching := func() {
 		cancel()
 		watchers.Wait()
+		r.out.end()
 	}
 	defer stopWatching()
 	watchers.Go(func() { r.lag.watch(watching) })
-	fmt.Fprintf(r.out, "logging in %d users at %v\n", o.users, o.targets)
-	defer r.disconnect()
-	if err := r.connect(ctx); err != nil {
-		return nil, err
+	if !o.storm {
+		fmt.Fprintf(r.out, "logging in %d users at %v\n", o.users, o.targets)
+		if err := r.connect(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.readMeters(watching); err != nil {
+	if err := ready(); err != nil {
 		return nil, err
 	}
 	r.begin = time.Now()
 	r.series.start(r.begin)
-	watchers.Go(func() { r.progress(watching, r.begin) })
-	watchers.Go(func() { r.meterAll(watching) })
+	if o.parts == 0 { // else the leader does
+		watchers.Go(func() { r.progress(watching) })
+		watchers.Go(func() { r.all.follow(watching, r.begin, o.scrapeEvery) })
+	}
 	if o.mark != "" {
 		watchers.Go(func() { r.series.follow(watching, o.mark) })
 	}
-	var held *holding
-	switch {
-	case r.chaos == nil:
-		r.drive(ctx)
-	case o.chaos.hold > 0:
+	p := &performance{}
+	var err error
+	switch o.mode() {
+	case "storm":
+		err = r.weather(ctx)
+	case "hold":
+		r.holdSteady(ctx)
+	case "chaos":
 		r.chaos.meet(r.nodes)
-		held = r.hold(ctx)
+		if o.chaos.hold > 0 {
+			p.held = r.hold(ctx)
+		} else {
+			r.driveHurt(ctx)
+		}
 	default:
-		r.chaos.meet(r.nodes)
-		r.driveHurt(ctx)
+		r.drive(ctx)
 	}
-	took := time.Since(r.begin)
-	stopWatching()
-	_ = r.readMeters(context.WithoutCancel(ctx)) // a node that is gone by now was read before
-	r.judgeAway(time.Now())
-	var afterwards *chaosResult
-	if r.chaos != nil {
-		afterwards = r.after(context.WithoutCancel(ctx), held)
-	}
-	res := r.result(took)
-	res.Chaos = afterwards
-	res.print(r.out)
-	if o.jsonFile != "" {
-		return res, res.write(o.jsonFile)
-	}
-	return res, nil
+	p.took = time.Since(r.begin)
+	return p, err
 }
 
-// progressInterval is how often a running run tells how it is going.
-const progressInterval = 2 * time.Second
-
-// progress prints a line now and then, until ctx is done.
-func (r *run) progress(ctx context.Context, begin time.Time) {
-	last, lastAt := int64(0), begin
-	for pause(ctx, progressInterval) {
-		now, done := time.Now(), r.completed.Load()
-		p := r.steps[stepRinging].percentiles()
-		r.mu.Lock()
-		violations, failed := r.violations, sum(r.failed)
-		r.mu.Unlock()
-		fmt.Fprintf(r.out, "%6.0f s  %9d calls  %7.0f/s  %6d in flight  ringing p50 %.2f ms p99 %.2f ms  "+
-			"%d lost connections  %d violations  %d failed  %d errors\n",
-			now.Sub(begin).Seconds(), done, float64(done-last)/now.Sub(lastAt).Seconds(), r.inFlight.Load(), p.P50, p.P99,
-			r.reconnects.Load(), violations, failed, r.errorCount())
-		last, lastAt = done, now
+// deliver prints the result, and writes the files that were asked for.
+func (o *options) deliver(res *result, out io.Writer) error {
+	res.print(out)
+	if o.jsonFile != "" {
+		if err := res.write(o.jsonFile); err != nil {
+			return err
+		}
 	}
+	if o.html == "" {
+		return nil
+	}
+	return res.render(o.html)
+}
+
+// progress tells how it goes now and then, until ctx is done.
+func (r *run) progress(ctx context.Context) {
+	last, lastAt := int64(0), r.begin
+	for pause(ctx, r.out.interval()) {
+		now, p := time.Now(), r.now()
+		r.out.show(statusOf(p, now.Sub(r.begin), now.Sub(lastAt), last))
+		last, lastAt = p.Completed, now
+	}
+}
+
+// now returns how it goes.
+func (r *run) now() *crew.Progress {
+	p := &crew.Progress{
+		Begun: r.started.Load(), Completed: r.completed.Load(), InFlight: r.inFlight.Load(), Online: r.online.Load(), Lost: r.reconnects.Load(),
+		Errors: r.errorCount(), Ringing: &stats.Histogram{},
+	}
+	p.Ringing.Merge(&r.recent)
+	r.recent.Reset() // of what comes between the two nothing but this status knows less
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.Violations, p.Failed = r.violations, sum(r.failed)
+	return p
 }

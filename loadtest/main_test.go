@@ -47,7 +47,7 @@ func TestWrongFlags(t *testing.T) {
 		{"--self-host --content-bytes 8193", "8192"},
 		{"--self-host --rate -1", "negative"},
 		{"--self-host extra", "extra"},
-		{"--hold 5 --self-host", "--chaos"},
+		{"--must-break --self-host", "--chaos"},
 		{"--self-host --token x --token-file y", "want one of"},
 		{"--self-host --token-file no-such-file", "no-such-file"},
 		{"--self-host --jwt-key-file no-such-file", "no-such-file"},

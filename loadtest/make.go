@@ -13,6 +13,11 @@ import (
 // make makes one call and waits until it is over or overdue. When ctx is done, a call that was not taken
 // for a limit is not tried again; all else goes on.
 func (r *run) make(ctx context.Context, s *scenario, caller, callee *user, intended time.Time) {
+	r.makeHeld(ctx, s, caller, callee, intended, func(*call) {})
+}
+
+// makeHeld is make, and tells of the call before its invitation is sent.
+func (r *run) makeHeld(ctx context.Context, s *scenario, caller, callee *user, intended time.Time, begun func(*call)) {
 	n := r.started.Add(1)
 	c := &call{
 		run: r, number: n, tag: r.content(n), node: caller.place.node(), caller: caller, peer: callee, intended: intended,
@@ -30,6 +35,7 @@ func (r *run) make(ctx context.Context, s *scenario, caller, callee *user, inten
 		defer r.leave(c.peer)
 	}
 	r.calls.Store(c.tag, c)
+	begun(c)
 	c.node.calls.Add(1)
 	r.series.add(func(t *tally) { t.begun++ })
 	r.inFlight.Add(1)

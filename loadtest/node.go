@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/scrape"
+	"github.com/ringfleet/ringfleet/loadtest/stats"
 )
 
 // node is one of the nodes that are loaded: a --target with its --metrics, or, for one that users do not
@@ -16,7 +19,7 @@ import (
 type node struct {
 	target  string         // "": no user connects to it
 	carrier client.Carrier // to target
-	meter   *meter         // nil: no metrics
+	meter   *scrape.Meter  // nil: no metrics
 
 	placed   int64        // sessions that there were when the run began
 	sessions atomic.Int64 // that there are now
@@ -27,8 +30,8 @@ type node struct {
 	gained   atomic.Int64 // users that came here after they had lost their connection
 	failed   atomic.Int64 // attempts to connect that came to nothing
 
-	setup  latencies // from when a call was to be made, to ReceivedByPeer
-	accept latencies // from the accept to Accepted, on both sides
+	setup  stats.Histogram // from when a call was to be made, to ReceivedByPeer
+	accept stats.Histogram // from the accept to Accepted, on both sides
 }
 
 // newNodes makes the nodes of the options.
@@ -36,14 +39,12 @@ func (r *run) newNodes() {
 	o := r.options
 	for i := range max(len(o.targets), len(o.metrics)) {
 		n := &node{}
-		n.setup.init()
-		n.accept.init()
 		if i < len(o.targets) {
 			n.target, n.carrier = o.targets[i], o.carrier(o.targets[i])
 			r.nodes = append(r.nodes, n)
 		}
 		if i < len(o.metrics) {
-			n.meter = &meter{url: o.metrics[i], tokenFile: o.tokens.metrics}
+			n.meter = &scrape.Meter{URL: o.metrics[i], TokenFile: o.tokens.metrics}
 		}
 		r.all = append(r.all, n)
 	}
@@ -54,8 +55,10 @@ func (r *run) newNodes() {
 type place struct {
 	order []*node // in which the client tries them, over and over
 
-	mu    sync.Mutex
-	dials int
+	mu       sync.Mutex
+	dials    int
+	link     client.Link     // the last that was opened; nil: none
+	receiver client.Receiver // of link
 }
 
 // newPlace draws the order of a user's nodes. It is the same for the same seed and number.
@@ -80,8 +83,29 @@ func (p *place) Dial(ctx context.Context, login invitation.Login, receiver clien
 	link, err := n.carrier.Dial(ctx, login, receiver)
 	if err != nil {
 		n.failed.Add(1)
+		return nil, err
 	}
-	return link, err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.link, p.receiver = link, receiver
+	return link, nil
+}
+
+// errCut is why a connection was lost that was cut off on purpose.
+var errCut = errors.New("cut off")
+
+// cut ends the connection as if the network had, and reports whether there was one.
+func (p *place) cut() bool {
+	p.mu.Lock()
+	link, receiver := p.link, p.receiver
+	p.link, p.receiver = nil, nil
+	p.mu.Unlock()
+	if link == nil {
+		return false
+	}
+	receiver.Lost(errCut)
+	_ = link.Close() // it is gone either way
+	return true
 }
 
 // node returns the node that the client is connected to, or last tried, or will try first.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/gateway/auth"
 	"github.com/ringfleet/ringfleet/invitation/session"
+	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
 // startNodes starts nodes of one cluster, which are shut down at the end of the test. address is where
@@ -130,37 +130,13 @@ func addsUp(t *testing.T, res *result) {
 	}
 }
 
-// TestMetricsOfNodes reads what nodes tell, over a restart.
-func TestMetricsOfNodes(t *testing.T) {
-	reading := func(start, cpu, bytes int) sample {
-		s := sample{}
-		for _, line := range []string{
-			"# HELP process_cpu_seconds_total Of the process.",
-			fmt.Sprintf("process_cpu_seconds_total %d", cpu),
-			fmt.Sprintf("process_start_time_seconds %d", start),
-			fmt.Sprintf(`ringfleet_peer_sent_bytes_total{peer="a b"} %d`, bytes),
-			fmt.Sprintf(`ringfleet_peer_sent_bytes_total{peer="c"} %d`, bytes),
-			"process_cpu_seconds_totally 1000",
-		} {
-			s.line(line)
-		}
-		return s
-	}
-	var m meter
-	m.take(reading(1, 10, 100))
-	m.take(reading(1, 15, 150))
-	m.take(reading(2, 20, 200)) // another process
-	m.take(reading(2, 21, 200))
-	if m.used[metricCPU] != 5+20+1 || m.used[metricBytes] != 100+400 || m.restarts != 1 {
-		t.Errorf("used %v, %d restarts", m.used, m.restarts)
-	}
-	r := run{all: []*node{{meter: &m}, {meter: &meter{}}, {}}}
-	res := result{Completed: 4, Outcomes: map[string]int64{"accepted": 2}}
-	for _, n := range r.all {
-		n.setup.init()
-		n.accept.init()
-		res.Nodes = append(res.Nodes, n.result())
-	}
+// TestShares divides what nodes used by calls: of all nodes that tell it.
+func TestShares(t *testing.T) {
+	cpu, bytes := []float64{6, 20}, 500.0
+	res := result{Run: figures.Run{
+		Completed: 4, Outcomes: map[string]int64{"accepted": 2},
+		Nodes: []figures.Node{{CPU: &cpu[0], Bytes: &bytes}, {CPU: &cpu[1]}, {}},
+	}}
 	res.share()
 	if *res.NodeCPU != 6.5e6 || *res.CPUPerCall != 13e6 || *res.Bytes != 250 || res.Messages != nil {
 		t.Errorf("per call: %v and %v µs CPU, %v bytes, %v messages", *res.NodeCPU, *res.CPUPerCall, *res.Bytes, res.Messages)

@@ -13,18 +13,24 @@ import (
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/loadtest/chaos"
+	"github.com/ringfleet/ringfleet/loadtest/crew"
 )
 
 const usage = `loadtest: makes calls against ringfleet nodes and judges every one of them.
 
   go run ./loadtest --self-host --calls 20000 --users 200
   go run ./loadtest --target ws://127.0.0.1:8080 --users 1000 --duration 1m --rate 500
+  go run ./loadtest --self-host --users 400 --stages 50..500/30s,500/1m --arrivals poisson --html report.html
+  go run ./loadtest --self-host --storm --users 2000 --storm-cuts 3
+  go run ./loadtest --self-host --hold 5000 --users 1000 --hold-lasts 1m --rate 100
   go run ./loadtest --chaos --users 300 --duration 2m --rate 100
+  go run ./loadtest compare before.json after.json
+  go run ./loadtest report result.json report.html
 
 It connects users over WebSockets, lets them call each other in a mix of
 scenarios, and checks the promises P1 to P5 (with --chaos, to P7) of docs/spec.md from both clients'
 side on every call. It exits with 0 if there was no violation, no failed call and
-no error, 1 if there was, 2 if the flags are wrong. docs/loadtest.md explains the result.
+no error, and no --fail-if holds, 1 if there was, 2 if the flags are wrong. docs/loadtest.md explains the result.
 
 Flags:
 `
@@ -53,6 +59,7 @@ type options struct {
 	mark             string // file
 	slowLog          int
 
+	shapeOptions
 	chaos  chaosOptions
 	tokens tokenOptions
 
@@ -84,6 +91,11 @@ func (l *list) Set(s string) error {
 }
 
 func parseOptions(args []string, help io.Writer) (*options, error) {
+	return parseShare(args, help, nil)
+}
+
+// parseShare reads the flags, and takes one generator's part of them; nil: there is one alone.
+func parseShare(args []string, help io.Writer, part *crew.Job) (*options, error) {
 	o := &options{timers: invitation.DefaultTimers}
 	var mixText string
 	f := flag.NewFlagSet("loadtest", flag.ContinueOnError)
@@ -100,7 +112,7 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	f.BoolVar(&o.json, "json-protocol", false, "speak the JSON subprotocol instead of protobuf")
 	f.IntVar(&o.contentBytes, "content-bytes", 64, "size of the content of an invitation")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the draws; default: a random one, which is printed")
-	f.Var((*list)(&o.metrics), "metrics", "`URL` of a node's metrics, as http://127.0.0.1:9090/metrics, to report its CPU and memory; the first is the first --target's, and so on; more than targets are of nodes that no user connects to")
+	f.Var((*list)(&o.metrics), "metrics", "`URL` of a node's metrics, as http://127.0.0.1:9090/metrics, to report its CPU and memory, or discover, to look for those of each target; the first is the first --target's, and so on; more than targets are of nodes that no user connects to")
 	f.BoolVar(&o.allowReconnects, "allow-reconnects", false, "a connection that is lost is no error, as long as its user comes back")
 	f.DurationVar(&o.reconnectTimeout, "reconnect-timeout", 15*time.Second, "a user that cannot connect for longer is an error")
 	f.DurationVar(&o.takeover, "takeover", 0, "by how much events may be later than promised besides: set it where nodes are killed")
@@ -114,8 +126,9 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	f.DurationVar(&o.timers.Linger, "linger", o.timers.Linger, "the nodes' time limit, if it is not the default")
 	o.tokens.register(f)
 	o.chaos.register(f)
+	o.register(f)
 	err := f.Parse(args)
-	o.chaos.command = args
+	o.chaos.command, o.args = args, args
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(help, usage)
@@ -132,12 +145,24 @@ func parseOptions(args []string, help io.Writer) (*options, error) {
 	case f.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	return o, o.complete(mixText)
+	if err := o.readPlan(f); err != nil {
+		return nil, err
+	}
+	if part != nil {
+		o.join(part)
+	}
+	if err := o.complete(mixText); err != nil {
+		return nil, err
+	}
+	if part != nil {
+		o.share()
+	}
+	return o, o.checkFiles()
 }
 
 // complete fills in what was left to default, and returns what is wrong.
 func (o *options) complete(mixText string) error {
-	if o.calls == 0 && o.duration == 0 && !o.chaos.on {
+	if o.calls == 0 && o.duration == 0 && o.stages == "" && o.mode() == "calls" {
 		o.calls = 1000
 	}
 	if o.concurrency == 0 {
@@ -152,13 +177,18 @@ func (o *options) complete(mixText string) error {
 	if err == nil {
 		err = o.chaos.complete(o)
 	}
+	if err == nil {
+		err = o.shapeOptions.complete(o)
+	}
 	if err != nil {
 		return err
 	}
-	if o.mix = defaultMix(o.chaos.on); mixText != "" {
+	if mixText != "" {
 		if o.mix, err = parseMix(mixText); err != nil {
 			return err
 		}
+	} else if o.mix.total == 0 {
+		o.mix = defaultMix(o.chaos.on)
 	}
 	switch {
 	case count(o.selfHost, o.chaos.on, len(o.targets) > 0) != 1:
@@ -182,7 +212,7 @@ func (o *options) complete(mixText string) error {
 	case !o.timers.InBounds():
 		return fmt.Errorf("timers: want %v to %v each", invitation.MinTimer, invitation.MaxTimer)
 	}
-	return o.checkFiles()
+	return nil
 }
 
 // count returns how many are true.
@@ -216,9 +246,16 @@ func (o *options) checkFiles() error {
 	if o.selfHost {
 		each = 2 // both ends are in this process
 	}
-	if fits := (int(min(limit.Cur, 1<<30)) - otherFiles) / each; o.users > fits {
-		return fmt.Errorf("--users %d is more than this process has open files for: at most %d fit (the limit of open files is %d; ulimit -n raises it)",
-			o.users, fits, limit.Cur)
+	here, word := o.users, ""
+	if o.workers+o.awaited > 0 && o.parts == 0 { // the users are those of other processes
+		if here = 0; o.selfHost {
+			here, each = o.users, 1
+		}
+		word = " of the node"
+	}
+	if fits := (int(min(limit.Cur, 1<<30)) - otherFiles) / each; here > fits {
+		return fmt.Errorf("--users %d is more than this process%s has open files for: at most %d fit (the limit of open files is %d; ulimit -n raises it, --workers divides the users)",
+			o.users, word, fits, limit.Cur)
 	}
 	return nil
 }

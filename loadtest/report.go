@@ -8,81 +8,87 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/ringfleet/ringfleet/loadtest/figures"
+	"github.com/ringfleet/ringfleet/loadtest/stats"
+	"github.com/ringfleet/ringfleet/loadtest/threshold"
 )
 
-// result is what a run came to. Its JSON names are stable.
+// result is what a run came to, with all that is known of its faults.
 type result struct {
-	Started    time.Time                   `json:"started"`
-	Seconds    float64                     `json:"seconds"`
-	Seed       uint64                      `json:"seed"`
-	Targets    []string                    `json:"targets"`
-	SelfHosted bool                        `json:"self_hosted"` // node_… is of node and generator together
-	Users      int                         `json:"users"`
-	Calls      int64                       `json:"calls"`
-	Completed  int64                       `json:"completed"`
-	Abandoned  int64                       `json:"abandoned"` // not begun when the time was over
-	CallsPerS  float64                     `json:"calls_per_s"`
-	Outcomes   map[string]int64            `json:"outcomes"`
-	Scenarios  map[string]map[string]int64 `json:"scenarios"`
-	Violations int64                       `json:"violations"`
-	Errors     int64                       `json:"errors"`
-	ErrorTexts map[string]int64            `json:"error_texts"`
-	Limited    int64                       `json:"limited"`    // sends that were told LIMIT_EXCEEDED and came again
-	Repeats    int64                       `json:"repeats"`    // requests that were repeated for want of an answer
-	Reconnects int64                       `json:"reconnects"` // connections lost
-	Losses     map[string]int64            `json:"reconnect_causes"`
-	Delayed    int64                       `json:"delayed"` // calls during which a side was without a connection
-	Failed     int64                       `json:"failed"`
-	FailedBy   map[string]int64            `json:"failed_causes"`
-	Excused    int64                       `json:"excused"`
-	ExcusedBy  map[string]int64            `json:"excused_causes"`
-	AllowedBy  map[string]int64            `json:"allowed_causes"` // calls that ended as a fault of the nodes allows
-	KeptBy     map[string]int64            `json:"kept_causes"`    // calls of which a client kept something from its application
-	LagMs      float64                     `json:"generator_lag_ms"`
-	Latency    map[string]percentiles      `json:"latency"`
-	Nodes      []nodeResult                `json:"nodes"`
-	Windows    []window                    `json:"windows"`
-	Phases     []window                    `json:"phases,omitempty"`
-	Slowest    []slowCall                  `json:"slowest,omitempty"`
-	NodeCPU    *float64                    `json:"node_cpu_us_per_call,omitempty"` // completed
-	NodeRSS    *float64                    `json:"node_rss_bytes,omitempty"`
-	CPUPerCall *float64                    `json:"cpu_us_per_call,omitempty"` // accepted
-	Chaos      *chaosResult                `json:"chaos,omitempty"`
-	Bytes      *float64                    `json:"peer_bytes_per_call,omitempty"`
-	Messages   *float64                    `json:"peer_messages_per_call,omitempty"`
+	figures.Run
+	Chaos *chaosResult `json:"chaos,omitempty"`
 }
 
-// result returns the result of a run that took took.
-func (r *run) result(took time.Duration) *result {
+// figures returns what the run has counted, when it took took. Nothing is counted afterwards.
+func (r *run) figures(took time.Duration) *figures.Run {
+	windows, phases := r.series.report()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	res := &result{
-		Started: r.begin.UTC(), Seconds: took.Seconds(), Seed: r.options.seed, Targets: r.options.targets, SelfHosted: r.options.selfHost,
-		Users: r.options.users,
+	f := &figures.Run{
+		Version: figures.Version, Started: r.begin.UTC(), Seconds: took.Seconds(), Users: r.options.users,
 		Calls: r.started.Load(), Completed: r.completed.Load(), Abandoned: r.abandoned.Load(),
 		CallsPerS: float64(r.completed.Load()) / took.Seconds(), Outcomes: maps.Clone(r.outcomes), Scenarios: r.scenarios,
-		Violations: r.violations, Errors: sum(r.errors), ErrorTexts: maps.Clone(r.errors), Limited: r.limited.Load(),
-		Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), Losses: maps.Clone(r.losses), Delayed: r.delayed,
-		Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused), AllowedBy: maps.Clone(r.allowed),
-		KeptBy: maps.Clone(r.kept),
-		LagMs:  float64(r.lag.worst().Microseconds()) / 1000, Latency: map[string]percentiles{}, Slowest: r.slowest.report(),
+		Violations: r.violations, Errors: sum(r.errors), ErrorTexts: maps.Clone(r.errors), Codes: maps.Clone(r.codes),
+		Limited: r.limited.Load(), Repeats: r.repeats.Load(), Reconnects: r.reconnects.Load(), Losses: maps.Clone(r.losses),
+		Delayed: r.delayed, Failed: sum(r.failed), FailedBy: maps.Clone(r.failed), Excused: sum(r.excused), ExcusedBy: maps.Clone(r.excused),
+		AllowedBy: maps.Clone(r.allowed), KeptBy: maps.Clone(r.kept), LagMs: stats.Ms(r.lag.worst()), Windows: windows, Phases: phases,
+		Latency: map[string]stats.Percentiles{}, Histograms: r.steps, Slowest: r.slowest.report(), Storm: r.storm, Held: r.held,
 	}
-	for s := range r.steps {
-		res.Latency[stepNames[s]] = r.steps[s].percentiles()
+	r.options.describe(f)
+	for step, h := range r.steps {
+		f.Latency[step] = h.Percentiles()
 	}
-	res.Windows, res.Phases = r.series.report()
-	for _, n := range r.all {
-		res.Nodes = append(res.Nodes, n.result())
+	for _, n := range r.nodes {
+		f.Nodes = append(f.Nodes, n.counted(r.series.parts))
+	}
+	return f
+}
+
+// describe tells what was asked for.
+func (o *options) describe(f *figures.Run) {
+	f.Build, f.Command, f.About = build(), o.shown(), o.about
+	f.Mode, f.Loop, f.Seed, f.Targets, f.SelfHosted = o.mode(), "closed", o.seed, o.targets, o.selfHost
+	if o.open() {
+		f.Loop, f.Arrivals = "open", o.process.String()
+		f.Stages = nil
+		for _, s := range o.plan().Stages {
+			f.Stages = append(f.Stages, figures.Stage{From: s.From, To: s.To, Seconds: s.Lasts.Seconds()})
+		}
+	}
+}
+
+// finish adds what the nodes used and what the thresholds say, and passes the verdict.
+func (res *result) finish(nodes meters, o *options) {
+	for i, n := range nodes {
+		if i == len(res.Nodes) {
+			res.Nodes = append(res.Nodes, figures.Node{Target: n.target})
+		}
+		if n.meter != nil {
+			n.meter.Report(&res.Nodes[i])
+		}
 	}
 	res.share()
-	return res
+	res.Verdict = figures.Pass
+	for _, rule := range o.rules {
+		check := rule.Check(&res.Run)
+		res.Checks = append(res.Checks, check)
+		if check.Fails {
+			res.Verdict = figures.Fail
+		}
+	}
+	if res.Violations+res.Failed+res.Errors > 0 {
+		res.Verdict = figures.Fail
+	}
 }
 
 // print writes the result for people.
 func (res *result) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d calls, %d completed in %.1f s: %.0f calls/s (%d users, seed %d)\n",
 		res.Calls, res.Completed, res.Seconds, res.CallsPerS, res.Users, res.Seed)
-	fmt.Fprintf(w, "\n%-16s %s\n", "scenario", "outcomes")
+	if len(res.Scenarios) > 0 {
+		fmt.Fprintf(w, "\n%-16s %s\n", "scenario", "outcomes")
+	}
 	for _, name := range slices.Sorted(maps.Keys(res.Scenarios)) {
 		fmt.Fprintf(w, "%-16s", name)
 		for _, outcome := range slices.Sorted(maps.Keys(res.Scenarios[name])) {
@@ -91,11 +97,12 @@ func (res *result) print(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "\n%-28s %9s %9s %9s %9s %9s %9s\n", "latency, ms", "count", "p50", "p90", "p99", "p99.9", "max")
-	for _, name := range stepNames {
+	for _, name := range figures.Steps {
 		if p := res.Latency[name]; p.Count > 0 {
 			fmt.Fprintf(w, "%-28s %9d %9.2f %9.2f %9.2f %9.2f %9.2f\n", name, p.Count, p.P50, p.P90, p.P99, p.P999, p.Max)
 		}
 	}
+	res.printModes(w)
 	res.printNodes(w)
 	res.printPhases(w)
 	printSlowest(w, res.Slowest)
@@ -113,7 +120,22 @@ func (res *result) print(w io.Writer) {
 	if res.Chaos != nil {
 		res.Chaos.printSummary(w, res)
 	}
+	threshold.PrintChecks(w, res.Checks)
 	fmt.Fprintf(w, "%d violations, %d failed calls, %d errors\n", res.Violations, res.Failed, res.Errors)
+}
+
+// printModes writes what a storm, or invitations that were held, came to.
+func (res *result) printModes(w io.Writer) {
+	if s := res.Storm; s != nil {
+		fmt.Fprintf(w, "\nconnected %d users in %.2f s: %.0f/s\n", res.Users, s.Seconds, float64(res.Users)/max(s.Seconds, 1e-3))
+		for i, c := range s.Cuts {
+			fmt.Fprintf(w, "cut %d, at %.1f s: %d connections, %d users back within %.2f s\n", i+1, c.T, c.Users, c.Back, c.Seconds)
+		}
+	}
+	if h := res.Held; h != nil {
+		fmt.Fprintf(w, "\nheld %d invitations, %d rang at once after %.1f s, for %.1f s; %d were answered then\n", h.Invitations, h.Rang, h.UntilS,
+			h.Seconds, h.Answered)
+	}
 }
 
 func printCounts(w io.Writer, what string, counts map[string]int64) {

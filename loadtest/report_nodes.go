@@ -5,61 +5,25 @@ import (
 	"io"
 
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
-// nodeResult is what a run came to at one node. Its JSON names are stable.
-type nodeResult struct {
-	Target     string      `json:"target"`          // "": no user connects to it
-	Placed     int64       `json:"placed"`          // sessions when the run began
-	Sessions   int64       `json:"sessions"`        // when it ended
-	Calls      int64       `json:"calls_as_caller"` // begun while their caller was connected here
-	Setup      quickReport `json:"setup_ms"`
-	Accept     quickReport `json:"accept_ms"`
-	Reconnects int64       `json:"reconnects"` // connections that were lost here
-	Gained     int64       `json:"gained"`     // users that came here after they had lost their connection
-	Failed     int64       `json:"failed_dials"`
-	Errors     int64       `json:"errors"`
-
-	Metrics   string   `json:"metrics,omitempty"`
-	CPU       *float64 `json:"cpu_s,omitempty"`
-	RSSBefore *float64 `json:"rss_before_bytes,omitempty"`
-	RSSAfter  *float64 `json:"rss_after_bytes,omitempty"`
-	Bytes     *float64 `json:"peer_sent_bytes,omitempty"`
-	Messages  *float64 `json:"peer_sent_messages,omitempty"`
-	Restarts  int      `json:"restarts,omitempty"`
-	Missed    int      `json:"missed_scrapes,omitempty"`
-}
-
-// result returns what came of the node.
-func (n *node) result() nodeResult {
-	res := nodeResult{
-		Target: n.target, Placed: n.placed, Sessions: n.sessions.Load(), Calls: n.calls.Load(), Setup: n.setup.quick(),
-		Accept: n.accept.quick(), Reconnects: n.lost.Load(), Gained: n.gained.Load(), Failed: n.failed.Load(), Errors: n.errors.Load(),
+// counted returns what users came to at the node; with what latencies are from, if it is to be merged with that of others.
+func (n *node) counted(parts bool) figures.Node {
+	f := figures.Node{
+		Target: n.target, Placed: n.placed, Sessions: n.sessions.Load(), Calls: n.calls.Load(), Setup: n.setup.Quick(),
+		Accept: n.accept.Quick(), Reconnects: n.lost.Load(), Gained: n.gained.Load(), Failed: n.failed.Load(), Errors: n.errors.Load(),
 	}
-	m := n.meter
-	if m == nil {
-		return res
+	if parts {
+		f.Counted = figures.NewCounted(0)
+		f.Counted.Setup, f.Counted.Accept = &n.setup, &n.accept
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	res.Metrics, res.Restarts, res.Missed = m.url, m.restarts, m.missed
-	res.CPU, res.Bytes, res.Messages = m.used.get(metricCPU), m.used.get(metricBytes), m.used.get(metricMessages)
-	res.RSSBefore, res.RSSAfter = m.before.get(metricRSS), m.last.get(metricRSS)
-	return res
-}
-
-// get returns a value, nil if it is not there.
-func (s sample) get(name string) *float64 {
-	value, there := s[name]
-	if !there {
-		return nil
-	}
-	return &value
+	return f
 }
 
 // share divides what the nodes used by the calls.
 func (res *result) share() {
-	total := func(of func(*nodeResult) *float64) *float64 {
+	total := func(of func(*figures.Node) *float64) *float64 {
 		var sum *float64
 		for i := range res.Nodes {
 			if value := of(&res.Nodes[i]); value != nil {
@@ -79,11 +43,11 @@ func (res *result) share() {
 		return &share
 	}
 	accepted := res.Outcomes[invitation.Accepted.String()]
-	cpu := total(func(n *nodeResult) *float64 { return n.CPU })
+	cpu := total(func(n *figures.Node) *float64 { return n.CPU })
 	res.NodeCPU, res.CPUPerCall = per(cpu, res.Completed, 1e6), per(cpu, accepted, 1e6)
-	res.NodeRSS = total(func(n *nodeResult) *float64 { return n.RSSAfter })
-	res.Bytes = per(total(func(n *nodeResult) *float64 { return n.Bytes }), accepted, 1)
-	res.Messages = per(total(func(n *nodeResult) *float64 { return n.Messages }), accepted, 1)
+	res.NodeRSS = total(func(n *figures.Node) *float64 { return n.RSSAfter })
+	res.Bytes = per(total(func(n *figures.Node) *float64 { return n.Bytes }), accepted, 1)
+	res.Messages = per(total(func(n *figures.Node) *float64 { return n.Messages }), accepted, 1)
 }
 
 // printNodes writes a table of the nodes, and what they used per call.

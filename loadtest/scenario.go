@@ -23,7 +23,7 @@ type scenario struct {
 	callee   calleeKind
 	answer   invitation.Request   // what the callee does when it rings: Accept, Refuse or NoRequest
 	cancel   cancelTime           // when the caller cancels
-	patient  bool                 // callee and caller take their time, and answer and cancel some time before it is over
+	wait     waiting              // how long callee and caller take to answer and cancel
 	outcomes []invitation.Outcome // how it may end
 }
 
@@ -52,11 +52,11 @@ const shortTimer = time.Second
 // longTimer is the time limit of calls that are to run out while nodes are hurt.
 const longTimer = 12 * time.Second
 
-// How long the patient wait at most, and at least.
-const (
-	mostPatience  = 20 * time.Second
-	leastPatience = time.Second
-)
+// waiting is how long somebody takes, which is drawn. Zero: no time.
+type waiting struct{ least, most time.Duration }
+
+// patient is how long those of the long scenarios take.
+var patient = waiting{least: time.Second, most: 20 * time.Second}
 
 var scenarios = []*scenario{
 	{
@@ -93,15 +93,15 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "long-accept", about: "the callee accepts after up to 20 s", chaotic: 10,
-		answer: invitation.Accept, patient: true, outcomes: []invitation.Outcome{invitation.Accepted},
+		answer: invitation.Accept, wait: patient, outcomes: []invitation.Outcome{invitation.Accepted},
 	},
 	{
 		name: "long-refuse", about: "the callee refuses after up to 20 s", chaotic: 6,
-		answer: invitation.Refuse, patient: true, outcomes: []invitation.Outcome{invitation.Refused},
+		answer: invitation.Refuse, wait: patient, outcomes: []invitation.Outcome{invitation.Refused},
 	},
 	{
 		name: "long-cancel", about: "the caller cancels after up to 20 s", chaotic: 6,
-		cancel: onRinging, patient: true, outcomes: []invitation.Outcome{invitation.Canceled},
+		cancel: onRinging, wait: patient, outcomes: []invitation.Outcome{invitation.Canceled},
 	},
 	{
 		name: "long-expire", about: "nobody answers for 12 seconds", chaotic: 2, timers: invitation.Timers{Expire: longTimer},
@@ -122,21 +122,38 @@ func scenarioNamed(name string) *scenario {
 	return nil
 }
 
-// mix is scenarios with weights.
+// mix is scenarios with weights. Its zero value has none.
 type mix struct {
-	weights map[*scenario]int
-	total   int
+	parts []weighted
+	total int
+}
+
+type weighted struct {
+	scenario *scenario
+	weight   int
+}
+
+// set gives a scenario a weight.
+func (m *mix) set(s *scenario, weight int) {
+	m.total += weight
+	for i := range m.parts {
+		if m.parts[i].scenario == s {
+			m.total -= m.parts[i].weight
+			m.parts[i].weight = weight
+			return
+		}
+	}
+	m.parts = append(m.parts, weighted{s, weight})
 }
 
 func defaultMix(chaotic bool) mix {
-	m := mix{weights: map[*scenario]int{}}
+	var m mix
 	for _, s := range scenarios {
 		weight := s.weight
 		if chaotic {
 			weight = s.chaotic
 		}
-		m.weights[s] = weight
-		m.total += weight
+		m.set(s, weight)
 	}
 	return m
 }
@@ -159,7 +176,7 @@ func parseMix(text string) (mix, error) {
 			}
 		}
 	}
-	m := mix{weights: map[*scenario]int{}}
+	var m mix
 	for _, part := range parts {
 		name, number, _ := strings.Cut(part, "=")
 		s := scenarioNamed(strings.TrimSpace(name))
@@ -170,8 +187,7 @@ func parseMix(text string) (mix, error) {
 		if err != nil || weight < 0 || weight > 1_000_000 {
 			return mix{}, fmt.Errorf("mix: the weight of %s is %q: want a number from 0 to 1000000", s.name, number)
 		}
-		m.total += weight - m.weights[s]
-		m.weights[s] = weight
+		m.set(s, weight)
 	}
 	if m.total == 0 {
 		return mix{}, errors.New("mix: no scenario has a weight")
@@ -190,9 +206,9 @@ func scenarioNames() string {
 // pick draws a scenario.
 func (m mix) pick(r *rand.Rand) *scenario {
 	n := r.IntN(m.total)
-	for _, s := range scenarios {
-		if n -= m.weights[s]; n < 0 {
-			return s
+	for _, p := range m.parts {
+		if n -= p.weight; n < 0 {
+			return p.scenario
 		}
 	}
 	panic("the weights add up")

@@ -6,70 +6,71 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ringfleet/ringfleet/loadtest/figures"
+	"github.com/ringfleet/ringfleet/loadtest/stats"
 )
 
 // tally is what happened in a window, or in a phase.
 type tally struct {
-	setup     latencies // from when a call was to be made, to ReceivedByPeer
-	connected latencies // the same, of calls whose two users were connected all the time
-	accept    latencies // from the accept to Accepted, on both sides
+	counted *figures.Counted
 
 	begun, completed, errors, violations, failed, reconnects int64
 }
 
-func newTally() *tally {
-	t := &tally{}
-	t.reset()
-	return t
-}
+func newTally(digits int) *tally { return &tally{counted: figures.NewCounted(digits)} }
 
 func (t *tally) reset() {
-	for _, l := range []*latencies{&t.setup, &t.connected, &t.accept} {
-		if l.histogram == nil {
-			l.init()
-		}
-		l.histogram.Reset()
+	for _, h := range []*stats.Histogram{t.counted.Setup, t.counted.Connected, t.counted.Accept, t.counted.Connects} {
+		h.Reset()
 	}
 	t.begun, t.completed, t.errors, t.violations, t.failed, t.reconnects = 0, 0, 0, 0, 0, 0
 }
 
-// window is a tally in the result. Its JSON names are stable.
-type window struct {
-	T          float64     `json:"t"` // seconds from the begin of the run; of a phase, to its first begin
-	Phase      string      `json:"phase,omitempty"`
-	Seconds    float64     `json:"seconds"`
-	Begun      int64       `json:"begun"`
-	Completed  int64       `json:"completed"`
-	CallsPerS  float64     `json:"calls_per_s"`
-	Setup      quickReport `json:"setup_ms"`
-	Connected  quickReport `json:"setup_connected_ms"`
-	Accept     quickReport `json:"accept_ms"`
-	Errors     int64       `json:"errors"`
-	Violations int64       `json:"violations"`
-	Failed     int64       `json:"failed"`
-	Reconnects int64       `json:"reconnects"`
-}
-
 // report returns the tally as it is in the result.
-func (t *tally) report(begin, length time.Duration, phase string) window {
-	return window{
+func (t *tally) report(begin, length time.Duration, phase string) figures.Window {
+	c := t.counted
+	return figures.Window{
 		T: begin.Seconds(), Phase: phase, Seconds: length.Seconds(), Begun: t.begun, Completed: t.completed,
-		CallsPerS: float64(t.completed) / max(length.Seconds(), 1e-3), Setup: t.setup.quick(), Connected: t.connected.quick(),
-		Accept: t.accept.quick(), Errors: t.errors, Violations: t.violations, Failed: t.failed, Reconnects: t.reconnects,
+		CallsPerS: float64(t.completed) / max(length.Seconds(), 1e-3), Setup: c.Setup.Quick(), Connected: c.Connected.Quick(),
+		Accept: c.Accept.Quick(), Connects: c.Connects.Quick(), Errors: t.errors, Violations: t.violations, Failed: t.failed,
+		Reconnects: t.reconnects,
 	}
 }
 
 // series is the run in the course of time: window after window, and what came of each phase. What
 // happens before its begin counts nowhere.
 type series struct {
-	width time.Duration
+	width  time.Duration
+	gauges func() (inFlight, online int64)
+	parts  bool // what latencies are from is kept, to be merged with that of others
 
 	mu     sync.Mutex
 	begin  time.Time // zero: not begun
 	now    *tally    // of the window that is open
-	done   []window
-	phase  *phase // that lasts; nil: none
+	done   []figures.Window
+	packed []packed // of done, if parts
+	phase  *phase   // that lasts; nil: none
 	phases []*phase
+}
+
+// packed is what the latencies of a window are from, in as few bytes as may be.
+type packed [4][]byte
+
+func pack(c *figures.Counted) packed {
+	var p packed
+	for i, h := range []*stats.Histogram{c.Setup, c.Connected, c.Accept, c.Connects} {
+		p[i], _ = h.MarshalText() // of a histogram of ours it cannot fail
+	}
+	return p
+}
+
+func (p packed) unpack() *figures.Counted {
+	c := figures.NewCounted(stats.Coarse)
+	for i, h := range []*stats.Histogram{c.Setup, c.Connected, c.Accept, c.Connects} {
+		_ = h.UnmarshalText(p[i]) // as we have made it
+	}
+	return c
 }
 
 // phase is the time, or times, for which the --mark file had one text.
@@ -92,7 +93,7 @@ const (
 func (s *series) start(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.begin, s.now = at, newTally()
+	s.begin, s.now = at, newTally(stats.Coarse)
 }
 
 // add counts something that happens now.
@@ -112,8 +113,20 @@ func (s *series) add(count func(*tally)) {
 // roll closes the windows that are over.
 func (s *series) roll(now time.Duration) {
 	for len(s.done) < maxWindows-1 && now >= time.Duration(len(s.done)+1)*s.width {
-		s.done = append(s.done, s.now.report(time.Duration(len(s.done))*s.width, s.width, s.name()))
+		s.close(s.width)
 		s.now.reset()
+	}
+}
+
+// close closes the window that is open.
+func (s *series) close(length time.Duration) {
+	w := s.now.report(time.Duration(len(s.done))*s.width, length, s.name())
+	if s.gauges != nil {
+		w.InFlight, w.Online = s.gauges()
+	}
+	s.done = append(s.done, w)
+	if s.parts {
+		s.packed = append(s.packed, pack(s.now.counted))
 	}
 }
 
@@ -145,30 +158,36 @@ func (s *series) enter(name string) {
 		}
 	}
 	if name != "" && len(s.phases) < maxPhases {
-		s.phase = &phase{name: name, tally: newTally(), first: now, since: now}
+		s.phase = &phase{name: name, tally: newTally(0), first: now, since: now}
 		s.phases = append(s.phases, s.phase)
 	}
 }
 
-// report returns the windows, the last one cut short, and the phases.
-func (s *series) report() (windows, phases []window) {
+// report ends the last window, and returns the windows and the phases. Nothing is counted afterwards.
+func (s *series) report() (windows, phases []figures.Window) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Since(s.begin)
 	s.roll(now)
-	last := time.Duration(len(s.done)) * s.width
-	windows = append(windows, s.done...)
-	if now > last {
-		windows = append(windows, s.now.report(last, now-last, s.name()))
+	if last := time.Duration(len(s.done)) * s.width; now > last {
+		s.close(now - last)
+	}
+	for i := range s.packed {
+		s.done[i].Counted = s.packed[i].unpack()
 	}
 	for _, p := range s.phases {
 		lasted := p.lasted
 		if p == s.phase {
 			lasted += now - p.since
 		}
-		phases = append(phases, p.tally.report(p.first, lasted, p.name))
+		one := p.tally.report(p.first, lasted, p.name)
+		if s.parts {
+			one.Counted = p.tally.counted
+		}
+		phases = append(phases, one)
 	}
-	return windows, phases
+	s.begin = time.Time{}
+	return s.done, phases
 }
 
 // markInterval is how often the --mark file is read.

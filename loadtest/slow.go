@@ -8,18 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// slowCall is one of the slowest calls. Its JSON names are stable.
-type slowCall struct {
-	T        float64  `json:"t"` // when it was to be made, in seconds from the begin of the run
-	Ms       float64  `json:"ms"`
-	Scenario string   `json:"scenario"`
-	Caller   string   `json:"caller_target"` // the node that the caller was connected to when it began
-	Callee   string   `json:"callee_target"` // the same of the callee when it was judged; "" for one who is not there
-	Away     float64  `json:"away_ms"`       // for how long a side was without a connection meanwhile
-	History  []string `json:"history"`
-}
+	"github.com/ringfleet/ringfleet/loadtest/figures"
+)
 
 // slowest keeps the slowest calls: those with the longest time from when the call was to be made to
 // ReceivedByPeer, or from the accept to Accepted on either side.
@@ -27,7 +18,7 @@ type slowest struct {
 	most int // 0: none are kept
 
 	mu    sync.Mutex
-	calls []slowCall // the slowest first
+	calls []figures.SlowCall // the slowest first
 }
 
 // add keeps the call if it is one of the slowest. It is called with the call's mutex.
@@ -38,7 +29,7 @@ func (s *slowest) add(c *call, met circumstances, begin time.Time) {
 	if s.most == 0 || ms == 0 || len(s.calls) == s.most && ms <= s.calls[s.most-1].Ms {
 		return
 	}
-	one := slowCall{
+	one := figures.SlowCall{
 		T: c.intended.Sub(begin).Seconds(), Ms: ms, Scenario: c.history.scenario.name, Caller: c.node.target,
 		Away:    float64((met.caller.total + met.callee.total).Microseconds()) / 1000,
 		History: strings.Split(strings.TrimRight(c.history.String(), "\n"), "\n"),
@@ -46,19 +37,19 @@ func (s *slowest) add(c *call, met circumstances, begin time.Time) {
 	if c.peer != nil {
 		one.Callee = c.peer.place.node().target
 	}
-	at, _ := slices.BinarySearchFunc(s.calls, ms, func(c slowCall, ms float64) int { return cmp.Compare(ms, c.Ms) })
+	at, _ := slices.BinarySearchFunc(s.calls, ms, func(c figures.SlowCall, ms float64) int { return cmp.Compare(ms, c.Ms) })
 	s.calls = slices.Insert(s.calls, at, one)
 	s.calls = s.calls[:min(len(s.calls), s.most)]
 }
 
 // report returns the calls that are kept.
-func (s *slowest) report() []slowCall {
+func (s *slowest) report() []figures.SlowCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.calls)
 }
 
-func printSlowest(w io.Writer, calls []slowCall) {
+func printSlowest(w io.Writer, calls []figures.SlowCall) {
 	for _, c := range calls {
 		fmt.Fprintf(w, "\nslow: %.1f ms, %s, at %.3f s, from %s to %s, away for %.1f ms\n%s\n",
 			c.Ms, c.Scenario, c.T, c.Caller, c.Callee, c.Away, strings.Join(c.History, "\n"))

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/ringfleet/ringfleet/gateway/auth"
+	"github.com/ringfleet/ringfleet/loadtest/scrape"
 )
 
 func keyFile(t *testing.T, text []byte) string {
@@ -115,10 +116,10 @@ func TestMetricsToken(t *testing.T) {
 		_, _ = w.Write([]byte("process_cpu_seconds_total 7\n"))
 	}))
 	defer node.Close()
-	if s, err := scrape(t.Context(), node.URL, keyFile(t, []byte(strings.Repeat("m", 32)+"\n"))); err != nil || s[metricCPU] != 7 {
+	if s, err := scrape.Read(t.Context(), node.URL, keyFile(t, []byte(strings.Repeat("m", 32)+"\n"))); err != nil || s[scrape.CPU] != 7 {
 		t.Errorf("%v, %v", s, err)
 	}
-	if _, err := scrape(t.Context(), node.URL, ""); err == nil {
+	if _, err := scrape.Read(t.Context(), node.URL, ""); err == nil {
 		t.Error("no token is needed, so this shows nothing")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/fleet"
+	"github.com/ringfleet/ringfleet/loadtest/scrape"
 )
 
 // resources are what a node has and uses, by its own metrics.
@@ -60,7 +61,7 @@ func usageOf(ctx context.Context, n *fleet.Node) (resources, error) {
 		return resources{}, fmt.Errorf("chaos: %w", err)
 	}
 	u := resources{
-		Goroutines: metrics["go_goroutines"], Heap: metrics["go_memstats_heap_alloc_bytes"], RSS: metrics[metricRSS],
+		Goroutines: metrics["go_goroutines"], Heap: metrics["go_memstats_heap_alloc_bytes"], RSS: metrics[scrape.RSS],
 		Connections: metrics["ringfleet_gateway_connections"], Sessions: float64(status.Sessions),
 		Timers: metrics["ringfleet_timers"], collected: metrics["go_memstats_last_gc_time_seconds"],
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
 // user is one logged-in user and what its client is told of calls under way.
@@ -108,9 +109,11 @@ func (u *user) session(o client.Observation) {
 	case client.SessionConnected:
 		u.on = u.place.node()
 		u.on.sessions.Add(1)
+		u.run.online.Add(1)
 		u.on.users.Store(u, true)
 		if away, was := u.absences.end(o.At); was {
 			u.judgeAbsence(away)
+			u.run.reconnected(away)
 		}
 		if u.moving {
 			u.on.gained.Add(1)
@@ -134,6 +137,7 @@ func (u *user) session(o client.Observation) {
 func (u *user) leave() {
 	if u.on != nil {
 		u.on.sessions.Add(-1)
+		u.run.online.Add(-1)
 		u.on.users.Delete(u)
 		u.on = nil
 	}
@@ -146,6 +150,18 @@ func (u *user) judgeAbsence(away time.Duration) {
 	}
 }
 
+// connected counts a login that was taken.
+func (r *run) connected(took time.Duration) {
+	r.took(figures.Connect, took)
+	r.series.add(func(t *tally) { t.counted.Connects.Record(took) })
+}
+
+// reconnected counts a user who came back.
+func (r *run) reconnected(away time.Duration) {
+	r.took(figures.Reconnect, away)
+	r.series.add(func(t *tally) { t.counted.Connects.Record(away) })
+}
+
 // lost counts a connection that was lost.
 func (r *run) lost(u *user, cause error) {
 	u.place.node().lost.Add(1)
@@ -153,8 +169,11 @@ func (r *run) lost(u *user, cause error) {
 	r.series.add(func(t *tally) { t.reconnects++ })
 	name := "broken"
 	var end invitation.End
-	if errors.As(cause, &end) {
+	switch {
+	case errors.As(cause, &end):
 		name = end.String()
+	case errors.Is(cause, errCut):
+		name = "cut off by the generator"
 	}
 	r.mu.Lock()
 	r.losses[name]++
