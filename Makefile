@@ -81,6 +81,18 @@ cluster-test: ## Test real node processes: moves, disagreement, bad peers, upgra
 cluster-cost: ## What calls cost on 1, 3 and 5 nodes
 	go test ./internal/fleet -count=1 -v -timeout 15m -run TestCost -fleet.size cost
 
+.PHONY: overload
+overload: ## Ask a node for twice what it can do (two processors, some three minutes)
+	go test ./internal/fleet -count=1 -v -timeout 15m -run TestOverload -fleet.size overload
+
+.PHONY: overload-smoke
+overload-smoke: ## The same in half a minute; of how soon things happen, nothing is demanded
+	go test ./internal/fleet -count=1 -v -timeout 10m -run TestOverload -fleet.size overload-short
+
+.PHONY: rolling-test
+rolling-test: ## Restart three nodes under load as Kubernetes does, from the manifests (FULL=1: the long form)
+	cd deploy/test && go test -count=1 -v -timeout 20m -run TestRolling -rolling $(if $(FULL),full,short) .
+
 .PHONY: deploy-test
 deploy-test: ## Test the manifests, the image's file, the alerts and the dashboard
 	go test ./deploy/monitoring

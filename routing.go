@@ -16,6 +16,9 @@ import (
 func (n *Node) deliver(e cluster.Envelope) error {
 	switch p := e.Payload.(type) {
 	case *session.Input:
+		if n.sheds(invitation.User(e.Key), p) {
+			return nil
+		}
 		return n.session(invitation.User(e.Key), p)
 	case *invitation.Message:
 		return n.arbiter(p)
@@ -38,6 +41,18 @@ func (n *Node) deliver(e cluster.Envelope) error {
 		n.asker.Answer(p)
 	}
 	return nil
+}
+
+// sheds refuses a new send that another node's gateway has taken, if this node has too much to do, and reports
+// whether it did. The gateway that has the device knows how busy its own node is, not this one.
+func (n *Node) sheds(user invitation.User, in *session.Input) bool {
+	if in.Kind != session.InCall || in.Call.Request != invitation.Send || in.Call.Resumed != nil || !n.gateway.Busy() {
+		return false
+	}
+	network{n}.Device(user, in.Conn, invitation.Down{Answer: &invitation.Answer{
+		Request: invitation.Send, RequestID: in.Call.RequestID, Error: invitation.Unavailable, RetryAfter: n.config.Gateway.RetryAfter,
+	}})
+	return true
 }
 
 // handOver gives an envelope to the actors of this node, whether its shard is here or still awaited.

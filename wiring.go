@@ -61,6 +61,9 @@ type turns struct{ node *Node }
 // Help implements gateway.Turns and link.Turns.
 func (t turns) Help(tell func()) { t.node.host.Help(tell) }
 
+// Run implements gateway.Turns.
+func (t turns) Run(do func()) { t.node.host.Run(do) }
+
 // Settles implements gateway.Turns and link.Turns.
 func (t turns) Settles() bool { return t.node.host.Settles() }
 

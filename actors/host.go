@@ -172,6 +172,9 @@ func (h *Host) TellArbiter(msg *invitation.Message) error {
 // Help calls tell and runs actors on this goroutine; see [engine.System.Help].
 func (h *Host) Help(tell func()) { h.system.Help(tell) }
 
+// Run calls do behind the actors that wait; see [engine.System.Run].
+func (h *Host) Run(do func()) { h.system.Run(do) }
+
 // Settles is [engine.System.Settles].
 func (h *Host) Settles() bool { return h.system.Settles() }
 

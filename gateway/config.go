@@ -102,6 +102,11 @@ type Config struct {
 	// worth. The default is no bound, as its program is trusted.
 	LocalRate int
 
+	// MaxDelay is for how long what clients say may wait, in the node, for somebody to see to it. While it waits for
+	// longer the node has too much to do, and answers new sends with UNAVAILABLE at once; steps of calls that were taken
+	// go on. The default is 100 ms; what is negative refuses nothing.
+	MaxDelay time.Duration
+
 	// RetryAfter is told with UNAVAILABLE and OVERLOADED, when nothing better is known; default 1 s.
 	RetryAfter time.Duration
 	// DrainRate is how many connections per second Shutdown ends; default 2,000. It goes faster
@@ -124,6 +129,8 @@ type Config struct {
 type Turns interface {
 	// Help calls tell, which hands frames to the backend, and may then work for the backend for a while.
 	Help(tell func())
+	// Run calls do soon, when what waits by now has been done. It does not block.
+	Run(do func())
 	// Settles reports whether [Gateway.Flush] is going to be called soon, and will see what was queued before.
 	Settles() bool
 }
@@ -147,6 +154,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.LoginRate, 5_000)
 	def(&c.FrameRate, 100)
 	def(&c.FrameBurst, 200)
+	def(&c.MaxDelay, 100*time.Millisecond)
 	def(&c.RetryAfter, time.Second)
 	def(&c.DrainRate, 2_000)
 	def(&c.Timers, invitation.DefaultTimers)

@@ -32,6 +32,8 @@ type Gateway struct {
 
 	admission admission
 	draining  atomic.Bool
+	shed      shedder
+	probed    func() // what becomes of a probe that has come through a poller
 
 	reattacher reattacher
 
@@ -69,6 +71,7 @@ func New(config Config, backend Backend) (*Gateway, error) {
 	g.reattacher.stop = make(chan struct{})
 	g.wheel.now = g.now
 	g.wheel.look = (*conn).look
+	g.startShedding()
 	return g, nil
 }
 

@@ -286,6 +286,10 @@ func (c *conn) say(up invitation.Up, over time.Duration) func() {
 		c.answer(call, invitation.Answer{Error: code})
 		return nil
 	}
+	if c.g.busy(call) {
+		c.answer(call, c.g.unavailable(nil))
+		return nil
+	}
 	if call.Request == invitation.Send && c.g.config.MayInvite != nil {
 		return func() {
 			if a := c.g.mayInvite(c.user, call.Callee); a.Error != invitation.OK {

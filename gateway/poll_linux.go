@@ -29,7 +29,12 @@ type poller struct {
 	count  int
 	buf    [readSize]byte
 	more   []*conn // whose turn ended before their bytes did
+
+	probeIn, probeOut int // a pipe for probes, whose events wait like those of connections
 }
+
+// probeID is of no connection: it says that an event is of the pipe.
+const probeID = 0
 
 const (
 	epollEdge  = 1 << 31 // EPOLLET, which package syscall has as a negative number
@@ -51,9 +56,41 @@ func newPoller(g *Gateway) (*poller, error) {
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, p.file.Close())
 	}
+	if err := p.openProbes(); err != nil {
+		return nil, errors.Join(err, p.file.Close())
+	}
 	p.handleFn = p.handle
 	go p.run()
 	return p, nil
+}
+
+// openProbes makes the pipe, and watches it.
+func (p *poller) openProbes() error {
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("pipe2", err)
+	}
+	p.probeOut, p.probeIn = pipe[0], pipe[1]
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN | epollEdge} // its number is probeID
+	if err := syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, p.probeOut, &event); err != nil {
+		return errors.Join(os.NewSyscallError("epoll_ctl", err), syscall.Close(p.probeIn), syscall.Close(p.probeOut))
+	}
+	return nil
+}
+
+// probe sends a probe, which comes to Gateway.probed when the poller has seen to all events before it. It reports
+// whether that was possible. Gateway.pollMu is held.
+func (p *poller) probe() bool {
+	n, err := rawio.Write(p.probeIn, []byte{0})
+	return n == 1 && err == nil
+}
+
+// arrived takes a probe.
+func (p *poller) arrived() {
+	var one [1]byte
+	if n, err := rawio.Read(p.probeOut, one[:]); n == 1 && err == nil {
+		p.g.probed()
+	}
 }
 
 // adopt takes the socket out of tcp, which it closes, into c.fd. Where that is not possible it leaves
@@ -93,6 +130,7 @@ func duplicate(fd int) int {
 func (p *poller) stop() { _ = p.file.Close() }
 
 func (p *poller) run() {
+	defer func() { _, _ = syscall.Close(p.probeIn), syscall.Close(p.probeOut) }() // here, where nobody reads any more
 	wait := func(fd uintptr) bool {
 		n, err := rawio.Events(int(fd), p.events[:])
 		p.count = max(n, 0)
@@ -119,6 +157,10 @@ func (p *poller) handle() {
 	}
 	for _, e := range p.events[:p.count] {
 		id := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
+		if id == probeID {
+			p.arrived()
+			continue
+		}
 		c, ok := p.g.conns.get(id).(*conn)
 		if !ok {
 			continue // gone meanwhile

@@ -17,6 +17,7 @@ func newPoller(*Gateway) (*poller, error) { return nil, errNoPoller }
 func (*poller) adopt(*conn, net.Conn) bool             { return false }
 func (*poller) watch(*conn) bool                       { return false }
 func (*poller) read(int32, []byte) (int, bool, error)  { return 0, false, errNoPoller }
+func (*poller) probe() bool                            { return false }
 func (*poller) stop()                                  {}
 func (*poller) hangUp(int32)                           {}
 func (*poller) close(int32)                            {}

@@ -108,6 +108,8 @@ var metrics = []metric{
 		func(g *Gateway) uint64 { return g.stats.overRate.Load() }),
 	newMetric(prometheus.CounterValue, "unavailable_total", "What devices said that the sessions did not take.",
 		func(g *Gateway) uint64 { return g.stats.unavailable.Load() }),
+	newMetric(prometheus.CounterValue, "sends_shed_total", "New sends that were refused as the node had too much to do.",
+		func(g *Gateway) uint64 { return g.shed.refused.Load() }),
 	newMetric(prometheus.CounterValue, "forbidden_total", "Sends that MayInvite forbade.",
 		func(g *Gateway) uint64 { return g.stats.forbidden.Load() }),
 	newMetric(prometheus.CounterValue, "may_invite_errors_total", "Sends for which MayInvite could not decide.",
@@ -125,6 +127,8 @@ var (
 		"New tokens that connections brought, by result.", []string{"result"}, nil)
 	upgradesDesc = prometheus.NewDesc("ringfleet_gateway_upgrades_refused_total",
 		"HTTP requests that became no connection, by reason.", []string{"reason"}, nil)
+	delayDesc = prometheus.NewDesc("ringfleet_gateway_delay_seconds",
+		"For how long what clients say has to wait; 0 without sends in the last second.", nil, nil)
 )
 
 // Collector returns the gateway's metrics, to be registered once with a Prometheus registry. Labels
@@ -142,6 +146,7 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- endsDesc
 	ch <- upgradesDesc
 	ch <- renewalsDesc
+	ch <- delayDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -152,6 +157,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count := func(desc *prometheus.Desc, n *atomic.Uint64, label string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n.Load()), label)
 	}
+	ch <- prometheus.MustNewConstMetric(delayDesc, prometheus.GaugeValue, c.g.shed.lateness(c.g.now()).Seconds())
 	s := &c.g.stats
 	for i, end := range ends {
 		result := endName(end)

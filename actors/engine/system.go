@@ -117,6 +117,10 @@ func (s *System) Now() invitation.Time { return s.clock.Now() }
 // is cheaper than to wake a worker. It is for a goroutine that brings messages, and must not be called by an actor.
 func (s *System) Help(tell func()) { s.pool.help(tell) }
 
+// Run calls do when the actors that wait for a worker now have had their turn: to see how long that takes. It does not
+// block. After Stop, do may never be called.
+func (s *System) Run(do func()) { s.pool.submit(function(do)) }
+
 // Settles reports whether Options.Settle is called soon: somebody runs actors. Whatever the caller did before it
 // asked, that call sees.
 func (s *System) Settles() bool { return s.pool.settles() }

@@ -101,6 +101,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&g.FrameRate, "frame-rate", 100, "frames per second of a connection, sustained")
 	f.IntVar(&g.FrameBurst, "frame-burst", 200, "frames of a connection at once")
 	f.IntVar(&g.MaxFrame, "max-frame", 128<<10, "`bytes` of the largest frame a client may send")
+	f.DurationVar(&g.MaxDelay, "max-delay", 100*time.Millisecond, "how long what clients say may wait in the node: while it is longer, new sends are answered with UNAVAILABLE; negative: no bound")
 	f.DurationVar(&g.LoginTimeout, "login-timeout", 10*time.Second, "time for a new connection to log in")
 	f.DurationVar(&g.ExpiryWarning, "expiry-warning", time.Minute, "time before its token expires at which a client is told to bring a new one")
 	f.DurationVar(&g.PingInterval, "ping-interval", 25*time.Second, "silence after which a connection is pinged")

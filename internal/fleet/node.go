@@ -21,6 +21,8 @@ type NodeOptions struct {
 	Binary string
 	// Args and Env are further flags and variables of this node, after those of the fleet; the last one counts.
 	Args, Env []string
+	// CPU is the one processor that the process may use, from 1 on. The default is any. On Linux only.
+	CPU int
 	// Hasty does not wait until the node is ready.
 	Hasty bool
 }
@@ -167,7 +169,7 @@ func (n *Node) Launch(o StartOptions) error {
 	n.mu.Unlock()
 	command.Stdout, command.Stderr = n.log, n.log
 	if err == nil {
-		err = spawn(command)
+		err = spawn(command, n.options.CPU)
 	}
 	if err != nil {
 		return fmt.Errorf("fleet: start %s: %w", n.name, err)

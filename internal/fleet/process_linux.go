@@ -10,11 +10,29 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // attributes make a process end with this one, and keep the signals of the terminal from it.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// onProcessor calls start, on a thread of its own, with what it starts bound to one processor, from 1 on; 0: to none.
+func onProcessor(cpu int, start func() error) error {
+	if cpu == 0 {
+		return start()
+	}
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return os.NewSyscallError("sched_getaffinity", err)
+	}
+	one.Set(cpu - 1)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return os.NewSyscallError("sched_setaffinity", err)
+	}
+	return errors.Join(start(), os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &before)))
 }
 
 // canTell reports why owner cannot know.

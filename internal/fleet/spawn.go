@@ -19,10 +19,10 @@ var spawner = sync.OnceValue(func() chan<- func() {
 	return todo
 })
 
-// spawn starts a process that ends with this one.
-func spawn(command *exec.Cmd) error {
+// spawn starts a process that ends with this one, on one processor (from 1 on; 0: any).
+func spawn(command *exec.Cmd, cpu int) error {
 	command.SysProcAttr = attributes()
 	started := make(chan error)
-	spawner() <- func() { started <- command.Start() }
+	spawner() <- func() { started <- onProcessor(cpu, command.Start) }
 	return <-started
 }
