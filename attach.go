@@ -10,7 +10,7 @@ import (
 )
 
 // What a gateway says to a session on another node may be lost, and of two things nobody else would find
-// out: that a device has connected, and that it has gone.
+// out soon: that a device has connected, and that it has gone.
 const (
 	// An attach is repeated until the session has answered it, or the device has given up.
 	attachAgain = 500 * time.Millisecond

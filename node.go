@@ -105,7 +105,7 @@ func Start(config Config) (*Node, error) {
 	n.makeDesk()
 	n.began = n.host.Now()
 	n.registerMetrics()
-	for _, begin := range []func() error{n.joinCluster, n.openAPI, n.listen, n.announce} {
+	for _, begin := range []func() error{n.joinCluster, n.openAPI, n.listen, n.announce, n.reconcile} {
 		if err := begin(); err != nil {
 			return nil, errors.Join(err, n.Shutdown(context.Background()))
 		}

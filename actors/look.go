@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"iter"
 
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -38,6 +39,18 @@ func (h *Host) Arbiter(ctx context.Context, id invitation.ID) (snapshot.Arbiter,
 	}
 	return *r.Arbiter, true, nil
 }
+
+// greet is told to a session that is to greet its devices again. It makes none.
+type greet struct{}
+
+// Greet has the session of a user on this node, if there is one, say its Welcome to each connected device again; where
+// the connection is gone, [Network.Device] tells it so. It does not wait for the session. It must not be called by an
+// actor.
+func (h *Host) Greet(user invitation.User) { h.sessions.TellLive(user, greet{}) }
+
+// Users returns those who have a session on this node: each that has one from the first to the last of them is
+// among them once. Whoever ranges over it may take its time.
+func (h *Host) Users() iter.Seq[invitation.User] { return h.sessions.Keys() }
 
 // Over reports whether an invitation had an arbiter on this node that has gone. It is forgotten after some thousand
 // others.

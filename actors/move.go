@@ -201,6 +201,8 @@ func (a *sessionActor) moved(c *engine.Context, msg any) bool {
 		c.Arm(a.machine.Deadline())
 	case *look:
 		a.show(msg)
+	case greet:
+		a.carryOut(c, a.machine.Greet(c.Now(), nil))
 	default:
 		return false
 	}

@@ -48,7 +48,7 @@ func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
 // startsSession reports whether a session comes to be with msg.
 func startsSession(msg any) bool {
 	switch msg := msg.(type) {
-	case *export, *look:
+	case *export, *look, greet:
 		return false
 	case *invitation.View:
 		return !msg.Settled

@@ -123,6 +123,21 @@ func (g *Gateway) reattachAll() {
 	}
 }
 
+// Remind logs in once more, as [Gateway.Reattach] does, for each device that is connected and whose user of accepts: in
+// case that its session has lost it. After each it calls next, which may wait, and goes on while that is true. It
+// returns when it is through; those for which the backend is busy are left out.
+func (g *Gateway) Remind(of func(invitation.User) bool, next func() bool) {
+	var part []receiver
+	for i := range g.conns.parts {
+		part = g.conns.part(i, part[:0])
+		for _, c := range part {
+			if c.reattach(of) != notMeant && !next() {
+				return
+			}
+		}
+	}
+}
+
 // pass is one pass over connections.
 type pass struct {
 	batch   int           // so many at once

@@ -74,6 +74,26 @@ func TestReattachThousand(t *testing.T) {
 	})
 }
 
+// TestRemind re-attaches those that are meant, one after the other, while it may.
+func TestRemind(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		for i := range 10 {
+			w.open(invitation.User(fmt.Sprint("user", i)))
+		}
+		w.online("user6")
+		turns := 0
+		w.g.Remind(even, func() bool { turns++; return true })
+		n := w.backend.reattached(t)
+		if turns != 6 || len(n) != 5 || n["user6"] != 2 {
+			t.Errorf("%d turns, re-attached %v", turns, n)
+		}
+		w.g.Remind(even, func() bool { turns++; return turns < 8 })
+		if turns != 8 {
+			t.Errorf("%d turns, want 2 more than 6", turns)
+		}
+	})
+}
+
 // TestReattachIsSilent: a Welcome that does not ask to tell does not reach a device that had one.
 func TestReattachIsSilent(t *testing.T) {
 	bubble(t, nil, func(w *world) {

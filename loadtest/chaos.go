@@ -339,9 +339,6 @@ func (r *run) after(ctx context.Context, held *holding) *chaosResult {
 	for i := range res.After {
 		if left := res.After[i].Left; left != "" {
 			res.Left++
-			if c.options.leftOK {
-				continue
-			}
 			r.fail(fmt.Errorf("chaos: something is left on %s: %s", res.After[i].Node, left))
 		}
 	}

@@ -21,7 +21,6 @@ type chaosOptions struct {
 	count    int
 	noise    bool
 	idle     time.Duration
-	leftOK   bool // what is left afterwards is told only
 	binary   string
 	tags     string
 	dir      string
@@ -41,7 +40,6 @@ func (c *chaosOptions) register(f *flag.FlagSet) {
 	f.DurationVar(&c.longest, "chaos-longest", 0, "bounds how long a fault lasts; default: as its kind has it")
 	f.IntVar(&c.count, "chaos-count", 0, "end the run after this many faults; default: at --duration")
 	f.BoolVar(&c.noise, "chaos-noise", true, "messages between nodes are lost, doubled, reordered and late all the time; not with --hold")
-	f.BoolVar(&c.leftOK, "chaos-left", false, "tell what is left on the nodes afterwards, but do not fail for it")
 	f.DurationVar(&c.idle, "chaos-idle", 0, "how long to wait at the end until every node has collected its garbage, which an idle one does every 2 minutes, before its memory is judged; default: memory is told, not judged")
 	f.StringVar(&c.binary, "node-binary", "", "`program` of the nodes; default: cmd/node is built")
 	f.StringVar(&c.tags, "node-tags", "", "build tags of the nodes")

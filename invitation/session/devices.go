@@ -141,6 +141,17 @@ func welcome(now Time, d *device) Effect {
 	}}
 }
 
+// Greet appends a Welcome to each connected device to out: what has a device connected tells it nothing new, and what has
+// not says that the connection is lost. The machine does not change.
+func (m *Machine) Greet(now Time, out []Effect) []Effect {
+	for i := range m.devices {
+		if d := &m.devices[i]; d.connected {
+			out = append(out, welcome(now, d))
+		}
+	}
+	return out
+}
+
 // hearOut takes the connection of a device whose login ended while it was away, because it owes a word:
 // it is ended once that was said.
 func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect) []Effect {
