@@ -94,9 +94,11 @@ func (c *Client) step(h *half, n *invitation.Notice) {
 	h.unheard = false
 	out := h.m.Notice(n)
 	if h.m.Current(n) {
-		h.deadline = 0
-		if n.Remaining > 0 {
-			h.deadline = c.now() + n.Remaining
+		switch now := c.now(); {
+		case n.Remaining > 0:
+			h.deadline = now + n.Remaining
+		case h.deadline > now: // else its time is over, and nobody has ended it yet
+			h.deadline = 0
 		}
 	}
 	c.act(h, out)

@@ -192,6 +192,15 @@ var callees = []struct {
 		invitation.Word{Kind: invitation.WordSeen, Remaining: 59 * time.Second},
 		nil,
 	}, {
+		"ringing, overdue",
+		func(w *world, r *RemoteInvitation) {
+			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteInvitationReceived, Remaining: 500 * time.Millisecond})
+			time.Sleep(600 * time.Millisecond)
+			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteInvitationReceived}) // it is about to end
+		},
+		invitation.Word{Kind: invitation.WordSeen, Remaining: time.Millisecond},
+		nil,
+	}, {
 		"refusing",
 		func(w *world, r *RemoteInvitation) {
 			w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteInvitationReceived, Remaining: time.Minute})

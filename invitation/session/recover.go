@@ -239,7 +239,7 @@ func (e *entry) resumedNow(now Time) *invitation.Resumed {
 func (c *claim) spoken(now Time) *invitation.Word {
 	w := c.word
 	if c.endsAt != 0 {
-		w.Remaining = max(1, c.endsAt.Sub(now))
+		w.Remaining = max(time.Microsecond, c.endsAt.Sub(now)) // what is less does not travel
 	}
 	return &w
 }
