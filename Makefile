@@ -18,6 +18,8 @@ NODES ?= 3
 EXPLOREFLAGS ?=
 FULL ?=
 SEED ?= 1
+IDLE ?= 3m
+HOLD ?= 20000
 
 .PHONY: help
 help: ## Show this list
@@ -114,7 +116,31 @@ chaos-broken: ## Calls on nodes whose recovery is broken: fails unless that is f
 
 .PHONY: chaos
 chaos: ## As chaos-smoke for ten minutes, with faults as long as their kinds have them; judges memory, too
-	go run ./loadtest --chaos --users 300 --rate 125 --duration 10m --chaos-every 8s --linger 30s --chaos-idle 3m --seed $(SEED)
+	go run ./loadtest --chaos --users 300 --rate 125 --duration 10m --chaos-every 8s --linger 30s --chaos-idle $(IDLE) \
+		--chaos-excused 1 --seed $(SEED)
+
+.PHONY: chaos-three
+chaos-three: ## make chaos with SEED and the two after it, whose summaries it shows once more at the end
+	@dir=$$(mktemp -d); failed=; \
+	for seed in $$(seq $(SEED) $$(($(SEED) + 2))); do \
+		$(MAKE) --no-print-directory chaos SEED=$$seed 2>&1 | tee $$dir/$$seed || failed="$$failed $$seed"; \
+	done; \
+	for file in $$dir/*; do sed -n '/^summary:/,$$p' $$file; echo; done; rm -r $$dir; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+# A node that goes and comes back later, one that comes back at once, one that stands still: with how long it takes until all
+# are answered at most.
+HOLDS := crash,30s,5s kill,0s,5s pause,20s,15s
+
+.PHONY: hold
+hold: ## Hurt a node while HOLD invitations ring, in three ways: each is kept, and answered within 5 s, 15 s of a pause
+	@go build -o bin/ ./cmd/node ./loadtest; failed=; \
+	for hold in $(HOLDS); do \
+		IFS=, read -r fault lasts within <<< $$hold; \
+		bin/loadtest --chaos --node-binary bin/node --hold $(HOLD) --users $$(($(HOLD) * 62 / 100)) --chaos-faults $$fault \
+			--hold-lasts $$lasts --hold-within $$within --seed $(SEED) || failed="$$failed $$fault"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 .PHONY: bench
 bench: ## Run the packages' benchmarks, BENCHTIME each

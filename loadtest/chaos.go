@@ -343,5 +343,6 @@ func (r *run) after(ctx context.Context, held *holding) *chaosResult {
 		}
 	}
 	c.judgeLogs(r)
+	c.judgeExcuses(r)
 	return res
 }

@@ -28,7 +28,9 @@ type chaosOptions struct {
 	breaks   bool
 	hold     int
 	lasts    time.Duration
-	command  []string // the flags of this run, to be repeated
+	within   time.Duration // 0: when callers are answered again is told only
+	excused  float64       // in thousandths of all calls; 0: how many are is told only
+	command  []string      // the flags of this run, to be repeated
 }
 
 func (c *chaosOptions) register(f *flag.FlagSet) {
@@ -47,6 +49,8 @@ func (c *chaosOptions) register(f *flag.FlagSet) {
 	f.DurationVar(&c.pingTime, "chaos-ping", 4*time.Second, "silence after which clients ask whether the node is there, and how long it has to answer")
 	f.BoolVar(&c.breaks, "must-break", false, "for nodes that are broken on purpose: end the run at the first violation, and fail if there is none")
 	f.DurationVar(&c.lasts, "hold-lasts", 0, "how long that fault lasts; default: as drawn. Without --chaos: how long they ring; default: 30s")
+	f.DurationVar(&c.within, "hold-within", 0, "fail if a caller is answered later than this after the fault began; default: it is told only")
+	f.Float64Var(&c.excused, "chaos-excused", 0, "fail if more than so many thousandths of the calls are excused; default: it is told only")
 	f.IntVar(&c.hold, "hold", 0, "let this many invitations ring, and answer every one of them; with --chaos, instead of a mix of calls, and a node is hurt once meanwhile")
 }
 
@@ -90,8 +94,8 @@ func (c *chaosOptions) complete(o *options) error {
 		return fmt.Errorf("--chaos-nodes %d: want 1 to %d", c.nodes, maxChaosNodes)
 	case c.count < 0 || c.count > maxFaults:
 		return fmt.Errorf("--chaos-count %d: want at most %d", c.count, maxFaults)
-	case c.every < 0 || c.longest < 0 || c.idle < 0:
-		return errors.New("--chaos-every, --chaos-longest and --chaos-idle cannot be negative")
+	case c.every < 0 || c.longest < 0 || c.idle < 0 || c.within < 0 || c.excused < 0:
+		return errors.New("--chaos-every, --chaos-longest, --chaos-idle, --hold-within and --chaos-excused cannot be negative")
 	case c.pingTime < time.Second:
 		return fmt.Errorf("--chaos-ping %v: want 1s or more", c.pingTime)
 	case c.hold < 0 || c.hold > maxHold:

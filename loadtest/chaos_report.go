@@ -84,7 +84,6 @@ func (res *chaosResult) print(w io.Writer) {
 		fmt.Fprintf(w, "%-48s %8.1f %9.1f %9.1f %11s %11s\n", f.What, f.T, f.Seconds, f.Settled, number(f.Recovered, "%.0f s", 1),
 			number(f.Again, "%.0f s", 1))
 	}
-	printAfterwards(w, res.After)
 	if res.Hold != nil {
 		res.Hold.print(w)
 	}
@@ -101,18 +100,36 @@ func (res *chaosResult) printSummary(w io.Writer, all *result) {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		parts = append(parts, fmt.Sprintf("%s %d", kind, kinds[kind]))
 	}
-	fmt.Fprintf(w, "\n%d calls, %d faults (%s), seed %d\n", all.Completed, len(res.Faults), strings.Join(parts, ", "), res.Seed)
-	causes, total := map[string]int64{}, int64(0)
-	for _, by := range []map[string]int64{all.ExcusedBy, all.AllowedBy} {
+	fmt.Fprintf(w, "\nsummary: %d calls of %d users in %.0f s, %d nodes, %d faults (%s), seed %d\n", all.Completed, all.Users, all.Seconds,
+		res.Nodes, len(res.Faults), strings.Join(parts, ", "), res.Seed)
+	causes, total := excuses(all.ExcusedBy, all.AllowedBy)
+	thousandths := func(n int64) float64 { return 1000 * float64(n) / float64(max(all.Completed, 1)) }
+	fmt.Fprintf(w, "%d calls excused by the contract, %.3f ‰\n", total, thousandths(total))
+	for _, cause := range slices.Sorted(maps.Keys(causes)) {
+		fmt.Fprintf(w, "  %6d, %.3f ‰: %s\n", causes[cause], thousandths(causes[cause]), cause)
+	}
+	printAfterwards(w, res.After)
+}
+
+// excuses returns how many calls are excused for each cause, and in all.
+func excuses(counts ...map[string]int64) (causes map[string]int64, total int64) {
+	causes = map[string]int64{}
+	for _, by := range counts {
 		for text, n := range by {
 			_, cause, _ := strings.Cut(text, ": ")
 			causes[cause] += n
 			total += n
 		}
 	}
-	thousandths := func(n int64) float64 { return 1000 * float64(n) / float64(max(all.Completed, 1)) }
-	fmt.Fprintf(w, "%d calls excused by the contract, %.3f ‰\n", total, thousandths(total))
-	for _, cause := range slices.Sorted(maps.Keys(causes)) {
-		fmt.Fprintf(w, "  %6d, %.3f ‰: %s\n", causes[cause], thousandths(causes[cause]), cause)
+	return causes, total
+}
+
+// judgeExcuses counts it as an error if more calls are excused than may be.
+func (c *chaosRun) judgeExcuses(r *run) {
+	r.mu.Lock()
+	_, total := excuses(r.excused, r.allowed)
+	r.mu.Unlock()
+	if most := c.options.excused; most > 0 && float64(total) > most*float64(r.completed.Load())/1000 {
+		r.fail(fmt.Errorf("chaos: more than %v ‰ of the calls are excused", most))
 	}
 }

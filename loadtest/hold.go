@@ -277,6 +277,9 @@ func (h *holding) result() *holdResult {
 	if all := h.chaos.log.All(); len(all) > 0 {
 		res.Fault = all[0].String()
 	}
+	if within := h.chaos.options.within; within > 0 && len(h.again) > 0 && slices.Max(h.again) > within {
+		h.run.fail(fmt.Errorf("hold: the last caller was answered %v after the fault began, want %v", slices.Max(h.again), within))
+	}
 	return res
 }
 
