@@ -278,12 +278,9 @@ func (c *Client) lose(a *attachment, err error) {
 }
 
 // replacedItself tells whether it may have been an attempt of this client, given up and yet to arrive
-// at the node, that replaced its connection, and not another program. Each attempt excuses one.
-func (c *Client) replacedItself() bool {
-	at := c.gaveUpAt
-	c.gaveUpAt = 0
-	return at != 0 && c.now()-at < ghostTime
-}
+// at the node, that replaced its connection, and not another program. An attempt may arrive more than once, as what
+// nodes say to each other may, and be known to two sessions of a cluster that was parted.
+func (c *Client) replacedItself() bool { return c.gaveUpAt != 0 && c.now()-c.gaveUpAt < ghostTime }
 
 // reconnect comes back. It runs in a goroutine that exists only while the client is away.
 func (c *Client) reconnect(ctx context.Context, end EndError) {
