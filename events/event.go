@@ -1,9 +1,6 @@
 package events
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
@@ -60,55 +57,6 @@ func ID(kind invitation.EventKind, id invitation.ID) string { return id.String()
 
 // Type returns the type of the events of a kind.
 func Type(kind invitation.EventKind) string { return typePrefix + kind.String() }
-
-// message makes what is delivered of an event.
-func (c *Config) message(e *invitation.Event) *Message {
-	at := time.UnixMicro(e.At).UTC()
-	m := &Message{
-		SpecVersion: "1.0", ID: ID(e.Kind, e.ID), Source: c.Source, Type: Type(e.Kind), Subject: e.ID.String(),
-		Time: at, DataContentType: "application/json",
-		Data: Data{
-			Invitation: e.ID.String(), Caller: string(e.Caller), CallerDevice: string(e.CallerDevice), Callee: string(e.Callee),
-			CalleeDevice: string(e.CalleeDevice), ChannelID: e.ChannelID, Content: e.Content, Response: e.Response,
-		},
-	}
-	d := &m.Data
-	switch e.Kind {
-	case invitation.EventClose:
-		d.State, d.Reason = e.Remote.String(), e.Reason.String()
-	case invitation.EventEnded:
-		d.Outcome, d.State, d.Code, d.Reason = e.Outcome.String(), e.Local.String(), e.Code.String(), e.Reason.String()
-		if !e.Recovered {
-			d.SetUpMs, d.RingMs, d.DurationMs = milliseconds(e.SetUp), milliseconds(e.Ring), new(e.Total.Milliseconds())
-		}
-	default:
-		d.RemainingMs = e.Remaining.Milliseconds()
-		d.ExpiresAt = new(at.Add(e.Remaining))
-	}
-	if e.Kind == invitation.EventCalleeOffline && c.Links != nil {
-		d.ValidURL = c.Links.URL(e.ID, at.Add(e.Remaining))
-	}
-	return m
-}
-
-// milliseconds returns nil for what did not happen.
-func milliseconds(d time.Duration) *int64 {
-	if d == 0 {
-		return nil
-	}
-	return new(d.Milliseconds())
-}
-
-// body returns an event as it is delivered.
-func (c *Config) body(e *invitation.Event) []byte {
-	buf := bytes.NewBuffer(make([]byte, 0, eventBytes+len(e.Content)+len(e.Response)))
-	encoder := json.NewEncoder(buf)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(c.message(e)); err != nil {
-		panic(fmt.Errorf("events: encode an event: %w", err)) // it has texts and numbers only
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-}
 
 // Encoded is an event on its way to a sink.
 type Encoded struct {

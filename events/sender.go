@@ -116,7 +116,7 @@ func (n *sender) drop(e *entry, cause dropCause) {
 
 // pace is how often a batch goes that has room for more: what comes meanwhile goes with the next, as a request costs more
 // than the events in it.
-const pace = 20 * time.Millisecond
+const pace = 40 * time.Millisecond
 
 // run starts deliveries until ctx is done, and then waits for them.
 func (n *sender) run(ctx context.Context) {

@@ -38,8 +38,10 @@ const (
 
 	maxSinks = 64
 
-	// gather is for how long events are gathered before they are queued, so that what comes together goes together.
+	// gather is for how long events are gathered before they are queued, so that what comes together goes together; and
+	// often is how often that happens at most, where no sink gets its events one by one.
 	gather = 5 * time.Millisecond
+	often  = 20 * time.Millisecond
 	// maxGathered bounds how many come in that time.
 	maxGathered = 1 << 16
 )
@@ -85,11 +87,6 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// encode returns what is delivered of an event.
-func (c *Config) encode(e *invitation.Event) Encoded {
-	return Encoded{ID: ID(e.Kind, e.ID), Type: Type(e.Kind), Subject: e.ID.String(), Body: c.body(e)}
-}
-
 // Stream delivers events to sinks. Make it with [New].
 type Stream struct {
 	config  Config
@@ -98,11 +95,13 @@ type Stream struct {
 	running sync.WaitGroup
 	flush   *time.Timer
 	drained chan struct{} // has room for one: something has finished
+	hasty   bool          // a sink gets its events one by one
 
 	mu       sync.Mutex
 	closed   bool
 	gathered []*queued
-	waiting  int // events that some sink has not finished with
+	next     time.Time // gathered is not distributed before
+	waiting  int       // events that some sink has not finished with
 	copies   copies
 }
 
@@ -119,6 +118,7 @@ func New(config Config) (*Stream, error) {
 	for _, sink := range s.config.Sinks {
 		n := newSender(s, sink)
 		s.senders = append(s.senders, n)
+		s.hasty = s.hasty || sink.Batch == 1
 		s.running.Go(func() { n.run(ctx) })
 	}
 	if s.config.Peers != nil {
@@ -150,7 +150,7 @@ func (s *Stream) emit(q *queued) {
 	}
 	s.waiting++
 	if len(s.gathered) == 0 {
-		s.flush.Reset(gather)
+		s.flush.Reset(max(gather, time.Until(s.next)))
 	}
 	if len(s.gathered) >= maxGathered {
 		oldest := s.gathered[0]
@@ -176,6 +176,9 @@ func (s *Stream) distribute() {
 	s.mu.Lock()
 	gathered := s.gathered
 	s.gathered = nil
+	if !s.hasty {
+		s.next = time.Now().Add(often)
+	}
 	s.mu.Unlock()
 	for _, n := range s.senders {
 		n.add(gathered)

@@ -65,13 +65,16 @@ func NewWebhook(config WebhookConfig) (*Webhook, error) {
 	return w, nil
 }
 
+// writeBuffer holds most requests whole, so that each is one write: it costs as much as the making of ten events.
+const writeBuffer = 32 << 10
+
 func defaultClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 			TLSHandshakeTimeout: 5 * time.Second, MaxIdleConns: maxParallel, MaxIdleConnsPerHost: maxParallel,
-			IdleConnTimeout: 90 * time.Second, DisableCompression: true,
+			IdleConnTimeout: 90 * time.Second, DisableCompression: true, WriteBufferSize: writeBuffer,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
