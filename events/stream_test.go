@@ -2,10 +2,12 @@ package events_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,6 +236,61 @@ func TestRejectedInCompany(t *testing.T) {
 			t.Errorf("the status is %+v, want the three of user7 to be dropped", status)
 		}
 	})
+}
+
+// TestOfflineInTime: where many events come, and the receiver takes its time, that a callee is offline is sent within
+// 200 ms, though it waits for the event before it.
+func TestOfflineInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &slow{takes: 30 * time.Millisecond, offline: map[string]time.Time{}}
+		s := stream(t, events.Config{Sinks: []events.SinkConfig{{Name: "push", Sink: r}}})
+		began := map[string]time.Time{}
+		for i := range 1_500 {
+			for _, kind := range []invitation.EventKind{invitation.EventSent, invitation.EventCalleeOffline} {
+				e := event(i, kind)
+				began[events.ID(kind, e.ID)] = time.Now()
+				s.Emit(e)
+			}
+			time.Sleep(time.Second / 300)
+		}
+		time.Sleep(time.Second)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		longest := time.Duration(0)
+		for id, at := range r.offline {
+			longest = max(longest, at.Sub(began[id]))
+		}
+		if len(r.offline) != 1_500 || longest > 200*time.Millisecond {
+			t.Errorf("%d were sent, the last of them after %v", len(r.offline), longest)
+		}
+		if n := r.requests; n > 150 {
+			t.Errorf("%d requests in 5 s, want some 25 a second", n)
+		}
+		t.Logf("after %v at most, in %d requests", longest, r.requests)
+	})
+}
+
+// slow is a sink that takes its time, and notes when it was told that callees are offline.
+type slow struct {
+	takes time.Duration
+
+	mu       sync.Mutex
+	offline  map[string]time.Time
+	requests int
+}
+
+// Deliver implements events.Sink.
+func (s *slow) Deliver(_ context.Context, batch []events.Encoded) error {
+	s.mu.Lock()
+	s.requests++
+	for _, e := range batch {
+		if e.Type == events.Type(invitation.EventCalleeOffline) {
+			s.offline[e.ID] = time.Now()
+		}
+	}
+	s.mu.Unlock()
+	time.Sleep(s.takes) // in the bubble
+	return nil
 }
 
 // TestKinds: a sink gets the kinds that it wants.
