@@ -275,7 +275,7 @@ func (n *Node) holdsFor(shard invitation.Shard) error {
 		return fault.Unavailable("it is on its way from one node to another: try again")
 	}
 	if lostAt := invitation.Time(m.lostAt[shard].Load()); lostAt != 0 && n.host.Now() < lostAt.Add(learning) {
-		return fault.Unavailable("the node that knew was lost, and its successor is learning: try again")
+		return fault.Unavailable("the node that knew was lost or started anew, and who has it now is learning for 5 s: try again")
 	}
 	return nil
 }

@@ -141,6 +141,27 @@ func TestAPIWhileAnInvitationIsRecovered(t *testing.T) {
 		if v, err := a.Standing(ctx, local.ID()); !errors.Is(err, ringfleet.ErrStandingUnknown) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("it stands as %+v, %v", v, err)
 		}
+		refused := 0 // a flood of questions has a bound, and leaves room for others
+		answers := make(chan error)
+		for range 1_500 {
+			go func() {
+				limited, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				_, err := a.Standing(limited, local.ID())
+				answers <- err
+			}()
+		}
+		for range 1_500 {
+			switch err := <-answers; {
+			case !errors.Is(err, ringfleet.ErrStandingUnknown):
+				t.Fatalf("one of many questions: %v", err)
+			case !errors.Is(err, context.DeadlineExceeded):
+				refused++
+			}
+		}
+		if refused != 1_500-1_024 {
+			t.Errorf("%d of 1,500 questions at once were refused at once, want those above 1,024", refused)
+		}
 		time.Sleep(invitation.DefaultTimers.Grace)
 		if got := lookUp(t, a, local.ID().String()); got.GetStage() != apipb.Stage_STAGE_ENDED || got.GetReason() == 0 {
 			t.Errorf("in the end it is told as %v", got)

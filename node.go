@@ -44,6 +44,7 @@ type Node struct {
 	failure     error
 	attaches    attaches
 	events      *events.Stream  // nil: there is nobody to tell
+	standings   atomic.Int32    // questions that wait
 	began       invitation.Time // of a node that is alone: it may have been started again
 	halted      chan struct{}   // closed when the actors are to stop
 	dropped     atomic.Uint64   // messages that an actor's full mailbox refused; the protocol repeats them

@@ -17,17 +17,24 @@ import (
 	"github.com/ringfleet/ringfleet/messages/apipb"
 )
 
-// standingTime bounds a question how an invitation stands over HTTP.
-const standingTime = 2 * time.Second
+// What questions how invitations stand may take, so that those of the internet leave room for the back ends'.
+const (
+	standingTime = 2 * time.Second // one, over HTTP
+	maxStandings = 1_024           // at once
+)
 
 // ErrStandingUnknown is returned by [Node.Standing] where the node that has the invitation cannot be asked, or does not know yet:
-// it took over from one that was lost a moment ago. Ask again.
+// it took over from one that was lost a moment ago; and where 1,024 questions wait. Ask again.
 var ErrStandingUnknown = errors.New("ringfleet: how the invitation stands is not known at the moment")
 
 // Standing returns whether an invitation still waits for an answer, so that a push that comes late does not ring. Any
 // node of the cluster may be asked. It asks until ctx is done, which should have a deadline. The error is
-// [ErrStandingUnknown], with that of ctx.
+// [ErrStandingUnknown], with that of ctx if it was asked.
 func (n *Node) Standing(ctx context.Context, id invitation.ID) (events.Validity, error) {
+	defer n.standings.Add(-1)
+	if n.standings.Add(1) > maxStandings {
+		return events.Validity{}, ErrStandingUnknown
+	}
 	to, request := api.Target{Shard: id.Shard()}, &apipb.GetInvitationRequest{InvitationId: id.String()}
 	for {
 		answer, err := apiBackend{n}.Do(ctx, to, desk.GetInvitation, request)

@@ -75,12 +75,13 @@ func defaultClient() *http.Client {
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 			TLSHandshakeTimeout: 5 * time.Second, MaxIdleConns: maxParallel, MaxIdleConnsPerHost: maxParallel,
 			IdleConnTimeout: 90 * time.Second, DisableCompression: true, WriteBufferSize: writeBuffer,
+			MaxResponseHeaderBytes: maxAnswer,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// maxAnswer is how much of an answer's body is read, so that its connection can be used again.
+// maxAnswer is how much of an answer's headers is read, and of its body, so that its connection can be used again.
 const maxAnswer = 64 << 10
 
 // Deliver implements [Sink].

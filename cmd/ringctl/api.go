@@ -65,7 +65,7 @@ func isAPICommand(args []string) bool {
 }
 
 // plainFlags are those without a value, of all commands.
-var plainFlags = []string{"json", "end-other-device", "help", "h"}
+var plainFlags = []string{"json", "help", "h"}
 
 // parseAPI reads flags and words, which may stand in any order.
 func parseAPI(args []string) (*apiOptions, []string, error) {

@@ -140,7 +140,7 @@ func (u *until) Write(p []byte) (int, error) {
 
 func TestFirstWord(t *testing.T) {
 	for args, want := range map[string]bool{
-		"get user send": true, "--api http://x get": true, "--end-other-device send": true, "--output=json cluster": true,
+		"get user send": true, "--api http://x get": true, "--output=json cluster": true,
 		"phone --user send": false, "--user get phone": false, "demo": false, "": false, "--json demo": false,
 	} {
 		if got := isAPICommand(strings.Fields(args)); got != want {

@@ -53,8 +53,6 @@ Flags of these:
 Flags of send, beside:
   --content TEXT, --channel ID
   --no-response TIME, --expire TIME, --accept-window TIME
-  --end-other-device
-                  where a user may have one device only, log that one out
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 failed but may be tried again.
 `
