@@ -77,4 +77,3 @@ func statusOf(err *connect.Error) []byte {
 	}
 	return b
 }
-
