@@ -130,7 +130,7 @@ func (n *Node) makeDesk() {
 	}
 	n.desk = desk.New(desk.Config{
 		Node: n.config.Name, Host: n.host, Outcomes: remembered, WallClock: n.config.WallClock, Tell: n.tellSession, Carrier: n,
-		Elsewhere: n.elsewhere, State: n.nodeState, Drain: n.beginDrain,
+		Elsewhere: n.elsewhere, State: n.nodeState, Remember: n.rememberMirrors, Drain: n.beginDrain,
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/snapshot"
+	"github.com/ringfleet/ringfleet/messages/peerpb"
 )
 
 // What a node remembers of how its users' invitations ended, when these users move, or another node is lost.
@@ -90,5 +91,14 @@ func (n *Node) tellOutcomes(owner string, list []snapshot.Outcome) error {
 	_, err = n.asker.Ask(ctx, func(r *ask.Request) error {
 		return n.member.router.SendNode(owner, peerwire.KindRequest, "", r)
 	}, desk.Remember, body)
+	return err
+}
+
+// rememberMirrors takes what another node tells so.
+func (n *Node) rememberMirrors(m *peerpb.Outcomes) error {
+	list, err := peerwire.Outcomes(m)
+	if err == nil && n.outcomes != nil {
+		n.outcomes.Take(list, n.config.WallClock())
+	}
 	return err
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/internal/fault"
 	"github.com/ringfleet/ringfleet/internal/outcomes"
-	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
 	"github.com/ringfleet/ringfleet/messages/apipb"
@@ -32,6 +31,8 @@ type Config struct {
 	Elsewhere func(ctx context.Context, node, method string, request proto.Message) (proto.Message, error)
 	// State tells of this node.
 	State func() *apipb.Node
+	// Remember takes what another node knows of outcomes of users of this node.
+	Remember func(*peerpb.Outcomes) error
 	// Drain begins to drain this node.
 	Drain func() error
 }
@@ -166,11 +167,9 @@ func Encode(m proto.Message) ([]byte, error) { return proto.Marshal(m) }
 
 // remember takes how invitations of users ended that are here since the node that knew was lost.
 func (d *Desk) remember(_ context.Context, m *peerpb.Outcomes) (*peerpb.OutcomesHeard, error) {
-	list, err := peerwire.Outcomes(m)
-	if err != nil {
+	if d.config.Remember(m) != nil {
 		return nil, fault.New(connect.CodeInternal, "the other node could not read the outcomes")
 	}
-	d.config.Outcomes.Take(list, d.config.WallClock())
 	return &peerpb.OutcomesHeard{}, nil
 }
 

@@ -80,10 +80,10 @@ func outcomeOf(o *outcomes.Outcome) *apipb.Invitation {
 		Id: o.ID.String(), Caller: string(o.Caller), CallerDevice: string(o.CallerDevice), Callee: string(o.Callee),
 		CalleeDevice: string(o.CalleeDevice), Stage: apipb.Stage_STAGE_ENDED, LocalState: clientpb.LocalInvitationState(o.Local),
 		LocalError: clientpb.LocalInvitationError(o.Code), Reason: clientpb.Reason(o.Reason), Outcome: apipb.Outcome(o.Outcome),
-		ChannelId: o.ChannelID, EndedTimeMs: uint64(max(o.Ended.UnixMilli(), 0)),
+		ChannelId: o.ChannelID, EndedTimeMs: uint64(max(o.Ended/1_000, 0)),
 	}
-	if !o.Sent.IsZero() {
-		out.SentTimeMs = uint64(max(o.Sent.UnixMilli(), 0))
+	if o.Sent != 0 {
+		out.SentTimeMs = uint64(max(o.Sent/1_000, 0))
 	}
 	return out
 }

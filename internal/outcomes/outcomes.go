@@ -60,7 +60,7 @@ func New(config Config) *Store {
 func (s *Store) Add(user invitation.User, v *invitation.View, sent, now time.Time) {
 	o := &Outcome{
 		ID: v.Terms.ID, Side: invitation.Callee, Caller: v.Terms.Caller, CallerDevice: v.Terms.Device, Callee: v.Terms.Callee,
-		CalleeDevice: v.Chosen, ChannelID: v.Terms.ChannelID, Outcome: v.Outcome, Sent: sent, Ended: now,
+		CalleeDevice: v.Chosen, ChannelID: v.Terms.ChannelID, Outcome: v.Outcome, Sent: micro(sent), Ended: micro(now),
 	}
 	if user == v.Terms.Caller {
 		o.Side = invitation.Caller
@@ -74,7 +74,7 @@ func (s *Store) Add(user invitation.User, v *invitation.View, sent, now time.Tim
 
 func (s *Store) add(o *Outcome) {
 	if known := s.known[keyOf(o)]; known != nil {
-		if known.Sent.IsZero() {
+		if known.Sent == 0 {
 			known.Sent = o.Sent
 		}
 		return
@@ -83,7 +83,7 @@ func (s *Store) add(o *Outcome) {
 	if len(of) >= s.config.PerUser {
 		oldest := 0
 		for i := range of { // those that came from another node are not in order
-			if of[i].Ended.Before(of[oldest].Ended) {
+			if of[i].Ended < of[oldest].Ended {
 				oldest = i
 			}
 		}
@@ -99,7 +99,7 @@ func (s *Store) add(o *Outcome) {
 func (s *Store) expire(now time.Time) {
 	for s.first < len(s.all) {
 		o := s.all[s.first]
-		if now.Sub(o.Ended) < s.config.Linger && len(s.all)-s.first < s.config.Max {
+		if s.young(o, now) && len(s.all)-s.first < s.config.Max {
 			break
 		}
 		s.all[s.first] = nil
@@ -128,7 +128,17 @@ func (s *Store) forget(o *Outcome) {
 }
 
 // young reports whether an outcome lingers. One that came from another node may be older than what came before it.
-func (s *Store) young(o *Outcome, now time.Time) bool { return now.Sub(o.Ended) < s.config.Linger }
+func (s *Store) young(o *Outcome, now time.Time) bool {
+	return now.Sub(time.UnixMicro(o.Ended)) < s.config.Linger
+}
+
+// micro returns a time as an outcome has it.
+func micro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
 
 // Take remembers outcomes that another node has remembered. What is remembered already stays.
 func (s *Store) Take(list []snapshot.Outcome, now time.Time) {
@@ -215,7 +225,7 @@ type Point struct {
 }
 
 // PointOf returns the place of an outcome.
-func PointOf(o *Outcome) Point { return Point{o.Ended.UnixMilli(), o.ID} }
+func PointOf(o *Outcome) Point { return Point{o.Ended / 1_000, o.ID} }
 
 func (p Point) compare(other Point) int {
 	return cmp.Or(cmp.Compare(p.Ended, other.Ended), p.ID.Compare(other.ID))

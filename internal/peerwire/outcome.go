@@ -2,7 +2,6 @@ package peerwire
 
 import (
 	"errors"
-	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/snapshot"
@@ -17,10 +16,10 @@ func OutcomesMessage(list []snapshot.Outcome) *peerpb.Outcomes {
 		m.Outcomes[i] = &peerpb.RememberedOutcome{
 			InvitationId: idBytes(o.ID), Side: peerpb.Side(o.Side), Caller: string(o.Caller), CallerDevice: string(o.CallerDevice),
 			Callee: string(o.Callee), CalleeDevice: string(o.CalleeDevice), ChannelId: o.ChannelID, Outcome: peerpb.Outcome(o.Outcome),
-			Local: peerpb.LocalState(o.Local), Code: uint32(o.Code), Reason: uint32(o.Reason), EndedUs: o.Ended.UnixMicro(),
+			Local: peerpb.LocalState(o.Local), Code: uint32(o.Code), Reason: uint32(o.Reason), EndedUs: o.Ended,
 		}
-		if !o.Sent.IsZero() {
-			m.Outcomes[i].SentUs = new(o.Sent.UnixMicro())
+		if o.Sent != 0 {
+			m.Outcomes[i].SentUs = new(o.Sent)
 		}
 	}
 	return m
@@ -49,10 +48,7 @@ func outcome(p *peerpb.RememberedOutcome) (snapshot.Outcome, error) {
 	o := snapshot.Outcome{
 		Caller: invitation.User(p.GetCaller()), CallerDevice: invitation.Device(p.GetCallerDevice()),
 		Callee: invitation.User(p.GetCallee()), CalleeDevice: invitation.Device(p.GetCalleeDevice()),
-		ChannelID: p.GetChannelId(), Ended: time.UnixMicro(p.GetEndedUs()),
-	}
-	if p.SentUs != nil {
-		o.Sent = time.UnixMicro(p.GetSentUs())
+		ChannelID: p.GetChannelId(), Sent: p.GetSentUs(), Ended: p.GetEndedUs(),
 	}
 	var errs [5]error
 	o.ID, errs[0] = parseID(p.GetInvitationId())

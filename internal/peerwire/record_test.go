@@ -80,8 +80,8 @@ var records = map[string]*snapshot.Record{
 	"outcomes": {Outcomes: []snapshot.Outcome{{
 		ID: sampleID, Side: invitation.Caller, Caller: "alice", CallerDevice: "phone", Callee: "bob", CalleeDevice: "tablet",
 		ChannelID: "房间-7", Outcome: invitation.Canceled, Local: invitation.LocalCanceled, Code: invitation.LocalExpire,
-		Reason: invitation.CallerLoggedOut, Sent: time.UnixMicro(1_763_884_800_000_001), Ended: time.UnixMicro(1_763_884_860_000_002),
-	}, {ID: otherID, Side: invitation.Callee, Caller: "bob", Callee: "alice", Outcome: invitation.Refused, Ended: time.UnixMicro(1)}}},
+		Reason: invitation.CallerLoggedOut, Sent: 1_763_884_800_000_001, Ended: 1_763_884_860_000_002,
+	}, {ID: otherID, Side: invitation.Callee, Caller: "bob", Callee: "alice", Outcome: invitation.Refused, Ended: 1}}},
 	"arbiter_events": {Arbiter: &snapshot.Arbiter{
 		State: arbiter.State{View: heardView}, Sent: now.Add(-3 * time.Second), Rang: now.Add(-2 * time.Second),
 		Answered: now.Add(-time.Second), Events: 0b1000_1010,

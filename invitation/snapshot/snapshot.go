@@ -38,8 +38,8 @@ type Outcome struct {
 	Local        invitation.LocalState
 	Code         invitation.LocalError
 	Reason       invitation.Reason
-	Sent         time.Time // zero: not known
-	Ended        time.Time // when the node that remembers it first was told
+	Sent         int64 // Unix microseconds; 0: not known
+	Ended        int64 // likewise, when the node that remembers it first was told
 }
 
 // User returns whose outcome it is.
