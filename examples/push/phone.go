@@ -30,8 +30,14 @@ type phone struct {
 	log    []string
 }
 
+// device is the phone's.
+const device = "phone"
+
 // woken is called with a push.
 func (p *phone) woken(m push) {
+	if m.Close && m.Except == device {
+		return // it has answered, and shows the call
+	}
 	if m.Close {
 		p.mu.Lock()
 		delete(p.shown, m.Invitation)
@@ -78,7 +84,7 @@ func (p *phone) connect() error {
 	defer p.dialing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	c, err := client.Dial(ctx, p.carrier, client.Options{User: p.user, Device: "phone", OnRemoteInvitation: p.ring})
+	c, err := client.Dial(ctx, p.carrier, client.Options{User: p.user, Device: device, OnRemoteInvitation: p.ring})
 	if err != nil {
 		return err
 	}
