@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -67,6 +68,9 @@ func TestAnswersWithoutEnd(t *testing.T) {
 					return
 				}
 				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+					t.Error(err)
+				}
 				total := int64(0)
 				for text := c.begin; ; text = c.again {
 					n, err := io.WriteString(conn, text)
