@@ -75,7 +75,7 @@ func (r *run) connectOnSchedule(ctx context.Context, login func(int, time.Time))
 		if rate := r.options.connectRate; rate > 0 {
 			due = begin.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 		}
-		if wait := time.Until(due); wait > 0 && !pause(ctx, wait) || ctx.Err() != nil {
+		if !r.await(ctx, due) {
 			break
 		}
 		logins.Go(func() { login(i, due) })

@@ -58,7 +58,7 @@ func (r *run) open(ctx context.Context) {
 			break
 		}
 		due := begin.Add(at)
-		if wait := time.Until(due); wait > 0 && !pause(ctx, wait) || ctx.Err() != nil {
+		if !r.await(ctx, due) {
 			break
 		}
 		if stage != last {
@@ -77,6 +77,21 @@ func (r *run) open(ctx context.Context) {
 		pause(ctx, time.Until(begin.Add(lasts)))
 	}
 	calls.Wait()
+}
+
+// await waits until a time, and reports whether ctx was not done meanwhile.
+func (r *run) await(ctx context.Context, due time.Time) bool {
+	early := time.Duration(0)
+	if r.options.exact {
+		early = napping
+	}
+	if wait := time.Until(due) - early; wait > 0 && !pause(ctx, wait) {
+		return false
+	}
+	if left := time.Until(due); early > 0 && left > 0 {
+		nap(left)
+	}
+	return ctx.Err() == nil
 }
 
 // enterStage begins the phase of a stage, where phases are not of something else.

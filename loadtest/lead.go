@@ -15,8 +15,9 @@ import (
 	"github.com/ringfleet/ringfleet/loadtest/stats"
 )
 
-// How long workers have to join, and to log their users in.
+// How long workers have to join, to log their users in, and to end.
 const (
+	endTime   = 2 * time.Minute
 	joinTime  = 5 * time.Minute
 	readyTime = 10 * time.Minute
 )
@@ -78,7 +79,9 @@ func (l *leading) close() {
 		_ = w.Close() // which ends what it still does
 	}
 	for _, c := range l.local {
+		late := time.AfterFunc(endTime, func() { _ = c.Process.Kill() })
 		_ = c.Wait() // what it came to it has said
+		late.Stop()
 	}
 }
 

@@ -50,6 +50,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "loadtest: %v (see --help)\n", err)
 		return exitUsage
 	}
+	o.exact = true
 	res, err := o.run(ctx, newScreen(stdout, o.progress))
 	if err != nil {
 		fmt.Fprintf(stderr, "loadtest: %v\n", err)
@@ -138,7 +139,9 @@ func (r *run) perform(ctx context.Context, ready func() error) (*performance, er
 	defer stopWatching()
 	watchers.Go(func() { r.lag.watch(watching) })
 	if !o.storm {
-		fmt.Fprintf(r.out, "logging in %d users at %v\n", o.users, o.targets)
+		if o.parts == 0 {
+			fmt.Fprintf(r.out, "logging in %d users at %v\n", o.users, o.targets)
+		}
 		if err := r.connect(ctx); err != nil {
 			return nil, err
 		}

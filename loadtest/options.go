@@ -64,6 +64,7 @@ type options struct {
 	tokens tokenOptions
 
 	dialer func(target string) client.Carrier // nil: a WebSocket
+	exact  bool                               // calls are made as near to when they are due as the system can
 }
 
 // carrier returns what connects to a target.

@@ -102,7 +102,7 @@ func (s *steady) pace(ctx context.Context, n int, do func(i int, due time.Time))
 	for i := range n {
 		at, _, _ := schedule.Next() // it has no end
 		due := begin.Add(at)
-		if wait := time.Until(due); wait > 0 && !pause(ctx, wait) || ctx.Err() != nil {
+		if !s.run.await(ctx, due) {
 			return
 		}
 		do(i, due)

@@ -59,6 +59,7 @@ func workFor(ctx context.Context, conn *crew.Conn, job *crew.Job) error {
 	if err != nil {
 		return err
 	}
+	o.exact = true
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	started := make(chan struct{})
