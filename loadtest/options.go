@@ -198,6 +198,8 @@ func (o *options) complete(mixText string) error {
 		return fmt.Errorf("--users %d: a call needs 2", o.users)
 	case o.calls < 0 || o.duration < 0 || o.rate < 0 || o.concurrency < 0:
 		return errors.New("--calls, --duration, --rate and --concurrency cannot be negative")
+	case o.concurrency > maxInFlight:
+		return fmt.Errorf("--concurrency %d: want at most %d", o.concurrency, maxInFlight)
 	case len(o.targets) > maxNodes || len(o.metrics) > maxNodes:
 		return fmt.Errorf("at most %d --target and --metrics each", maxNodes)
 	case o.reconnectTimeout < time.Second || o.takeover < 0:
