@@ -118,8 +118,16 @@ func TestOmissionIsCorrected(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	closed := through(t, "--concurrency", "1")
-	if p := closed.Latency[figures.Ringing]; closed.Loop != "closed" || p.Count < 1000 || p.P99 > 20 || p.Max < 1900 {
-		t.Errorf("%+v: want all but the one call that was under way to have waited for nothing", p)
+	var longest float64
+	for _, step := range []string{figures.Ringing, figures.CallerAccepted, figures.CalleeAccepted} {
+		p := closed.Latency[step]
+		longest = max(longest, p.Max)
+		if closed.Loop != "closed" || p.Count < 1000 || p.P99 > 20 {
+			t.Errorf("%s: %+v: want hardly anybody to have waited", step, p)
+		}
+	}
+	if longest < 1900 {
+		t.Errorf("the one call that was under way took %v ms", longest)
 	}
 }
 

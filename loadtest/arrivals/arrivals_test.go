@@ -29,9 +29,9 @@ func stages(t *testing.T, text string) []Stage {
 
 func TestConstantComesOnTime(t *testing.T) {
 	got := all(Plan{Stages: stages(t, "4/1s,2/1s")})
-	want := []time.Duration{0, 250, 500, 750, 1000, 1500}
-	for i := range want {
-		want[i] *= time.Millisecond
+	var want []time.Duration
+	for _, ms := range []int64{0, 250, 500, 750, 1000, 1500} {
+		want = append(want, time.Duration(ms)*time.Millisecond)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

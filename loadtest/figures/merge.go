@@ -38,61 +38,61 @@ func Merge(parts []*Run) *Run {
 	return sum
 }
 
-func (sum *Run) add(p *Run) {
-	sum.Seconds = max(sum.Seconds, p.Seconds)
-	sum.LagMs = max(sum.LagMs, p.LagMs)
-	sum.Workers += max(p.Workers, 1)
-	sum.Users += p.Users
+func (r *Run) add(p *Run) {
+	r.Seconds = max(r.Seconds, p.Seconds)
+	r.LagMs = max(r.LagMs, p.LagMs)
+	r.Workers += max(p.Workers, 1)
+	r.Users += p.Users
 	for _, n := range []struct {
 		to   *int64
 		more int64
 	}{
-		{&sum.Calls, p.Calls},
-		{&sum.Completed, p.Completed},
-		{&sum.Abandoned, p.Abandoned},
-		{&sum.Violations, p.Violations},
-		{&sum.Errors, p.Errors},
-		{&sum.Limited, p.Limited},
-		{&sum.Repeats, p.Repeats},
-		{&sum.Reconnects, p.Reconnects},
-		{&sum.Delayed, p.Delayed},
-		{&sum.Failed, p.Failed},
-		{&sum.Excused, p.Excused},
+		{&r.Calls, p.Calls},
+		{&r.Completed, p.Completed},
+		{&r.Abandoned, p.Abandoned},
+		{&r.Violations, p.Violations},
+		{&r.Errors, p.Errors},
+		{&r.Limited, p.Limited},
+		{&r.Repeats, p.Repeats},
+		{&r.Reconnects, p.Reconnects},
+		{&r.Delayed, p.Delayed},
+		{&r.Failed, p.Failed},
+		{&r.Excused, p.Excused},
 	} {
 		*n.to += n.more
 	}
 	for _, m := range []struct{ to, more map[string]int64 }{
-		{sum.Outcomes, p.Outcomes},
-		{sum.ErrorTexts, p.ErrorTexts},
-		{sum.Codes, p.Codes},
-		{sum.Losses, p.Losses},
-		{sum.FailedBy, p.FailedBy},
-		{sum.ExcusedBy, p.ExcusedBy},
-		{sum.AllowedBy, p.AllowedBy},
-		{sum.KeptBy, p.KeptBy},
+		{r.Outcomes, p.Outcomes},
+		{r.ErrorTexts, p.ErrorTexts},
+		{r.Codes, p.Codes},
+		{r.Losses, p.Losses},
+		{r.FailedBy, p.FailedBy},
+		{r.ExcusedBy, p.ExcusedBy},
+		{r.AllowedBy, p.AllowedBy},
+		{r.KeptBy, p.KeptBy},
 	} {
 		addCounts(m.to, m.more)
 	}
 	for name, outcomes := range p.Scenarios {
-		if sum.Scenarios[name] == nil {
-			sum.Scenarios[name] = map[string]int64{}
+		if r.Scenarios[name] == nil {
+			r.Scenarios[name] = map[string]int64{}
 		}
-		addCounts(sum.Scenarios[name], outcomes)
+		addCounts(r.Scenarios[name], outcomes)
 	}
 	for name, h := range p.Histograms {
-		if sum.Histograms[name] == nil {
-			sum.Histograms[name] = &stats.Histogram{}
+		if r.Histograms[name] == nil {
+			r.Histograms[name] = &stats.Histogram{}
 		}
-		sum.Histograms[name].Merge(h)
+		r.Histograms[name].Merge(h)
 	}
-	sum.addNodes(p.Nodes)
-	sum.addWindows(p.Windows)
-	sum.addPhases(p.Phases)
-	sum.Slowest = append(sum.Slowest, p.Slowest...)
-	slices.SortStableFunc(sum.Slowest, func(a, b SlowCall) int { return cmp.Compare(b.Ms, a.Ms) })
-	sum.Slowest = sum.Slowest[:min(len(sum.Slowest), maxSlowest)]
-	sum.Storm = addStorm(sum.Storm, p.Storm)
-	sum.Held = addHeld(sum.Held, p.Held)
+	r.addNodes(p.Nodes)
+	r.addWindows(p.Windows)
+	r.addPhases(p.Phases)
+	r.Slowest = append(r.Slowest, p.Slowest...)
+	slices.SortStableFunc(r.Slowest, func(a, b SlowCall) int { return cmp.Compare(b.Ms, a.Ms) })
+	r.Slowest = r.Slowest[:min(len(r.Slowest), maxSlowest)]
+	r.Storm = addStorm(r.Storm, p.Storm)
+	r.Held = addHeld(r.Held, p.Held)
 }
 
 func addCounts(to, more map[string]int64) {
@@ -104,12 +104,12 @@ func addCounts(to, more map[string]int64) {
 	}
 }
 
-func (sum *Run) addNodes(more []Node) {
+func (r *Run) addNodes(more []Node) {
 	for i := range more {
-		if i == len(sum.Nodes) {
-			sum.Nodes = append(sum.Nodes, Node{Target: more[i].Target, Counted: NewCounted(0)})
+		if i == len(r.Nodes) {
+			r.Nodes = append(r.Nodes, Node{Target: more[i].Target, Counted: NewCounted(0)})
 		}
-		to, from := &sum.Nodes[i], &more[i]
+		to, from := &r.Nodes[i], &more[i]
 		to.Placed += from.Placed
 		to.Sessions += from.Sessions
 		to.Calls += from.Calls
@@ -121,25 +121,25 @@ func (sum *Run) addNodes(more []Node) {
 	}
 }
 
-func (sum *Run) addWindows(more []Window) {
+func (r *Run) addWindows(more []Window) {
 	for i := range more {
-		if i == len(sum.Windows) {
-			sum.Windows = append(sum.Windows, Window{T: more[i].T, Counted: NewCounted(stats.Coarse)})
+		if i == len(r.Windows) {
+			r.Windows = append(r.Windows, Window{T: more[i].T, Counted: NewCounted(stats.Coarse)})
 		}
-		sum.Windows[i].add(&more[i])
-		sum.Windows[i].Seconds = max(sum.Windows[i].Seconds, more[i].Seconds)
+		r.Windows[i].add(&more[i])
+		r.Windows[i].Seconds = max(r.Windows[i].Seconds, more[i].Seconds)
 	}
 }
 
-func (sum *Run) addPhases(more []Window) {
+func (r *Run) addPhases(more []Window) {
 	for i := range more {
-		at := slices.IndexFunc(sum.Phases, func(w Window) bool { return w.Phase == more[i].Phase })
+		at := slices.IndexFunc(r.Phases, func(w Window) bool { return w.Phase == more[i].Phase })
 		if at < 0 {
-			at = len(sum.Phases)
-			sum.Phases = append(sum.Phases, Window{T: more[i].T, Counted: NewCounted(0)})
+			at = len(r.Phases)
+			r.Phases = append(r.Phases, Window{T: more[i].T, Counted: NewCounted(0)})
 		}
-		sum.Phases[at].add(&more[i])
-		sum.Phases[at].Seconds = max(sum.Phases[at].Seconds, more[i].Seconds)
+		r.Phases[at].add(&more[i])
+		r.Phases[at].Seconds = max(r.Phases[at].Seconds, more[i].Seconds)
 	}
 }
 
@@ -175,17 +175,17 @@ func (c *Counted) add(more *Counted) {
 }
 
 // Close works out the percentiles of what was counted, and drops what they are from but for that of the whole run.
-func (sum *Run) Close() {
-	sum.Latency = map[string]stats.Percentiles{}
-	for name, h := range maps.All(sum.Histograms) {
-		sum.Latency[name] = h.Percentiles()
+func (r *Run) Close() {
+	r.Latency = map[string]stats.Percentiles{}
+	for name, h := range maps.All(r.Histograms) {
+		r.Latency[name] = h.Percentiles()
 	}
-	for i := range sum.Nodes {
-		if n := &sum.Nodes[i]; n.Counted != nil {
+	for i := range r.Nodes {
+		if n := &r.Nodes[i]; n.Counted != nil {
 			n.Setup, n.Accept, n.Counted = n.Counted.Setup.Quick(), n.Counted.Accept.Quick(), nil
 		}
 	}
-	for _, list := range [][]Window{sum.Windows, sum.Phases} {
+	for _, list := range [][]Window{r.Windows, r.Phases} {
 		for i := range list {
 			w := &list[i]
 			w.CallsPerS = float64(w.Completed) / max(w.Seconds, 1e-3)

@@ -51,9 +51,24 @@ func TestWholePlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Flag{
-		{"users", "40"}, {"calls", "5"}, {"concurrency", "3"}, {"workers", "2"}, {"duration", "1m"}, {"rate", "12.5"}, {"content-bytes", "100"},
-		{"seed", "18446744073709551615"}, {"arrivals", "poisson"}, {"stages", "100/30s,100..500/1m"}, {"hold", "7"}, {"hold-rate", "3"},
-		{"hold-lasts", "4s"}, {"storm", "true"}, {"connect-rate", "5"}, {"storm-cuts", "1"}, {"storm-every", "3s"}, {"storm-share", "0.5"},
+		{"users", "40"},
+		{"calls", "5"},
+		{"concurrency", "3"},
+		{"workers", "2"},
+		{"duration", "1m"},
+		{"rate", "12.5"},
+		{"content-bytes", "100"},
+		{"seed", "18446744073709551615"},
+		{"arrivals", "poisson"},
+		{"stages", "100/30s,100..500/1m"},
+		{"hold", "7"},
+		{"hold-rate", "3"},
+		{"hold-lasts", "4s"},
+		{"storm", "true"},
+		{"connect-rate", "5"},
+		{"storm-cuts", "1"},
+		{"storm-every", "3s"},
+		{"storm-share", "0.5"},
 	}
 	if !slices.Equal(p.Flags, want) {
 		t.Errorf("flags\n%v, want\n%v", p.Flags, want)

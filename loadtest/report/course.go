@@ -195,9 +195,9 @@ func (c *course) latency(title, step string, of func(figures.Window) stats.Quick
 }
 
 // extremes returns the least value above 0 and the largest.
-func (ch *chart) extremes() (least, most float64) {
+func (c *chart) extremes() (least, most float64) {
 	least = math.Inf(1)
-	for _, l := range ch.Lines {
+	for _, l := range c.Lines {
 		for _, v := range l.ys {
 			if v > 0 {
 				least, most = min(least, v), max(most, v)
