@@ -115,14 +115,14 @@ func (l *leading) gather(ctx context.Context) error {
 // ready tells each its part, waits until all can begin, and lets them.
 func (l *leading) ready(ctx context.Context) error {
 	fmt.Fprintf(l.out, "%d workers log in %d users at %v\n", len(l.workers), l.options.users, l.options.targets)
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("not ready within %v", readyTime))
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		for _, w := range l.workers {
 			_ = w.Close()
 		}
 	})
 	defer stop()
-	timer := time.AfterFunc(readyTime, func() { _ = l.workers[0].Close() })
-	defer timer.Stop()
 	for i, w := range l.workers {
 		job := &crew.Job{Args: l.options.args, Targets: l.options.targets, Seed: l.options.seed, Part: i, Parts: len(l.workers)}
 		if err := w.Send(&crew.Message{Job: job}); err != nil {

@@ -94,8 +94,11 @@ func statusOf(p *crew.Progress, since, lasted time.Duration, completedBefore int
 	if ringing == nil {
 		ringing = &stats.Histogram{}
 	}
-	q := ringing.Quick()
-	return fmt.Sprintf("%6.0f s  %9d calls  %7.0f/s  %6d in flight  %6d online  ringing p50 %.2f ms p99 %.2f ms  "+
+	rang := "ringing -"
+	if q := ringing.Quick(); q.Count > 0 {
+		rang = fmt.Sprintf("ringing p50 %.2f ms p99 %.2f ms", q.P50, q.P99)
+	}
+	return fmt.Sprintf("%6.0f s  %9d calls  %7.0f/s  %6d in flight  %6d online  %s  "+
 		"%d lost connections  %d violations  %d failed  %d errors", since.Seconds(), p.Completed,
-		float64(p.Completed-completedBefore)/max(lasted.Seconds(), 1e-3), p.InFlight, p.Online, q.P50, q.P99, p.Lost, p.Violations, p.Failed, p.Errors)
+		float64(p.Completed-completedBefore)/max(lasted.Seconds(), 1e-3), p.InFlight, p.Online, rang, p.Lost, p.Violations, p.Failed, p.Errors)
 }
