@@ -112,15 +112,22 @@ const letter = 6.0
 func (c *chart) drawBands(b *strings.Builder) {
 	_, height := c.size()
 	free := 0.0 // up to where labels have been written
-	for _, band := range c.bands {
+	for i, band := range c.bands {
 		x, until := c.px(band.from), c.px(max(band.to, band.from))
 		fmt.Fprintf(b, `<g><title>%s</title><rect class="band %s" x="%.1f" y="%g" width="%.1f" height="%g"/>`, escape(band.text), band.class, x, top-16,
 			max(until-x, 1.5), height-bottom-top+16)
 		room := until - x
-		if band.class == "fault" { // may write over what comes after it
-			room = max(room, letter*float64(len([]rune(band.text)))+6)
+		text := band.text
+		if band.class == "fault" { // may write over what comes after it, up to the next fault
+			room = c.px(c.x.to) - x
+			if i+1 < len(c.bands) {
+				room = c.px(c.bands[i+1].from) - x
+			}
+			if kind, _, _ := strings.Cut(text, " "); letter*float64(len([]rune(text)))+6 > room {
+				text = kind
+			}
 		}
-		if text := fit(band.text, room-6); text != "" && x >= free {
+		if text = fit(text, room-6); text != "" && x >= free {
 			fmt.Fprintf(b, `<text class="label %s" x="%.1f" y="%g">%s</text>`, band.class, x+4, top-5, escape(text))
 			free = x + 8 + letter*float64(len([]rune(text)))
 		}
