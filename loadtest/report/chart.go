@@ -107,7 +107,7 @@ func (c *chart) drawAxes(b *strings.Builder) {
 }
 
 // letter is how wide a letter of a label is, about.
-const letter = 6.0
+const letter = 6.8
 
 func (c *chart) drawBands(b *strings.Builder) {
 	_, height := c.size()
