@@ -37,6 +37,9 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// trouble is left out of a line that is written over while there is none, so that the line is short.
+var trouble = strings.NewReplacer("  0 lost connections", "", "  0 failed", "", "  0 errors", "")
+
 // clearLine goes to the begin of a line and clears it.
 const clearLine = "\r\x1b[K"
 
@@ -60,7 +63,7 @@ func (s *screen) show(status string) {
 	switch {
 	case s.quiet:
 	case s.over:
-		s.status = strings.Join(strings.Fields(status), " ")
+		s.status = strings.Join(strings.Fields(trouble.Replace(status)), " ")
 		fmt.Fprint(s.w, clearLine+s.status)
 	default:
 		fmt.Fprintln(s.w, status)

@@ -14,11 +14,11 @@ import (
 func TestStatusLine(t *testing.T) {
 	var out bytes.Buffer
 	s := newScreen(&out, "line")
-	s.show("  1 s   5 calls")
+	s.show("  1 s   5 calls  0 lost connections  0 failed  0 errors")
 	fmt.Fprintln(s, "a violation")
-	s.show("2 s 9 calls")
+	s.show("2 s  9 calls  3 failed")
 	s.end()
-	want := "\r\x1b[K1 s 5 calls" + "\r\x1b[Ka violation\n1 s 5 calls" + "\r\x1b[K2 s 9 calls" + "\r\x1b[K"
+	want := "\r\x1b[K1 s 5 calls" + "\r\x1b[Ka violation\n1 s 5 calls" + "\r\x1b[K2 s 9 calls 3 failed" + "\r\x1b[K"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
 	}
