@@ -144,23 +144,24 @@ func (w *world) crash() {
 	if n.fresh != 0 && w.now.Sub(n.fresh) < 10*time.Second {
 		return
 	}
+	upAt := w.now.Add(w.between(100*time.Millisecond, 3*time.Second))
 	if len(w.nodes) == 1 || w.chance(w.All) {
 		pause := len(w.nodes) == 1 && w.chance(w.Pause)
 		w.faults[map[bool]string{false: allLost, true: nodePaused}[pause]]++
 		for k := range w.nodes {
-			w.loseNode(k, pause)
+			w.loseNode(k, upAt, pause)
 		}
 		return
 	}
 	pause := w.chance(w.Pause)
 	w.faults[map[bool]string{false: nodeLost, true: nodePaused}[pause]]++
-	w.loseNode(i, pause)
+	w.loseNode(i, upAt, pause)
 }
 
-func (w *world) loseNode(i int, pause bool) {
+func (w *world) loseNode(i int, upAt Time, pause bool) {
 	n := &w.nodes[i]
 	n.boot++
-	n.downAt, n.upAt = w.now, w.now.Add(w.between(100*time.Millisecond, 3*time.Second))
+	n.downAt, n.upAt = w.now, upAt
 	e := w.queue.put(n.upAt)
 	e.what, e.who = takeOver, int32(i)
 	if !w.tracing.IsZero() {
