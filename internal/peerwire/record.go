@@ -131,7 +131,7 @@ func sessionMessage(s *session.State, now invitation.Time) (*peerpb.SessionState
 		User: string(s.User), Changes: s.Changes, Tokens: s.Tokens,
 		FilledUs: remaining(s.Filled, now), SweepUs: remaining(s.SweepAt, now), LeaveUs: remaining(s.LeaveAt, now),
 		Resumes: uint32(min(max(s.Resumes, 0), maxResumes)), FreshUs: remaining(s.FreshAt, now),
-		CalmUs: remaining(s.CalmAt, now),
+		CalmUs: remaining(s.CalmAt, now), First: s.First,
 	}
 	for i := range s.Claims {
 		c := &s.Claims[i]
@@ -191,7 +191,7 @@ func sessionState(p *peerpb.SessionState, now invitation.Time) (*session.State, 
 		User: invitation.User(p.GetUser()), Changes: p.GetChanges(), Tokens: p.GetTokens(),
 		Filled: at.read(p.FilledUs), SweepAt: at.read(p.SweepUs), LeaveAt: at.read(p.LeaveUs),
 		Resumes: int(min(p.GetResumes(), maxResumes)), FreshAt: at.read(p.FreshUs),
-		CalmAt: at.read(p.CalmUs),
+		CalmAt: at.read(p.CalmUs), First: p.GetFirst(),
 	}
 	switch {
 	case !s.User.Valid():

@@ -67,6 +67,9 @@ var records = map[string]*snapshot.Record{
 		}},
 		Tokens: 20, Resumes: 2, FreshAt: now.Add(3 * time.Second),
 	}},
+	"session_in_place": {Session: &session.State{
+		User: "bob", Changes: 1<<40 + 1, FreshAt: now.Add(3 * time.Second), First: 1 << 40,
+	}},
 	"session_patient": {Session: &session.State{
 		User: "bob", CalmAt: now.Add(time.Second), Entries: []session.EntryState{{
 			View:    &invitation.View{Terms: &invitation.Terms{ID: invitation.ID{1: 1}, Caller: "bob", Device: "phone", Callee: "carol"}, Version: 1},

@@ -299,7 +299,7 @@ func (w *world) rightly(l *line, err invitation.CallError, taken bool) {
 // answered compares the answer to a request with what reached the arbiter (P5).
 func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitation.CallError) {
 	r := l.record
-	won := r.referee.chosen == d.name && (r.referee.answerID == call.RequestID || r.hurtAt != 0)
+	won := r.referee.chosen == d.name && (r.referee.answerID == call.RequestID || r.referee.answerID == 0 && r.hurtAt != 0)
 	if call.Request == invitation.Cancel {
 		won = r.referee.cancelID == call.RequestID
 	}

@@ -22,6 +22,18 @@ func (m *Machine) renew(now Time) {
 	}
 }
 
+// premature reports whether a view says that an accept was confirmed, and was given before its arbiter heard of this
+// session. The one that was lost may have said meanwhile, for a device whose login was over, that it has not accepted:
+// a commit counts only if the arbiter stands by it now.
+func (m *Machine) premature(now Time, v *invitation.View) bool {
+	return v.Stage == invitation.Confirmed && v.Terms.Callee == m.user && m.fresh(now) && v.HeardCallee < m.first
+}
+
+// askAnew asks an arbiter how an invitation stands.
+func (m *Machine) askAnew(now Time, v *invitation.View, out []Effect) []Effect {
+	return append(out, m.report(now, &entry{view: v, side: invitation.Callee}, true))
+}
+
 // bornTime is how much younger than the loss an invitation has to look for nobody else to have been offered it
 // before: its age is told with the delay of messages.
 const bornTime = time.Second

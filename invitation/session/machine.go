@@ -193,6 +193,7 @@ type Machine struct {
 	resumes int             // sends that were made again, beside the rate
 	calmAt  Time            // until when that another session numbered changes higher is answered with patience
 	freshAt Time            // until when devices may have more to say that a lost session knew; 0: none was lost
+	first   uint64          // the number of changes that it began with: lower ones were told by a session that was lost
 	noTimer bool
 }
 
@@ -219,7 +220,7 @@ func New(user invitation.User, config *Config, options ...Option) *Machine {
 	for _, o := range options {
 		m.noTimer = m.noTimer || o.noTimer
 		if o.lostAt != 0 {
-			m.freshAt, m.changes = o.lostAt.Add(config.Timers.Grace), o.changes
+			m.freshAt, m.changes, m.first = o.lostAt.Add(config.Timers.Grace), o.changes, o.changes
 		}
 	}
 	return m

@@ -168,3 +168,29 @@ func TestReplyOfALostArbiter(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitOfBefore: a session was lost which may have said, for a device whose login was over, that it has not
+// accepted. The one in its place passes on a commit only if its arbiter stands by it now.
+func TestCommitOfBefore(t *testing.T) {
+	const first = 100
+	m := New(bob, &config, Fresh(began, first))
+	again := login("phone", 1, 1)
+	again.Login.Resume = true
+	again.Login.Words = []invitation.Word{{ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordAccepting}}
+	steps(m, again)
+	told := func(heard uint64) (told, asks bool) {
+		commit := offered(4, invitation.Confirmed)
+		commit.View.Chosen, commit.View.HeardCallee = "phone", heard
+		for _, e := range steps(m, commit) {
+			told = told || e.Kind == ToDevice && e.Down.Notice != nil && e.Down.Notice.Remote == invitation.RemoteAccepted
+			asks = asks || e.Kind == ToArbiter && e.Message.Kind == invitation.MsgCallee && e.Message.Ask
+		}
+		return told, asks
+	}
+	if told, asks := told(first - 1); told || !asks {
+		t.Errorf("a commit of before is told: %v; the arbiter is asked: %v", told, asks)
+	}
+	if told, _ := told(m.changes); !told {
+		t.Error("a commit is not told")
+	}
+}

@@ -234,8 +234,14 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 	case InView:
 		on, in.ID = viewTopic(in.View, m.user), in.View.Terms.ID
 		out = m.witness(now, in.View, out)
+		if m.premature(now, in.View) {
+			return m.askAnew(now, in.View, out)
+		}
 	case InReply:
 		on, in.ID = onReply, in.Reply.ID
+		if m.premature(now, in.Reply.View) {
+			return m.askAnew(now, in.Reply.View, out)
+		}
 	default:
 		on = onUnknown
 	}

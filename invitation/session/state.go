@@ -24,6 +24,7 @@ type State struct {
 	Claims  []ClaimState    // the oldest first
 	Resumes int             // sends that were made again, beside the rate
 	FreshAt Time            // until when devices may know what a lost session knew; 0: none was lost
+	First   uint64          // the first number of Changes; 0: none was lost
 	CalmAt  Time            // until when that another session numbered changes higher is answered with patience
 }
 
@@ -80,7 +81,7 @@ type ShownState struct {
 func (m *Machine) State() State {
 	s := State{
 		User: m.user, Changes: m.changes, Tokens: m.tokens, Filled: m.filled, SweepAt: m.sweepAt, LeaveAt: m.leaveAt,
-		Resumes: m.resumes, FreshAt: m.freshAt, CalmAt: m.calmAt,
+		Resumes: m.resumes, FreshAt: m.freshAt, First: m.first, CalmAt: m.calmAt,
 		Past: slices.Concat(m.past[m.next:], m.past[:m.next]),
 	}
 	for _, d := range m.devices {
@@ -116,7 +117,7 @@ func (e *entry) state() EntryState {
 func Restore(s State, config *Config, options ...Option) *Machine {
 	m := New(s.User, config, options...)
 	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
-	m.resumes, m.freshAt, m.calmAt = s.Resumes, s.FreshAt, s.CalmAt
+	m.resumes, m.freshAt, m.first, m.calmAt = s.Resumes, s.FreshAt, s.First, s.CalmAt
 	for _, c := range s.Claims {
 		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until, askAt: c.AskAt, wait: c.Wait, endsAt: c.EndsAt})
 	}
@@ -192,7 +193,7 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	m.changes = max(m.changes, other.changes) + 1
 	m.mergeTokens(now, other)
 	m.resumes, m.freshAt = max(m.resumes, other.resumes), max(m.freshAt, other.freshAt)
-	m.calmAt = max(m.calmAt, other.calmAt)
+	m.calmAt, m.first = max(m.calmAt, other.calmAt), max(m.first, other.first)
 	ours, theirs := slices.Clone(m.devices), slices.Clone(other.devices)
 	out = m.mergeDevices(now, other, out)
 	m.unshowStale(ours)

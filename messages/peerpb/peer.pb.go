@@ -4460,7 +4460,9 @@ type SessionState struct {
 	// Until when devices may know what a lost session knew.
 	FreshUs *int64 `protobuf:"varint,12,opt,name=fresh_us,json=freshUs,proto3,oneof" json:"fresh_us,omitempty"`
 	// Until when that another session of the user numbered changes higher is answered with patience.
-	CalmUs        *int64 `protobuf:"varint,13,opt,name=calm_us,json=calmUs,proto3,oneof" json:"calm_us,omitempty"`
+	CalmUs *int64 `protobuf:"varint,13,opt,name=calm_us,json=calmUs,proto3,oneof" json:"calm_us,omitempty"`
+	// The first number of changes; lower ones were told by a session that was lost. 0: none was.
+	First         uint64 `protobuf:"varint,14,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4582,6 +4584,13 @@ func (x *SessionState) GetFreshUs() int64 {
 func (x *SessionState) GetCalmUs() int64 {
 	if x != nil && x.CalmUs != nil {
 		return *x.CalmUs
+	}
+	return 0
+}
+
+func (x *SessionState) GetFirst() uint64 {
+	if x != nil {
+		return x.First
 	}
 	return 0
 }
@@ -6531,7 +6540,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"ShardsLost\x12\x16\n" +
 	"\x06shards\x18\x01 \x01(\fR\x06shards\x12\x13\n" +
-	"\x05at_us\x18\x02 \x01(\x03R\x04atUs\"\x8d\x04\n" +
+	"\x05at_us\x18\x02 \x01(\x03R\x04atUs\"\xa3\x04\n" +
 	"\fSessionState\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x128\n" +
 	"\adevices\x18\x02 \x03(\v2\x1e.ringfleet.peer.v1.DeviceStateR\adevices\x127\n" +
@@ -6546,7 +6555,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	" \x03(\v2\x1d.ringfleet.peer.v1.ClaimStateR\x06claims\x12\x18\n" +
 	"\aresumes\x18\v \x01(\rR\aresumes\x12\x1e\n" +
 	"\bfresh_us\x18\f \x01(\x03H\x03R\afreshUs\x88\x01\x01\x12\x1c\n" +
-	"\acalm_us\x18\r \x01(\x03H\x04R\x06calmUs\x88\x01\x01B\f\n" +
+	"\acalm_us\x18\r \x01(\x03H\x04R\x06calmUs\x88\x01\x01\x12\x14\n" +
+	"\x05first\x18\x0e \x01(\x04R\x05firstB\f\n" +
 	"\n" +
 	"_filled_usB\v\n" +
 	"\t_sweep_usB\v\n" +
