@@ -72,8 +72,12 @@ explore-smoke: ## Explore those of them that need less than 2 GiB (a minute)
 	go test ./internal/explore -run 'TestWorlds/^(one|pair|glare)$$' -explore.long -v -timeout 1h
 
 .PHONY: sim
-sim: ## Simulate many large random worlds, some minutes
-	go test ./internal/sim -run 'Calm|Random' -v -timeout 30m -sim.seeds 300 -sim.calls 2000
+sim: ## Simulate 300 large worlds that nobody has run before, some minutes
+	go test ./internal/sim -run 'Calm|Many' -v -timeout 1h -sim.seeds 300 -sim.calls 2000 $(SIMFLAGS)
+
+.PHONY: sim-million
+sim-million: ## Simulate a million calls and more over more than 10,000 losses of nodes, always the same, some minutes
+	go test ./internal/sim -run Many -v -timeout 3h -sim.from 1 -sim.seeds 1500 $(SIMFLAGS)
 
 .PHONY: cluster-test
 cluster-test: ## Test real node processes: moves, disagreement, bad peers, upgrades (FULL=1: the long form)

@@ -12,6 +12,9 @@ import (
 	"github.com/ringfleet/ringfleet/invitation/session"
 )
 
+// anew is from where a session numbers changes of presence that takes the place of a lost one: higher than any of that.
+const anew = 1000
+
 // A Loss is the loss of a node: whose sessions it has, as bits, and how it is lost.
 type Loss struct{ Users, How uint8 }
 
@@ -77,7 +80,7 @@ func (m *model) crash(s state, users, how uint8) (state, *judge.Violation) {
 	var shards invitation.ShardSet
 	for u, user := range m.users {
 		if lost(u) {
-			s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry(), session.Fresh(origin, 0)))
+			s.session[u] = m.sessions.put(session.New(user, m.config, session.WithoutRetry(), session.Fresh(origin, anew)))
 			shards.Add(invitation.ShardOf(user))
 		}
 	}

@@ -423,15 +423,21 @@ func (m *Machine) reportAll(now Time, out []Effect) []Effect {
 }
 
 func (m *Machine) reportChange(now Time, e *entry) Effect {
-	ask := e.view.Stage != invitation.Ended
-	if e.side == invitation.Caller {
-		ask = !e.ended
-	}
+	ask := e.matters()
 	if ask {
 		e.asking = true
 		m.expect(e, now.Add(askAgain))
 	}
 	return m.report(now, e, ask)
+}
+
+// matters reports whether presence still matters to an arbiter: until the sending device has said its last word, and
+// for the callee's side until the end.
+func (e *entry) matters() bool {
+	if e.side == invitation.Caller {
+		return !e.ended
+	}
+	return e.view.Stage != invitation.Ended
 }
 
 // report makes the message that tells an arbiter about the presence of this side's devices.

@@ -39,7 +39,7 @@ func (m *Machine) witness(now Time, v *invitation.View, out []Effect) []Effect {
 	// Where the other session is not lost yet, the two would outbid each other as fast as messages go.
 	for _, e := range m.entries {
 		if e.answered || e.side == invitation.Callee {
-			e.asking = e.view.Stage != invitation.Ended || e.side == invitation.Caller && !e.ended
+			e.asking = e.matters()
 			m.expect(e, m.calmAt)
 		}
 	}
