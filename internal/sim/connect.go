@@ -68,6 +68,7 @@ func (d *Device) welcomed(welcome *invitation.Welcome) {
 	if d.phase == online {
 		if welcome.Tell {
 			d.tellAll()
+			d.sayLogoutAgain()
 		}
 		return
 	}
@@ -75,6 +76,7 @@ func (d *Device) welcomed(welcome *invitation.Welcome) {
 	d.awayFrom, d.awayTo = d.lostAt, d.w.now
 	if welcome.Tell {
 		d.tellAll()
+		d.sayLogoutAgain()
 	}
 	for _, p := range slices.Clone(d.calls) {
 		d.sayCall(p)
@@ -197,6 +199,13 @@ func (d *Device) tryLogout() {
 	}
 	d.said = true
 	d.say(up{logout: true})
+}
+
+// sayLogoutAgain tells a session that has taken the place of another one that the device has logged out.
+func (d *Device) sayLogoutAgain() {
+	if d.leaving && d.said {
+		d.say(up{logout: true})
+	}
 }
 
 // undecided reports whether something that the device has confirmed has not ended.

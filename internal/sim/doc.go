@@ -38,7 +38,7 @@
 //
 // # Excuses
 //
-// What docs/spec.md §7 does not promise is excused, and only that: see excuse and mayForget.
+// What is excused, and why, is counted by cause for each call (see cause): only what would have been a violation.
 //
 // # Cost
 //

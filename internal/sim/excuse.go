@@ -25,9 +25,9 @@ const (
 var causes = map[cause]string{
 	deviceAway:    "a device was away for longer than the grace while its word was awaited",
 	sidesApart:    "a failure separated the sides while it was decided: the endings differ in kind",
-	wordLost:      "messages about a word that was awaited were lost for the whole grace",
-	programEnded:  "only a program knew of the accept, which has ended since",
-	loginEnded:    "a device whose login was over came back after its end",
+	wordLost:      "messages about a word that was awaited were lost until it was given up",
+	programEnded:  "the program has ended that had accepted, and its word with it",
+	loginEnded:    "the device's login was over",
 	outcomeLost:   "all who knew the outcome were lost: it is forgotten before its time",
 	overBound:     "the callee was over its bound",
 	actorPanicked: "the invitation's actor panicked",
@@ -46,35 +46,43 @@ func (w *world) excuse(r *record, why cause) {
 
 // unheard returns why the word of the chosen device may have been given up, 0 if it may not.
 func (w *world) unheard(r *record) cause {
-	switch {
-	case w.awayTooLong(r):
-		return deviceAway
-	case r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss:
+	if why := w.away(r); why != 0 {
+		return why
+	}
+	if r.lostAt != 0 && w.now.Sub(r.lostAt) < afterLoss {
 		return wordLost
 	}
 	return 0
 }
 
-// awayTooLong reports whether the chosen device was away for longer than the grace while its word was
-// awaited, or cannot give it any more.
-func (w *world) awayTooLong(r *record) bool {
-	grace := r.timers.Grace - time.Second
-	if r.lostAt != 0 {
-		grace /= 3 // that it was back for a moment did not get through
-	}
+// away returns why the word of the chosen device cannot be heard: it was away for longer than the grace while its word
+// was awaited, or its program or login has ended. If messages were lost, so may have been that it was back for a moment.
+func (w *world) away(r *record) cause {
 	for _, p := range r.parts[1:] {
 		d := p.device
 		if d.name != r.referee.chosen {
 			continue
 		}
+		missed := time.Duration(0)
 		switch {
-		case p.dead || p.own || d.epoch != p.epoch,
-			d.phase != online && w.now.Sub(d.lostAt) >= grace,
-			d.phase == online && d.awayTo > r.chosenAt && d.awayTo.Sub(d.awayFrom) >= grace:
-			return true
+		case d.phase != online:
+			missed = w.now.Sub(d.lostAt)
+		case d.awayTo > r.chosenAt:
+			missed = d.awayTo.Sub(d.awayFrom)
+		}
+		grace := r.timers.Grace - time.Second
+		switch {
+		case p.dead, d.epoch != p.epoch && !p.own:
+			return programEnded
+		case p.own:
+			return loginEnded
+		case missed >= grace:
+			return deviceAway
+		case missed >= grace/3 && r.lostAt != 0:
+			return wordLost
 		}
 	}
-	return false
+	return 0
 }
 
 // mayForget reports whether a device may be told that the outcome is forgotten: after the linger, of an invitation that
@@ -130,10 +138,8 @@ func (w *world) agree(r *record) {
 	case judge.Agree(&caller.Part, w.callees, judge.Excuse{}) == nil:
 	case judge.Agree(&caller.Part, w.callees, judge.Excuse{Apart: r.doubted}) == nil:
 		w.excuse(r, sidesApart)
-	case r.excused&deviceAway != 0:
-		w.excuse(r, deviceAway)
 	default:
-		w.excuse(r, wordLost)
+		w.excuse(r, r.excused&-r.excused)
 	}
 	if caller.Ended() && caller.End != device.Accepted && caller.Reason == invitation.OutcomeForgotten && !caller.own {
 		w.forgottenBy(r)
@@ -145,10 +151,8 @@ func (w *world) forgottenBy(r *record) {
 	for _, p := range w.callees {
 		switch {
 		case p.End != device.Accepted || w.now >= r.endedAt.Add(r.timers.Linger):
-		case r.excused&deviceAway != 0:
-			w.excuse(r, deviceAway)
 		case r.excused != 0:
-			w.excuse(r, wordLost)
+			w.excuse(r, r.excused&-r.excused)
 		default:
 			w.fail(r, &judge.Violation{Promise: judge.P1, What: "accepted on the callee's side, forgotten on the caller's"})
 		}

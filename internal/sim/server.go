@@ -309,8 +309,8 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 	switch {
 	case s.paused != 0:
 		w.part(r)
-		if v.Outcome == invitation.Lost && w.awayTooLong(r) {
-			r.excused |= deviceAway
+		if v.Outcome == invitation.Lost {
+			r.excused |= w.away(r)
 		}
 	case a.machine.Asking():
 		if !asked {

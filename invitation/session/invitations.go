@@ -278,7 +278,7 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 func callerView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	v := in.View
 	if v.Version < e.view.Version {
-		return m.outdated(now, e, out)
+		return m.outdated(now, e, v, out)
 	}
 	confirms := v.Version == e.view.Version && v.Heard > e.view.Heard // a report, nothing more
 	m.see(e, v)
@@ -354,7 +354,7 @@ func (m *Machine) show(now Time, e *entry, d *device, out []Effect) []Effect {
 func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	v, before := in.View, e.view
 	if v.Version < before.Version {
-		return m.outdated(now, e, out)
+		return m.outdated(now, e, v, out)
 	}
 	m.see(e, v)
 	e.renamed = e.renamed || v.Chosen != before.Chosen

@@ -113,8 +113,8 @@ func (m *Machine) vouchAgain(now Time, e *entry, out []Effect) []Effect {
 // be from a lost one, of a view that came late, after this session, which is new, had said that it knows nothing. Or two
 // views of one arbiter came in the other order: then what is known is its own, and counts as before. It does so once in a
 // while, as views that are under way become outdated by it.
-func (m *Machine) outdated(now Time, e *entry, out []Effect) []Effect {
-	if e.vouchAt > now || !m.fresh(now) && !e.doubted() {
+func (m *Machine) outdated(now Time, e *entry, v *invitation.View, out []Effect) []Effect {
+	if e.vouchAt > now || !m.fresh(now) && !e.doubted() && !contradicts(v, e.view) {
 		return out
 	}
 	e.vouchAt = now.Add(askAgain)
@@ -122,6 +122,11 @@ func (m *Machine) outdated(now Time, e *entry, out []Effect) []Effect {
 		return vouch(m, now, e, nil, out)
 	}
 	return m.tellKnown(now, e, out)
+}
+
+// contradicts reports whether a view is not of the arbiter that gave a newer one: it tells of later changes of presence.
+func contradicts(older, newer *invitation.View) bool {
+	return older.Heard > newer.Heard || older.HeardCallee > newer.HeardCallee
 }
 
 // rang notes when an invitation began to ring, so far as is known here.

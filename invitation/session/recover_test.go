@@ -194,3 +194,22 @@ func TestCommitOfBefore(t *testing.T) {
 		t.Error("a commit is not told")
 	}
 }
+
+// TestViewOfALostArbiter: a view of an arbiter that was lost comes late, and is numbered higher than those of the one in
+// its place. That one is told, and numbers its views higher.
+func TestViewOfALostArbiter(t *testing.T) {
+	for name, heard := range map[string]uint64{"of another arbiter": 7, "of one arbiter, in the other order": 3} {
+		m := New(bob, &config)
+		late := offered(2*(stale+1)+1, invitation.Ringing)
+		late.View.HeardCallee = 3
+		ended := offered(stale+3, invitation.Ended)
+		ended.View.HeardCallee = heard
+		steps(m, login("phone", 1, 1), offered(stale+2, invitation.Ringing), late)
+		told := slices.ContainsFunc(steps(m, ended), func(e Effect) bool {
+			return e.Kind == ToArbiter && e.Message.Kind == invitation.MsgRecover && e.Message.View.Version == late.View.Version
+		})
+		if told != (heard > 3) {
+			t.Errorf("%s: told %v", name, told)
+		}
+	}
+}
