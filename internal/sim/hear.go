@@ -162,6 +162,7 @@ func (d *Device) answeredAbout(p *pending, a *invitation.Answer) {
 	case p.call.Request == invitation.Query:
 	default:
 		d.w.answered(d, l, p.call, a.Error)
+		l.part.recorded = l.part.recorded || p.call.Request == invitation.Accept && a.Error == invitation.OK
 		if a.Error != invitation.OK && l.side == invitation.Caller {
 			d.act(l, l.local.Rejected(a.Error))
 		} else if a.Error != invitation.OK {

@@ -432,9 +432,7 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	now := stages[v.Stage]
 	unanswered := now == offering && rec.parts[0].line.id.IsZero() // so nobody knows when it was taken
 	for _, p := range rec.parts[1:] {                              // or of the accept
-		for _, c := range p.device.calls {
-			unanswered = unanswered || now == accepting && c.call.Request == invitation.Accept && c.line == p.line
-		}
+		unanswered = unanswered || now == accepting && p.askedAt != 0 && !p.recorded
 	}
 	if now == r.stage && r.due != 0 && !unanswered && state.Deadline > max(r.due, w.now).Add(tolerance) {
 		return &judge.Violation{Promise: judge.P2, What: fmt.Sprintf("recovering gave it %v more in %v (due in %v)",

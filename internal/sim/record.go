@@ -48,14 +48,15 @@ type record struct {
 // part is what one device was told of an invitation in one session.
 type part struct {
 	judge.Part
-	device  *Device
-	line    *line
-	epoch   uint32
-	own     bool // the device ended it by itself
-	dead    bool // its program has ended
-	shownAt Time
-	askedAt Time // its application accepted
-	endedAt Time
+	device   *Device
+	line     *line
+	epoch    uint32
+	own      bool // the device ended it by itself
+	dead     bool // its program has ended
+	shownAt  Time
+	askedAt  Time // its application accepted
+	recorded bool // and was answered
+	endedAt  Time
 }
 
 // What taking over a failure takes, at most.
