@@ -77,7 +77,7 @@ sim: ## Simulate 300 large worlds that nobody has run before, some minutes
 
 .PHONY: sim-million
 sim-million: ## Simulate a million calls and more over more than 10,000 losses of nodes, always the same, some minutes
-	go test ./internal/sim -run Many -v -timeout 3h -sim.from 1 -sim.seeds 1500 $(SIMFLAGS)
+	go test ./internal/sim -run Many -v -timeout 3h -sim.from 1 -sim.seeds 1800 $(SIMFLAGS)
 
 .PHONY: cluster-test
 cluster-test: ## Test real node processes: moves, disagreement, bad peers, upgrades (FULL=1: the long form)

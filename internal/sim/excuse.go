@@ -18,7 +18,7 @@ const (
 	programEnded                    // a device's register went with its program
 	loginEnded                      // §8: a device whose login is over
 	outcomeLost                     // all who knew the outcome were lost
-	overBound                       // §8: a user's bounds
+	overBound                       // wider than the contract: that a send was refused so is not remembered
 	actorPanicked                   // a bug of ours, which the simulator makes on purpose
 )
 
