@@ -147,7 +147,11 @@ var errNoConnection = errors.New("ringfleet: no such connection")
 // device gives down to a connection of a device of user, wherever it is.
 func (n *Node) device(user invitation.User, conn session.Conn, down invitation.Down) error {
 	if n.member != nil && conn.Node != n.config.Name {
-		return n.member.router.SendNode(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{
+		send := n.member.router.SendNode
+		if down.Notice != nil && down.Notice.Settled {
+			send = n.member.router.SendNodeLater // the device may forget it
+		}
+		return send(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{
 			Conn: conn.Number, Down: down, User: user,
 		})
 	}

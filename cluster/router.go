@@ -206,8 +206,17 @@ func (r *Router) send(shard invitation.Shard, h header, payload any) error {
 // is "", or into the node's queue. Otherwise like [Router.Send]; instead of ErrNoOwner the error is
 // [ErrNoNode].
 func (r *Router) SendNode(node string, kind Kind, key string, payload any) error {
+	return r.sendNode(node, header{kind: kind, key: key}, payload)
+}
+
+// SendNodeLater is [Router.SendNode] for a message that nobody waits for, as [Router.SendLater] is.
+func (r *Router) SendNodeLater(node string, kind Kind, key string, payload any) error {
+	return r.sendNode(node, header{kind: kind, key: key, later: true}, payload)
+}
+
+func (r *Router) sendNode(node string, h header, payload any) error {
 	if node == "" || node == r.config.Self {
-		return r.deliver(Envelope{Kind: kind, Node: r.config.Self, Key: key, Payload: payload})
+		return r.deliver(Envelope{Kind: h.kind, Node: r.config.Self, Key: h.key, Payload: payload})
 	}
 	s := r.state.Load()
 	member, ok := s.view.Member(node)
@@ -215,7 +224,7 @@ func (r *Router) SendNode(node string, kind Kind, key string, payload any) error
 		r.counts.noOwner.Add(1)
 		return ErrNoNode
 	}
-	h := header{version: ProtocolVersion, kind: kind, node: node, key: key}
+	h.version, h.node = ProtocolVersion, node
 	return r.encodeAndSend(s, &member, &h, payload)
 }
 

@@ -100,11 +100,11 @@ const (
 	MsgConfirm    MessageKind = 2  // caller: the device's word "confirmed"
 	MsgCallerDone MessageKind = 3  // caller: the device's word "done"
 	MsgCaller     MessageKind = 4  // caller: presence of the caller's side
-	MsgSeen       MessageKind = 5  // callee: a device's word "seen"
+	MsgSeen       MessageKind = 5  // callee: a device's word "seen"; answers the offer
 	MsgAccept     MessageKind = 6  // callee: a device accepts
 	MsgRefuse     MessageKind = 7  // callee: a device refuses
 	MsgCalleeDone MessageKind = 8  // callee: a device's word "done"
-	MsgCallee     MessageKind = 9  // callee: presence of the callee's side; answers an offer
+	MsgCallee     MessageKind = 9  // callee: presence of the callee's side; answers an offer that no device is shown, or that is repeated
 	MsgAbort      MessageKind = 10 // host: the actor panicked; end as a failure
 	MsgTick       MessageKind = 11 // host: the deadline is due
 	MsgResend     MessageKind = 12 // host: repeat what is unanswered now
@@ -142,14 +142,14 @@ type Message struct {
 	Remote    RemoteState   // callee done
 	Reason    Reason        // cancel
 
-	Online    bool   // start, caller, callee: some device of the user is connected
+	Online    bool   // start, caller, callee, seen: some device of the user is connected
 	Connected bool   // start, caller: the sending device is; callee: the chosen device is
 	Chosen    Device // callee: the chosen device that Connected is about
 	Full      bool   // callee: the offer is over the callee's bound
 	Fresh     bool   // callee: the session is new and may not know yet what its devices were shown
 	Concluded bool   // callee, callee done: every device that was shown the invitation is done
 	Ask       bool   // caller, callee: wants the current view
-	Permit    uint64 // start, caller, callee: the number of the user's last change of presence; names the question that Ask puts
+	Permit    uint64 // start, caller, callee, seen: the number of the user's last change of presence; names the question that Ask puts
 }
 
 // Reply is what an arbiter answers to a message that carried a request id.

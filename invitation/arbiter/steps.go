@@ -190,8 +190,13 @@ func (m *Machine) await(from Time) {
 
 func seen(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	m.taken, m.calleeOnline = true, true
-	out = m.place(invitation.OK, out)
 	m.move(invitation.Ringing, now.Add(m.left(m.view.Terms.Timers.Expire, msg)))
+	if msg.Online {
+		m.calleePresent(now, msg)
+	}
+	if !m.placed {
+		return m.place(invitation.OK, out), invitation.OK // the answer to the send tells the caller's session
+	}
 	return m.tellCaller(out), invitation.OK
 }
 
@@ -211,6 +216,9 @@ func accept(m *Machine, now Time, msg *invitation.Message, out effects) (effects
 	m.absent = !m.callerOnline
 	v := m.move(invitation.Accepting, now.Add(m.left(m.view.Terms.Timers.AcceptWindow, msg)))
 	v.Chosen, v.Response = msg.Device, msg.Response
+	if msg.RequestID != 0 {
+		return m.tellCaller(out), invitation.OK // the answer tells the callee's session
+	}
 	return m.tellBoth(out), invitation.OK
 }
 
@@ -252,7 +260,10 @@ func verdict(m *Machine, now Time, msg *invitation.Message, out effects) (effect
 		return m.calleeConcluded(msg, out), invitation.OK
 	}
 	m.said = msg.Device
-	out = m.end(now, invitation.Accepted, invitation.NoReason, out)
+	out = m.tellCaller(m.over(now, invitation.Accepted, invitation.NoReason, out))
+	if !msg.Concluded { // else its session knows
+		out = m.tellCallee(out)
+	}
 	m.view.Verdict = true
 	return m.calleeConcluded(msg, out), invitation.OK
 }
@@ -302,12 +313,17 @@ func (m *Machine) calleeConcluded(msg *invitation.Message, out effects) effects 
 
 // end decides the outcome, as far as the arbiter can: see the package documentation.
 func (m *Machine) end(now Time, outcome invitation.Outcome, reason invitation.Reason, out effects) effects {
+	return m.tellBoth(m.over(now, outcome, reason, out))
+}
+
+// over is end, but for telling the sides.
+func (m *Machine) over(now Time, outcome invitation.Outcome, reason invitation.Reason, out effects) effects {
 	m.asking, m.vouched, m.informed, m.holdAt = false, false, false, 0
 	out = m.place(invitation.OK, out)
 	v := m.move(invitation.Ended, now.Add(m.view.Terms.Timers.Linger))
 	v.Outcome, v.Reason = outcome, reason
 	m.goneAt = 0
-	return m.tellBoth(out)
+	return out
 }
 
 // accepted makes an ending what the callee's device says it was.

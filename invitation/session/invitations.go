@@ -333,10 +333,14 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	m.add(e)
 	m.heard(now, e)
 	out = m.takeClaims(now, e, out)
+	before := len(out)
 	if v.Stage <= invitation.Ringing {
 		for i := range m.devices {
 			out = m.show(now, e, &m.devices[i], out)
 		}
+	}
+	if len(out) > before && v.Stage == invitation.Offering && !m.fresh(now) {
+		return out // the "seen" of a device says so; if none comes the arbiter repeats the view, and is answered
 	}
 	return append(out, m.report(now, e, false))
 }
@@ -440,7 +444,20 @@ func calleeDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 			Kind: invitation.MsgCalleeDone, ID: in.ID, Device: in.Device, Remote: in.Word.Remote, Concluded: concluded,
 		}))
 	}
+	if v := e.view; concluded && v.Stage == invitation.Confirmed && in.Device == v.Chosen && in.Word.Remote == invitation.RemoteAccepted {
+		m.accepted(now, e)
+	}
 	return out
+}
+
+// accepted takes that an invitation has ended, by the word of the device that was told the commit: all that the arbiter
+// has to say about it is when both sides have concluded.
+func (m *Machine) accepted(now Time, e *entry) {
+	v := *e.view
+	v.Stage, v.Outcome, v.Verdict, v.Deadline = invitation.Ended, invitation.Accepted, true, now.Add(v.Terms.Timers.Linger)
+	m.see(e, &v)
+	e.asking = false
+	m.heard(now, e)
 }
 
 // concludedBefore answers a view of an invitation that has ended here, or was never shown.
@@ -490,7 +507,7 @@ func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	msg.Remaining = in.Word.Remaining
 	switch in.Word.Kind {
 	case invitation.WordSeen:
-		msg.Kind = invitation.MsgSeen
+		msg.Kind, msg.Online, msg.Permit = invitation.MsgSeen, true, m.changes // the answer to the offer
 		e.rang(now, in.Word.Remaining)
 		msg.Remaining = max(1, e.seenAt.Add(e.view.Terms.Timers.Expire).Sub(now)) // for an arbiter that recovers
 	case invitation.WordConfirmed:
@@ -519,8 +536,8 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	case e.side == invitation.Caller && r.View.Version >= e.view.Version:
 		m.see(e, r.View)
 		m.heard(now, e)
-	case e.side == invitation.Callee && r.View.Version > e.view.Version: // which is late, or lost
-		out = calleeView(m, now, e, &Input{View: r.View}, out)
+	case e.side == invitation.Callee && r.View.Version > e.view.Version:
+		out = calleeView(m, now, e, &Input{ID: in.ID, View: r.View}, out)
 	}
 	if r.Request == invitation.Send {
 		if e.answered && r.Error == invitation.OK && e.sendID != 0 && r.RequestID == e.sendID && r.View.Version > stale {
