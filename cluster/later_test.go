@@ -23,7 +23,7 @@ func TestSendLater(t *testing.T) {
 	for _, c := range []struct {
 		link cluster.Link
 		want int
-	}{{new(patient), 1}, {nowhere{}, 0}} {
+	}{{new(patient), 2}, {nowhere{}, 0}} {
 		delivered := 0
 		r, err := cluster.NewRouter(cluster.Config{
 			Self: "a", Codec: texts{}, Link: c.link, Deliver: func(cluster.Envelope) error { delivered++; return nil },
@@ -50,11 +50,14 @@ func TestSendLater(t *testing.T) {
 				}
 			}
 		}
+		if err := r.SendNodeLater("b", kind, "", "text"); err != nil {
+			t.Error(err)
+		}
 		waited := 0
 		if p, ok := c.link.(*patient); ok {
 			waited = p.later
 		}
-		if s := r.Stats(); waited != c.want || delivered != 1 || s.Local != 1 || s.Remote != 2 {
+		if s := r.Stats(); waited != c.want || delivered != 1 || s.Local != 1 || s.Remote != 3 {
 			t.Errorf("%d waited, want %d; %d delivered; %+v", waited, c.want, delivered, s)
 		}
 	}

@@ -178,7 +178,7 @@ func (l *line) say(to destination, out device.Output, id invitation.ID) {
 }
 
 // call makes a whole call: send, ring, then what the end is, until both sides have concluded.
-func (l *line) call(b *testing.B, request invitation.Request) {
+func (l *line) call(b testing.TB, request invitation.Request) {
 	l.local, l.remote = device.Local{}, device.Remote{}
 	out, _ := l.local.Send()
 	l.say(toCaller, out, invitation.ID{})
@@ -214,6 +214,19 @@ func BenchmarkWholeCall(b *testing.B) {
 			}
 			b.ReportMetric(float64(l.messages)/float64(b.N), "messages/op")
 		})
+	}
+}
+
+// TestMessages holds how many messages a call is, devices' included: between nodes each costs a system call or a part
+// of one, and encoding.
+func TestMessages(t *testing.T) {
+	for request, want := range map[invitation.Request]int{invitation.Accept: 28, invitation.Refuse: 22, invitation.Cancel: 27} {
+		l := newLine(1)
+		l.messages = 0
+		l.call(t, request)
+		if l.messages != want {
+			t.Errorf("%s: %d messages, want %d", request, l.messages, want)
+		}
 	}
 }
 

@@ -216,19 +216,24 @@ func accept(m *Machine, now Time, msg *invitation.Message, out effects) (effects
 	m.absent = !m.callerOnline
 	v := m.move(invitation.Accepting, now.Add(m.left(m.view.Terms.Timers.AcceptWindow, msg)))
 	v.Chosen, v.Response = msg.Device, msg.Response
+	return m.tellAnswered(msg, out), invitation.OK
+}
+
+// tellAnswered tells both sides what a callee's device has answered. The answer to its request is the callee's view.
+func (m *Machine) tellAnswered(msg *invitation.Message, out effects) effects {
 	if msg.RequestID != 0 {
-		return m.tellCaller(out), invitation.OK // the answer tells the callee's session
+		return m.tellCaller(out)
 	}
-	return m.tellBoth(out), invitation.OK
+	return m.tellBoth(out)
 }
 
 func refuse(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	m.taken, m.calleeOnline = true, true
 	m.answerID = msg.RequestID
 	out = m.place(invitation.OK, out)
-	out = m.end(now, invitation.Refused, invitation.NoReason, out)
+	out = m.over(now, invitation.Refused, invitation.NoReason, out)
 	m.view.Chosen, m.view.Response = msg.Device, msg.Response
-	return out, invitation.OK
+	return m.tellAnswered(msg, out), invitation.OK
 }
 
 // answerAgain answers an accept or a refuse when one has been recorded, or the invitation has

@@ -369,8 +369,8 @@ func calleeView(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 	repeated := v.Version == before.Version && v.Permit == before.Permit
 	for i := range e.shown {
 		s := &e.shown[i]
-		if v.Stage == invitation.Accepting && s.device == v.Chosen {
-			continue // the answer to its accept says so
+		if in.Kind == InReply && s.device == in.Device || v.Stage == invitation.Accepting && s.device == v.Chosen {
+			continue // the answer to its request says so
 		}
 		// A view that is repeated after the commit, without a verdict, awaits the chosen device's word, which
 		// got lost if it was said.
@@ -537,7 +537,7 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 		m.see(e, r.View)
 		m.heard(now, e)
 	case e.side == invitation.Callee && r.View.Version > e.view.Version:
-		out = calleeView(m, now, e, &Input{ID: in.ID, View: r.View}, out)
+		out = calleeView(m, now, e, &Input{Kind: in.Kind, ID: in.ID, Device: r.Device, View: r.View}, out)
 	}
 	if r.Request == invitation.Send {
 		if e.answered && r.Error == invitation.OK && e.sendID != 0 && r.RequestID == e.sendID && r.View.Version > stale {
