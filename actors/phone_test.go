@@ -211,6 +211,9 @@ func (p *phone) receive(down invitation.Down) []invitation.Up {
 	case down.Answer != nil:
 		a := down.Answer
 		p.answers = append(p.answers, *a)
+		if r := p.in[a.ID]; r != nil && a.Notice != nil && a.Notice.Side == invitation.Callee {
+			return p.do(a.ID, r.Notice(a.Notice))
+		}
 		if a.Request != invitation.Send || p.local == nil {
 			return nil
 		}
