@@ -7,7 +7,6 @@ import (
 
 	"github.com/ringfleet/ringfleet/actors"
 	"github.com/ringfleet/ringfleet/cluster/ask"
-	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/internal/desk"
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -23,12 +22,12 @@ const (
 	mirrorsAgain   = 5
 )
 
-func on(shards *handoff.Shards) func(invitation.User) bool {
+func on(shards *invitation.ShardSet) func(invitation.User) bool {
 	return func(user invitation.User) bool { return shards.Has(invitation.ShardOf(user)) }
 }
 
 // exportOutcomes gives what is remembered of the users of some shards.
-func (n *Node) exportOutcomes(shards *handoff.Shards, add func(actors.Record)) {
+func (n *Node) exportOutcomes(shards *invitation.ShardSet, add func(actors.Record)) {
 	if n.outcomes == nil {
 		return
 	}
@@ -39,7 +38,7 @@ func (n *Node) exportOutcomes(shards *handoff.Shards, add func(actors.Record)) {
 
 // mirrorOutcomes tells those who own shards now that were lost with their node what this node knows of the outcomes of
 // users there, from the other side. It returns when they have heard it, or have not answered for long.
-func (n *Node) mirrorOutcomes(shards *handoff.Shards) {
+func (n *Node) mirrorOutcomes(shards *invitation.ShardSet) {
 	if n.outcomes == nil {
 		return
 	}

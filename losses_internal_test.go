@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ringfleet/ringfleet/cluster/handoff"
 	peers "github.com/ringfleet/ringfleet/cluster/link"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/gateway/auth"
@@ -41,7 +40,7 @@ func TestLossesMoveWithShards(t *testing.T) {
 		links := peers.NewNetwork(peers.NetworkOptions{})
 		from, to := member1(t, links, "a"), member1(t, links, "b")
 		time.Sleep(time.Minute)
-		shards := func(of ...invitation.Shard) (s handoff.Shards) {
+		shards := func(of ...invitation.Shard) (s invitation.ShardSet) {
 			for _, shard := range of {
 				s.Add(shard)
 			}

@@ -264,7 +264,7 @@ func (m *member) leave(ctx context.Context) error {
 type store struct{ node *Node }
 
 // Export implements handoff.Store. Events that wait go before the arbiters that may tell of the next.
-func (s store) Export(ctx context.Context, shards *handoff.Shards, add func([]byte)) error {
+func (s store) Export(ctx context.Context, shards *invitation.ShardSet, add func([]byte)) error {
 	codec := peerwire.Codec{Now: s.node.host.Now}
 	encode := func(r actors.Record) []byte {
 		data, err := codec.AppendRecord(nil, &r)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
-	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
@@ -18,8 +17,8 @@ import (
 // What a node does when another one is lost; docs/adr/0010-recovery.md tells why it is enough.
 
 // cold implements handoff.Config.Cold.
-func (m *member) cold(shards handoff.Shards) {
-	m.lack(&snapshot.Loss{Shards: invitation.ShardSet(shards), At: m.node.host.Now()})
+func (m *member) cold(shards invitation.ShardSet) {
+	m.lack(&snapshot.Loss{Shards: shards, At: m.node.host.Now()})
 }
 
 // lack notes that shards are without what lived there.
@@ -32,7 +31,7 @@ func (m *member) lack(loss *snapshot.Loss) {
 }
 
 // losses returns what there is to know of shards about what was lost on them, for whoever has them next.
-func (m *member) losses(shards *handoff.Shards) []*snapshot.Loss {
+func (m *member) losses(shards *invitation.ShardSet) []*snapshot.Loss {
 	since := int64(m.node.host.Now().Add(-m.node.config.Session.Timers.Grace))
 	byTime := map[int64]*snapshot.Loss{}
 	for shard := range shards.All() {
@@ -50,10 +49,9 @@ func (m *member) losses(shards *handoff.Shards) []*snapshot.Loss {
 
 // lost implements handoff.Config.Lost: whoever knows of users and invitations of these shards tells the new
 // owner.
-func (m *member) lost(shards handoff.Shards) {
-	set := invitation.ShardSet(shards)
-	m.node.gateway.Reattach(func(user invitation.User) bool { return set.Has(invitation.ShardOf(user)) }, 0)
-	go m.node.host.Lost(&set)
+func (m *member) lost(shards invitation.ShardSet) {
+	m.node.gateway.Reattach(func(user invitation.User) bool { return shards.Has(invitation.ShardOf(user)) }, 0)
+	go m.node.host.Lost(&shards)
 	go m.node.mirrorOutcomes(&shards)
 }
 
@@ -90,7 +88,7 @@ func (m *member) missing(before, after cluster.View) {
 		}
 	}
 	if parted { // whoever was not seen may have made what lives here, too, or have it still
-		m.cold(allShards())
+		m.cold(invitation.AllShards())
 		m.tells.add(m.node.host.Parted)
 	}
 }
@@ -154,18 +152,11 @@ func (m *member) stalled(standstill time.Duration) {
 	m.forget()
 }
 
-func allShards() (all handoff.Shards) {
-	for i := range all {
-		all[i] = math.MaxUint64
-	}
-	return all
-}
-
 // forget drops what the node knows. It is called with seen locked: what comes with another view is not to be dropped.
 func (m *member) forget() {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
-	m.cold(allShards()) // what is told from now on comes to be anew
+	m.cold(invitation.AllShards()) // what is told from now on comes to be anew
 	if err := m.node.host.Forget(ctx); err != nil {
 		m.node.config.Logger.Error("not all that was stale could be dropped", "error", err)
 	}

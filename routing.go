@@ -3,6 +3,7 @@ package ringfleet
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/ask"
@@ -66,6 +67,14 @@ func (n *Node) handOver(e cluster.Envelope) error {
 	return fmt.Errorf("ringfleet: a %T is for no actor", e.Payload)
 }
 
+// What is sent to other nodes is encoded at once, and what turns out to be for this one is copied by whoever takes it
+// (deliver): so these are used again.
+var (
+	inputs     = sync.Pool{New: func() any { return new(session.Input) }}
+	messages   = sync.Pool{New: func() any { return new(invitation.Message) }}
+	deliveries = sync.Pool{New: func() any { return new(peerwire.Delivery) }}
+)
+
 // session gives an input to a user's session, wherever it lives.
 func (n *Node) session(user invitation.User, in *session.Input) error {
 	if n.member == nil {
@@ -85,12 +94,16 @@ func (n *Node) session(user invitation.User, in *session.Input) error {
 		return n.session(user, in)
 	case handoff.Gone:
 	}
-	sent := *in // that an input for this node stays off the heap
+	sent := inputs.Get().(*session.Input) // that an input for this node stays off the heap
+	*sent = *in
 	send := n.member.router.Send
 	if in.Kind == session.InWord && in.Word.Kind == invitation.WordDone || in.Kind == session.InView && in.View.Settled {
 		send = n.member.router.SendLater // the call is over, and both sides know
 	}
-	return send(shard, peerwire.KindSession, string(user), &sent)
+	err := send(shard, peerwire.KindSession, string(user), sent)
+	*sent = session.Input{}
+	inputs.Put(sent)
+	return err
 }
 
 // arbiter gives a message to an invitation's arbiter, wherever it lives.
@@ -112,12 +125,16 @@ func (n *Node) arbiter(msg *invitation.Message) error {
 		return n.arbiter(msg)
 	case handoff.Gone:
 	}
-	sent := *msg // that a message for this node stays off the heap
+	sent := messages.Get().(*invitation.Message) // that a message for this node stays off the heap
+	*sent = *msg
 	send := n.member.router.Send
 	if msg.Kind == invitation.MsgCallerDone || msg.Kind == invitation.MsgCalleeDone {
 		send = n.member.router.SendLater // the side that says so has been told how it ended
 	}
-	return send(shard, peerwire.KindArbiter, "", &sent)
+	err := send(shard, peerwire.KindArbiter, "", sent)
+	*sent = invitation.Message{}
+	messages.Put(sent)
+	return err
 }
 
 // place returns what a shard is to this node.
@@ -151,9 +168,12 @@ func (n *Node) device(user invitation.User, conn session.Conn, down invitation.D
 		if down.Notice != nil && down.Notice.Settled {
 			send = n.member.router.SendNodeLater // the device may forget it
 		}
-		return send(conn.Node, peerwire.KindDevice, "", &peerwire.Delivery{
-			Conn: conn.Number, Down: down, User: user,
-		})
+		sent := deliveries.Get().(*peerwire.Delivery)
+		*sent = peerwire.Delivery{Conn: conn.Number, Down: down, User: user}
+		err := send(conn.Node, peerwire.KindDevice, "", sent)
+		*sent = peerwire.Delivery{}
+		deliveries.Put(sent)
+		return err
 	}
 	if !n.gateway.Deliver(conn.Number, down) && down.Ending == nil {
 		return errNoConnection

@@ -113,7 +113,8 @@ func (h *header) encode(buf []byte, codec Codec, payload any) (envelope, grown [
 }
 
 // parse reads an envelope. The payload is a part of data.
-func parse(data []byte) (h header, payload []byte, err error) {
+// A node's name that is self is no copy.
+func parse(data []byte, self string) (h header, payload []byte, err error) {
 	for len(data) > 0 {
 		field, wireType, n := protowire.ConsumeTag(data)
 		if n < 0 {
@@ -129,7 +130,7 @@ func parse(data []byte) (h header, payload []byte, err error) {
 			data = data[m:]
 		case protowire.BytesType:
 			v, m := protowire.ConsumeBytes(data)
-			if m < 0 || !h.setBytes(field, v) {
+			if m < 0 || !h.setBytes(field, v, self) {
 				return h, nil, errMalformed
 			}
 			if field == fieldPayload {
@@ -166,13 +167,15 @@ func (h *header) setNumber(field protowire.Number, v uint64) bool {
 	return true
 }
 
-func (h *header) setBytes(field protowire.Number, v []byte) bool {
+func (h *header) setBytes(field protowire.Number, v []byte, self string) bool {
 	switch field {
 	case fieldKey:
 		h.key = string(v)
 		return len(v) <= MaxKey
 	case fieldNode:
-		h.node = string(v)
+		if h.node = self; string(v) != self {
+			h.node = string(v)
+		}
 		return len(v) <= MaxName
 	}
 	return true

@@ -76,7 +76,7 @@ func TestEnvelopeIsTheSchemas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, body, err := parse(data)
+		got, body, err := parse(data, "self")
 		if err != nil || got != h || !bytes.Equal(body, payload) {
 			t.Fatalf("parsed as %+v %x, %v; want %+v %x", got, body, err, h, payload)
 		}
@@ -98,7 +98,7 @@ func TestEncodeReusesBuffers(t *testing.T) {
 	if &again[:1][0] != first {
 		t.Error("the buffer is not used again")
 	}
-	if _, body, err := parse(short); err != nil || string(body) != "y" {
+	if _, body, err := parse(short, "self"); err != nil || string(body) != "y" {
 		t.Errorf("parsed %q, %v", body, err)
 	}
 	var payload any = []byte("y")
@@ -140,7 +140,7 @@ func TestGoldenEnvelopes(t *testing.T) {
 			t.Fatalf("%q: no such sample, or %v", name, err)
 		}
 		seen++
-		if h, body, err := parse(data); err != nil || h != s.h || string(body) != s.payload {
+		if h, body, err := parse(data, "self"); err != nil || h != s.h || string(body) != s.payload {
 			t.Errorf("%s is read as %+v %q, %v", name, h, body, err)
 		}
 		if b, _, err := s.h.encode(nil, raw{}, []byte(s.payload)); err != nil || !bytes.Equal(b, data) {
@@ -159,7 +159,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		h, payload, err := parse(data)
+		h, payload, err := parse(data, "self")
 		if err != nil {
 			return
 		}
@@ -170,7 +170,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if h2, payload2, err := parse(again); err != nil || h2 != h || !bytes.Equal(payload2, payload) {
+		if h2, payload2, err := parse(again, "self"); err != nil || h2 != h || !bytes.Equal(payload2, payload) {
 			t.Fatalf("%+v %x is read as %+v %x, %v", h, payload, h2, payload2, err)
 		}
 	})

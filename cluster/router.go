@@ -161,8 +161,8 @@ func (r *Router) locate(s *state, shard invitation.Shard) (to *Member, here bool
 		return nil, true
 	}
 	if name := r.config.Shards.Moved(shard); name != "" {
-		if member, ok := s.view.Member(name); ok {
-			return &member, false
+		if member := s.view.member(name); member != nil {
+			return member, false
 		}
 	}
 	if !ok || i == s.self {
@@ -175,8 +175,8 @@ func (r *Router) locate(s *state, shard invitation.Shard) (to *Member, here bool
 func (r *Router) Self() string { return r.config.Self }
 
 // Send brings a message to the identity that key is on the shard: to Config.Deliver if this node owns the
-// shard, before Send returns, or into the queue of the owner. key may be empty when the payload tells. The
-// payload must not be changed afterwards. The error is Deliver's, one of [ErrBusy], [ErrUnreachable],
+// shard, before Send returns, or into the queue of the owner. key may be empty when the payload tells. If Deliver
+// keeps a payload, it must not be changed afterwards; else it may be used again. The error is Deliver's, one of [ErrBusy], [ErrUnreachable],
 // [ErrNoOwner] and [ErrTooLarge], or the codec's.
 func (r *Router) Send(shard invitation.Shard, kind Kind, key string, payload any) error {
 	return r.send(shard, header{kind: kind, key: key}, payload)
@@ -219,13 +219,13 @@ func (r *Router) sendNode(node string, h header, payload any) error {
 		return r.deliver(Envelope{Kind: h.kind, Node: r.config.Self, Key: h.key, Payload: payload})
 	}
 	s := r.state.Load()
-	member, ok := s.view.Member(node)
-	if !ok {
+	member := s.view.member(node)
+	if member == nil {
 		r.counts.noOwner.Add(1)
 		return ErrNoNode
 	}
 	h.version, h.node = ProtocolVersion, node
-	return r.encodeAndSend(s, &member, &h, payload)
+	return r.encodeAndSend(s, member, &h, payload)
 }
 
 func (r *Router) deliver(e Envelope) error {
@@ -314,7 +314,7 @@ func (s *state) relay(self, target string, shard invitation.Shard) *Member {
 // counts.
 func (r *Router) Receive(from string, envelope []byte) {
 	defer r.contain(from)
-	h, payload, err := parse(envelope)
+	h, payload, err := parse(envelope, r.config.Self)
 	switch {
 	case err != nil:
 		r.counts.malformed.Add(1)
@@ -345,11 +345,7 @@ func (r *Router) destination(s *state, h *header) (to *Member, here bool) {
 	if h.node == r.config.Self {
 		return nil, true
 	}
-	member, ok := s.view.Member(h.node)
-	if !ok {
-		return nil, false
-	}
-	return &member, false
+	return s.view.member(h.node), false
 }
 
 func (r *Router) receive(h *header, data []byte) {

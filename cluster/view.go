@@ -68,11 +68,26 @@ func NewView(epoch uint64, members ...Member) View {
 
 // Member returns the member of a name. O(log n).
 func (v View) Member(name string) (Member, bool) {
-	i, ok := slices.BinarySearchFunc(v.Members, name, func(m Member, name string) int { return cmp.Compare(m.Name, name) })
-	if !ok {
-		return Member{}, false
+	if m := v.member(name); m != nil {
+		return *m, true
 	}
-	return v.Members[i], true
+	return Member{}, false
+}
+
+// member returns the member of a name, which must not be changed; nil: there is none.
+func (v *View) member(name string) *Member {
+	for low, high := 0, len(v.Members); low < high; {
+		middle := int(uint(low+high) / 2)
+		switch m := &v.Members[middle]; cmp.Compare(m.Name, name) {
+		case 0:
+			return m
+		case -1:
+			low = middle + 1
+		default:
+			high = middle
+		}
+	}
+	return nil
 }
 
 // Owners returns the names of the members that shards are placed on: those that serve; if none does,

@@ -81,15 +81,6 @@ func ShardOf(u User) Shard {
 	return Shard(h % Shards)
 }
 
-// ShardSet is a set of shards.
-type ShardSet [Shards / 64]uint64
-
-// Add adds a shard.
-func (s *ShardSet) Add(shard Shard) { s[shard/64] |= 1 << (shard % 64) }
-
-// Has reports whether a shard is in the set.
-func (s *ShardSet) Has(shard Shard) bool { return s[shard/64]>>(shard%64)&1 != 0 }
-
 // ID names one invitation for ever. It is issued by the server and opaque to clients: two bytes of
 // the caller's shard, so that the invitation lives where its caller's session lives, and fourteen
 // bytes of a hash of who sends and the send key, so that a repeated send names the same invitation

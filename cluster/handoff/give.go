@@ -22,8 +22,8 @@ type giftKey struct {
 // gift is what was claimed and frozen, until the claimant has it.
 type gift struct {
 	to      cluster.Member
-	shards  Shards
-	later   Shards
+	shards  invitation.ShardSet
+	later   invitation.ShardSet
 	holders []string
 	ready   bool
 	stream  []byte // the records, each with its length before it
@@ -108,7 +108,7 @@ func (m *Mover) export(key giftKey, g *gift) {
 	defer m.mu.Unlock()
 	if err != nil {
 		m.config.Logger.Error("not all that lives on some shards could be given away", slog.String("member", key.to), slog.Any("error", err))
-		g.shards = Shards{} // the claimant is to count with a loss
+		g.shards = invitation.ShardSet{} // the claimant is to count with a loss
 	}
 	mu.Lock()
 	defer mu.Unlock()

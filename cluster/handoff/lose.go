@@ -11,13 +11,13 @@ import (
 
 // loss is what this node tells the others of shards that it has opened without what lived there.
 type loss struct {
-	shards Shards
+	shards invitation.ShardSet
 	owed   map[string]bool // the members that have not answered
 	said   time.Time
 }
 
 // lose tells everybody, this node included, that what lived on some shards is lost.
-func (m *Mover) lose(shards *Shards) {
+func (m *Mover) lose(shards *invitation.ShardSet) {
 	m.config.Cold(*shards)
 	m.config.Lost(*shards)
 	m.lastID++
@@ -112,7 +112,7 @@ func (m *Mover) lost(from string, msg *Message) {
 func (m *Mover) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var held Shards
+	var held invitation.ShardSet
 	for shard := range invitation.Shard(invitation.Shards) {
 		if m.Place(shard) == Held {
 			held.Add(shard)

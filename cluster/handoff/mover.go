@@ -30,7 +30,7 @@ const (
 type Store interface {
 	// Export freezes all that lives on the shards, takes it out, and gives each piece of it to add, encoded.
 	// add is safe for concurrent use and keeps the record.
-	Export(ctx context.Context, shards *Shards, add func(record []byte)) error
+	Export(ctx context.Context, shards *invitation.ShardSet, add func(record []byte)) error
 	// Import puts in a record of an Export that was made some time ago. What lives here already under the same
 	// identity is merged with it. It must not block. The record is not changed afterwards.
 	Import(record []byte, age time.Duration) error
@@ -49,10 +49,10 @@ type Config struct {
 	// Cold is told, before anything is delivered to them, of shards that this node has now and of which what
 	// lived on them before is lost, or may be: their owner has died, or they are new. It must not block.
 	// The default does nothing.
-	Cold func(shards Shards)
+	Cold func(shards invitation.ShardSet)
 	// Lost is told the same of shards that another member has now, or this one. It must not block. The
 	// default does nothing.
-	Lost func(shards Shards)
+	Lost func(shards invitation.ShardSet)
 	// Parted is told that another member has thought this one gone, and sees it again: see [Mover.Back]. It must not
 	// block. The default does nothing.
 	Parted func(member string)
@@ -90,14 +90,14 @@ type Mover struct {
 	table  *placement.Table
 	pulls  map[string]*pull // by the member that is asked
 	gifts  map[giftKey]*gift
-	warm   Shards // awaited, and what lived on them is here
+	warm   invitation.ShardSet // awaited, and what lived on them is here
 	losses map[uint64]*loss
 	heard  map[string][]uint64 // the last losses that each member has told
-	strays Shards              // held here, or gone from here, against the view, at the last review
+	strays invitation.ShardSet // held here, or gone from here, against the view, at the last review
 	lastID uint64
 	closed bool
 
-	forgot   Shards // what this node has dropped, and not told members that it did not see
+	forgot   invitation.ShardSet // what this node has dropped, and not told members that it did not see
 	forgotAt time.Time
 
 	wake    chan struct{}
@@ -121,9 +121,9 @@ func New(config Config) (*Mover, error) {
 	if config.Parted == nil {
 		config.Parted = func(string) {}
 	}
-	for _, f := range []*func(Shards){&config.Cold, &config.Lost} {
+	for _, f := range []*func(invitation.ShardSet){&config.Cold, &config.Lost} {
 		if *f == nil {
-			*f = func(Shards) {}
+			*f = func(invitation.ShardSet) {}
 		}
 	}
 	m := &Mover{
@@ -188,7 +188,7 @@ func (m *Mover) Take(view cluster.View, route func(cluster.View) error) error {
 	m.takeBack()
 	if more(before, view) {
 		m.confess(before)
-		m.strays = everything()
+		m.strays = invitation.AllShards()
 		m.review()
 	}
 	m.hint()
@@ -206,8 +206,8 @@ func more(before, now cluster.View) bool {
 
 // await marks what this node is to have and has not, and returns it. What moved to members that have gone,
 // or that own it now anyway, is where the view says.
-func (m *Mover) await(view cluster.View, table *placement.Table) Shards {
-	var wanted Shards
+func (m *Mover) await(view cluster.View, table *placement.Table) invitation.ShardSet {
+	var wanted invitation.ShardSet
 	for shard := range invitation.Shard(invitation.Shards) {
 		owner, ok := table.Owner(shard)
 		if ok && owner == m.config.Self && m.Place(shard) == Gone {
@@ -295,8 +295,8 @@ func (m *Mover) review() {
 	if m.table == nil {
 		return
 	}
-	var strays, missing Shards
-	offers := map[string]*Shards{}
+	var strays, missing invitation.ShardSet
+	offers := map[string]*invitation.ShardSet{}
 	for shard := range invitation.Shard(invitation.Shards) {
 		owner, ok := m.table.Owner(shard)
 		place := m.Place(shard)
@@ -314,7 +314,7 @@ func (m *Mover) review() {
 			continue
 		}
 		if offers[owner] == nil {
-			offers[owner] = new(Shards)
+			offers[owner] = new(invitation.ShardSet)
 		}
 		offers[owner].Add(shard)
 	}

@@ -37,10 +37,10 @@ type node struct {
 	mover *Mover
 
 	mu   sync.Mutex
-	keys map[string]int // messages that each key has got
-	cold Shards         // that it was told it has without what lived there
-	lost Shards         // that it was told somebody has so
-	back []string       // members that had thought it gone
+	keys map[string]int      // messages that each key has got
+	cold invitation.ShardSet // that it was told it has without what lived there
+	lost invitation.ShardSet // that it was told somebody has so
+	back []string            // members that had thought it gone
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -58,8 +58,8 @@ func (w *world) start(name string, boot uint64) *node {
 	mover, err := New(Config{
 		Self: name, Store: n, Deliver: n.deliver, First: boot << 32,
 		Send: func(to string, msg *Message) { w.carry(name, to, msg) },
-		Cold: func(shards Shards) { n.note(&n.cold, shards) },
-		Lost: func(shards Shards) { n.note(&n.lost, shards) },
+		Cold: func(shards invitation.ShardSet) { n.note(&n.cold, shards) },
+		Lost: func(shards invitation.ShardSet) { n.note(&n.lost, shards) },
 		Parted: func(member string) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -169,18 +169,18 @@ func (n *node) deliver(e cluster.Envelope) {
 	n.keys[e.Key]++
 }
 
-func (n *node) note(set *Shards, shards Shards) {
+func (n *node) note(set *invitation.ShardSet, shards invitation.ShardSet) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	set.Union(&shards)
 }
 
 // losses returns what the node was told was lost since it was asked last.
-func (n *node) losses() (cold, lost Shards) {
+func (n *node) losses() (cold, lost invitation.ShardSet) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	cold, lost = n.cold, n.lost
-	n.cold, n.lost = Shards{}, Shards{}
+	n.cold, n.lost = invitation.ShardSet{}, invitation.ShardSet{}
 	return cold, lost
 }
 
@@ -191,7 +191,7 @@ func (n *node) size() int {
 }
 
 // Export implements Store.
-func (n *node) Export(_ context.Context, shards *Shards, add func([]byte)) error {
+func (n *node) Export(_ context.Context, shards *invitation.ShardSet, add func([]byte)) error {
 	time.Sleep(time.Duration(shards.Len()%7) * 10 * time.Millisecond) // it takes its time; in a bubble
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -269,8 +269,8 @@ func (w *world) mustBePlaced(what string, names ...string) {
 // of all of them, and that none was told of others.
 func (w *world) mustHaveLost(what string, want int) {
 	w.t.Helper()
-	var cold Shards
-	told := map[string]Shards{}
+	var cold invitation.ShardSet
+	told := map[string]invitation.ShardSet{}
 	for name, n := range w.nodes {
 		c, lost := n.losses()
 		cold.Union(&c)
@@ -476,7 +476,7 @@ func TestForgottenWhileAlone(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}
 		w.mustBePlaced("healed", "a", "b", "c")
-		own := Shards{}
+		own := invitation.ShardSet{}
 		for shard := range invitation.Shard(invitation.Shards) {
 			if owner, _ := a.mover.table.Owner(shard); owner == "a" {
 				own.Add(shard)

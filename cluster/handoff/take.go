@@ -13,13 +13,13 @@ import (
 // pull is what is asked of one member.
 type pull struct {
 	to    cluster.Member
-	more  Shards    // to ask for next
-	after time.Time // and not before
+	more  invitation.ShardSet // to ask for next
+	after time.Time           // and not before
 
-	id      uint64 // of the claim under way; 0: there is none
-	asked   Shards // by it
+	id      uint64              // of the claim under way; 0: there is none
+	asked   invitation.ShardSet // by it
 	granted bool
-	given   Shards // of asked, what will be here when all chunks are
+	given   invitation.ShardSet // of asked, what will be here when all chunks are
 	chunks  uint32
 	chunk   uint32        // the one that is awaited
 	partial []byte        // the beginning of a record
@@ -30,7 +30,7 @@ type pull struct {
 }
 
 // want asks every other member for shards.
-func (m *Mover) want(shards *Shards) {
+func (m *Mover) want(shards *invitation.ShardSet) {
 	if shards.Empty() {
 		return
 	}
@@ -41,7 +41,7 @@ func (m *Mover) want(shards *Shards) {
 	}
 }
 
-func (m *Mover) wantFrom(member cluster.Member, shards *Shards) {
+func (m *Mover) wantFrom(member cluster.Member, shards *invitation.ShardSet) {
 	p := m.pulls[member.Name]
 	if p == nil {
 		p = &pull{to: member}
@@ -81,7 +81,7 @@ func (m *Mover) granted(from string, msg *Message) {
 	now := time.Now()
 	if p.granted {
 		if msg.Chunks == 0 { // it has taken back what it gave
-			p.given = Shards{}
+			p.given = invitation.ShardSet{}
 			m.finish(p, now)
 		}
 		return
@@ -117,7 +117,7 @@ func (m *Mover) stranger(names []string) bool {
 
 // wantFromNew asks the members that the view before did not have for what is still awaited.
 func (m *Mover) wantFromNew(before cluster.View) {
-	var awaited Shards
+	var awaited invitation.ShardSet
 	for shard := range invitation.Shard(invitation.Shards) {
 		if m.Place(shard) == Awaited {
 			awaited.Add(shard)
@@ -204,12 +204,12 @@ func (m *Mover) forgetPulls() {
 
 // settle makes the shards held that are awaited from nobody any more.
 func (m *Mover) settle() {
-	var pending Shards
+	var pending invitation.ShardSet
 	for _, p := range m.pulls {
 		pending.Union(&p.asked)
 		pending.Union(&p.more)
 	}
-	var opened, cold Shards
+	var opened, cold invitation.ShardSet
 	for shard := range invitation.Shard(invitation.Shards) {
 		if m.Place(shard) != Awaited || pending.Has(shard) {
 			continue
@@ -234,7 +234,7 @@ func (m *Mover) offered(from string, msg *Message) {
 	if !ok {
 		return
 	}
-	var mine Shards
+	var mine invitation.ShardSet
 	for shard := range msg.Shards.All() {
 		if owner, _ := m.table.Owner(shard); owner == m.config.Self && m.Place(shard) != Gone {
 			mine.Add(shard)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/ringfleet/ringfleet/cluster/handoff"
+	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/messages/peerpb"
 )
 
@@ -79,7 +80,7 @@ func handoffOf(p *peerpb.Handoff) (*handoff.Message, error) {
 }
 
 // shardBytes returns nil for no shards.
-func shardBytes(shards *handoff.Shards) []byte {
+func shardBytes(shards *invitation.ShardSet) []byte {
 	if shards.Empty() {
 		return nil
 	}
@@ -90,7 +91,7 @@ func shardBytes(shards *handoff.Shards) []byte {
 	return b
 }
 
-func setShards(shards *handoff.Shards, b []byte) error {
+func setShards(shards *invitation.ShardSet, b []byte) error {
 	switch len(b) {
 	case 0:
 		return nil

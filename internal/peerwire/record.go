@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/arbiter"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -44,7 +43,7 @@ func (c Codec) AppendRecord(buf []byte, r *snapshot.Record) ([]byte, error) {
 	case !r.Past.IsZero():
 		m.Record = &peerpb.Record_Past{Past: idBytes(r.Past)}
 	case r.Lost != nil:
-		shards := handoff.Shards(r.Lost.Shards)
+		shards := r.Lost.Shards
 		m.Record = &peerpb.Record_Lost{Lost: &peerpb.ShardsLost{Shards: shardBytes(&shards), AtUs: r.Lost.At.Sub(now).Microseconds()}}
 	case len(r.Outcomes) > 0:
 		m.Record = &peerpb.Record_Outcomes{Outcomes: OutcomesMessage(r.Outcomes)}
@@ -97,12 +96,12 @@ func (c Codec) Record(data []byte) (*snapshot.Record, error) {
 }
 
 func loss(m *peerpb.ShardsLost, now invitation.Time) (*snapshot.Loss, error) {
-	var shards handoff.Shards
+	var shards invitation.ShardSet
 	if err := setShards(&shards, m.GetShards()); err != nil {
 		return nil, err
 	}
 	at := moments{now: now}
-	l := &snapshot.Loss{Shards: invitation.ShardSet(shards), At: at.read(new(m.GetAtUs()))}
+	l := &snapshot.Loss{Shards: shards, At: at.read(new(m.GetAtUs()))}
 	return l, at.err
 }
 

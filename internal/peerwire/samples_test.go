@@ -86,7 +86,7 @@ var (
 	}
 )
 
-func someShards() (s handoff.Shards) {
+func someShards() (s invitation.ShardSet) {
 	s.Add(0)
 	s.Add(9)
 	s.Add(invitation.Shards - 1)
@@ -211,7 +211,7 @@ var samples = map[string]sample{
 	"device_notice":         down(invitation.Down{Notice: sampleNotice}),
 	"device_notice_failed":  down(invitation.Down{Notice: failedNotice}),
 	"handoff_claim":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Claim, ID: 1 << 50, Shards: someShards()}},
-	"handoff_grant":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Grant, ID: 1 << 50, Chunks: 3, Shards: someShards(), Given: handoff.Shards{3: 7}, Holders: []string{"node-2", "node-7"}}},
+	"handoff_grant":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Grant, ID: 1 << 50, Chunks: 3, Shards: someShards(), Given: invitation.ShardSet{3: 7}, Holders: []string{"node-2", "node-7"}}},
 	"handoff_grant_nothing": {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Grant, ID: 7}},
 	"handoff_pull":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Pull, ID: 1 << 50, Chunk: 2}},
 	"handoff_chunk":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Chunk, ID: 1 << 50, Chunk: 2, Data: []byte("\x03\x1a\x01\x00")}},
