@@ -111,6 +111,33 @@ func TestEvidence(t *testing.T) {
 	})
 }
 
+// TestSecondChance: a node that lets the first probes go unanswered, as it does not get a processor, is not dead.
+func TestSecondChance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		all := w.startAll(3)
+		w.await("joined", 10*time.Second, see(all, namesOf(all)...))
+		rest := []*member{all[0], all[2]}
+		w.cutAll(all[1:2], rest, true)
+		for _, m := range rest {
+			m.Evidence("node-1", 0, errBroken)
+		}
+		time.Sleep(200 * time.Millisecond)
+		w.cutAll(all[1:2], rest, false)
+		for range 20 {
+			time.Sleep(100 * time.Millisecond)
+			if !see(all, namesOf(all)...)() {
+				t.Fatalf("a node is out that answered the second probe:%s", w.views())
+			}
+		}
+		for _, m := range rest {
+			if s := m.Stats(); s.Verdicts != 0 {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
 // TestOneWayIsNotDeath: a node that this one cannot reach, and others can, stays.
 func TestOneWayIsNotDeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -17,6 +17,13 @@ import (
 const (
 	// helpers is how many other members are asked whether they reach one.
 	helpers = 3
+	// chances are the rounds of probes that a node may leave unanswered before it counts as dead, moreChances how many
+	// more at most while this node is doubtful of itself. maxChances bounds them with those that do not count, as they
+	// took lateBy longer than they should.
+	chances     = 2
+	moreChances = 2
+	maxChances  = 8
+	lateBy      = 100 * time.Millisecond
 	// maxHelping is how many such questions are answered at once; further ones are dropped, and the asker
 	// has two others.
 	maxHelping = 16
@@ -56,8 +63,25 @@ func (m *Membership) examine(gossip string, cause error) {
 	})
 }
 
-// reach reports whether a node answers this one, or one of some others.
+// reach reports whether a node answers this one, or one of some others. A node that did not get a processor in time
+// looks like a dead one, so it has a second chance, and more of them while this node is doubtful of itself: it misses
+// answers of others, too (memberlist's awareness), or was itself so late that it says nothing that none has come.
 func (m *Membership) reach(gossip, address string) bool {
+	due := 2*m.config.Timing.ProbeTimeout + lateBy
+	for round, silent := 0, 0; silent < chances+min(m.list.GetHealthScore(), moreChances) && round < maxChances; round++ {
+		began := time.Now()
+		if m.reachOnce(gossip, address) {
+			return true
+		}
+		if time.Since(began) < due {
+			silent++
+		}
+	}
+	return false
+}
+
+// reachOnce is one round of it.
+func (m *Membership) reachOnce(gossip, address string) bool {
 	late := time.NewTimer(2 * m.config.Timing.ProbeTimeout)
 	defer late.Stop()
 	number, answers, asked := m.ask(gossip, address)
