@@ -35,6 +35,7 @@ type history struct {
 	rung     time.Time // when the caller was told so
 	accepted time.Time // when the callee accepted
 	recorded time.Time // when that was answered
+	settled  time.Time // when a refuse or a cancel was answered, which has won then
 	ended    [3]time.Time
 	slowest  time.Duration // of what is timed of its set-up
 	survival survival
@@ -90,6 +91,8 @@ func (h *history) take(side invitation.Side, o client.Observation) {
 			h.taken = o.At
 		case o.Request == invitation.Accept:
 			h.recorded = o.At
+		case (o.Request == invitation.Refuse || o.Request == invitation.Cancel) && h.settled.IsZero():
+			h.settled = o.At
 		}
 	case client.StepEvent:
 		if e := machineEvents[o.Event]; e != device.NoEvent {
@@ -198,8 +201,6 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 		case h.excused != "":
 		case h.ranOut(h.caller.Reason, met):
 			h.allowed = "its time was over before a fault was taken over"
-		case excuse.Apart && !h.callee.Open() && h.caller.End != device.Accepted && h.ranOut(h.callee.Reason, met):
-			h.allowed = "its time was over on the callee's side while a fault separated the sides"
 		default:
 			h.breaks(judge.P5, "it ended as %v %v, which the scenario %q rules out", outcome, h.caller.Reason, h.scenario.about)
 			h.failed = fmt.Sprintf("ended as %v %v", outcome, h.caller.Reason)

@@ -85,7 +85,7 @@ func (h *history) judgeSurvival(met circumstances) {
 }
 
 // ranOut reports whether a timer's ending was due while a fault was being taken over, so that nobody could
-// answer in time.
+// answer in time. What was answered before the fault has won.
 func (h *history) ranOut(reason invitation.Reason, met circumstances) bool {
 	from, until, limit := h.timer(reason)
 	if from.IsZero() {
@@ -93,6 +93,9 @@ func (h *history) ranOut(reason invitation.Reason, met circumstances) bool {
 	}
 	for i := range met.faults {
 		f := &met.faults[i]
+		if !h.settled.IsZero() && h.settled.Add(slack).Before(f.Began) {
+			continue
+		}
 		if f.Separates() && !f.Began.After(until.Add(limit)) && !f.Takeover(met.now).Add(slack).Before(from.Add(limit)) {
 			return true
 		}

@@ -20,6 +20,9 @@ import (
 // have to come back first.
 const holdFor = 3 * time.Second
 
+// soon is by how much later than the other one a side may take the time of an invitation to be over.
+const soon = time.Second
+
 // recovered is the first version of a machine that recovers; known versions are rounded up to a multiple
 // of it, so that what it says counts before all that the lost one said.
 const recovered = 1 << 16
@@ -270,7 +273,7 @@ func (m *Machine) stand(now Time, out effects) effects {
 		m.move(invitation.Ended, linger)
 		m.goneAt = 0
 		out = m.tellBoth(m.place(invitation.OK, out))
-	case m.concluded && m.deadline != 0 && m.deadline <= now:
+	case m.concluded && m.deadline != 0 && m.deadline <= now.Add(soon): // by the callee's side its time was over
 		out = m.expire(now, out)
 	case m.concluded:
 		out = m.end(now, invitation.Canceled, invitation.CallerGone, out) // so were its devices told

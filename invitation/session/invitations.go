@@ -509,7 +509,7 @@ func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	case invitation.WordSeen:
 		msg.Kind, msg.Online, msg.Permit = invitation.MsgSeen, true, m.changes // the answer to the offer
 		e.rang(now, in.Word.Remaining)
-		msg.Remaining = max(1, e.seenAt.Add(e.view.Terms.Timers.Expire).Sub(now)) // for an arbiter that recovers
+		msg.Remaining = max(time.Microsecond, e.seenAt.Add(e.view.Terms.Timers.Expire).Sub(now)) // for an arbiter that recovers
 	case invitation.WordConfirmed:
 		msg.Kind = invitation.MsgConfirm
 	default:

@@ -589,10 +589,10 @@ func notShown(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect 
 	return m.answer(now, in, invitation.NotFound, e, out)
 }
 
-// notFound answers a call about an invitation that is not known here, unless a device has spoken of it, or has
-// not said yet what it speaks of.
+// notFound answers a call about an invitation that is not known here, unless a lost session may have known it, or a
+// device has spoken of it: the call is repeated, until it is known here or the grace is over.
 func notFound(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
-	if d := m.device(in.Device); d.telling > now || m.claimed(in.ID) {
+	if d := m.device(in.Device); d.telling > now || m.fresh(now) || m.claimed(in.ID) {
 		return out
 	}
 	return m.answer(now, in, invitation.NotFound, nil, out)
