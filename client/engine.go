@@ -255,6 +255,11 @@ func (c *Client) answeredSend(p *pending, a *invitation.Answer) {
 func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 	h, code := p.h, a.Error
 	switch {
+	case code == invitation.AlreadyEnd && p.call.Request == invitation.Query && c.doubts(h): // the ending may be on its way
+		c.resolve(p, nil)
+		h.unheard = true
+		c.auditSoon()
+		return
 	case code != invitation.NotFound:
 	case h.terminal():
 		code = invitation.AlreadyEnd // it was settled, and the node has forgotten it

@@ -275,6 +275,8 @@ func (m *Machine) stand(now Time, out effects) effects {
 		out = m.tellBoth(m.place(invitation.OK, out))
 	case m.concluded && m.deadline != 0 && m.deadline <= now.Add(soon): // by the callee's side its time was over
 		out = m.expire(now, out)
+	case m.concluded && v.Stage == invitation.Offering && v.Terms.Timers.Expire < v.Terms.Timers.Grace:
+		out = m.end(now, invitation.Unanswered, invitation.Expired, out) // it rang, and ran out before the grace did
 	case m.concluded:
 		out = m.end(now, invitation.Canceled, invitation.CallerGone, out) // so were its devices told
 	default:

@@ -82,7 +82,7 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	if d := m.device(login.Device); d != nil && d.connected {
 		switch {
 		case d.conn == in.Conn:
-			return m.update(now, d, login.Words, append(out, welcome(now, d)))
+			return m.update(now, d, nil, append(out, welcome(now, d))) // its words were heard
 		case login.Reattach: // which is the newer is not known
 			return append(out, end(in.Conn, invitation.EndInternal))
 		}

@@ -580,8 +580,12 @@ func relayLate(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect
 	return dismiss(m, now, e, in, out)
 }
 
-// dismiss tells a device that it may forget an invitation that is over here.
-func dismiss(_ *Machine, _ Time, _ *entry, in *Input, out []Effect) []Effect {
+// dismiss tells a device that it may forget an invitation that is over here. Where a session was lost and the time of
+// what rings is over, too, the device may not have heard yet that it has run out.
+func dismiss(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	n := invitation.ForgottenNotice(in.ID, in.Word.Side)
+	if w := in.Word; w.Kind == invitation.WordSeen && w.Remaining != 0 && w.Remaining <= lastWait && m.fresh(now) {
+		n.Reason = invitation.Expired
+	}
 	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Notice: &n}})
 }

@@ -373,8 +373,8 @@ func (m *Machine) claim(now Time, in *Input) {
 			if old.word.Kind == invitation.WordDone && w.Kind != invitation.WordDone {
 				return // a word only moves forward
 			}
-			if old.word.Kind == w.Kind {
-				c.until = min(c.until, old.until)
+			if old.word.Kind == w.Kind { // said again, and perhaps long ago
+				c.until, c.endsAt = min(c.until, old.until), invitation.Earliest(c.endsAt, old.endsAt)
 			}
 			*old = c
 			return
