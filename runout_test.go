@@ -42,7 +42,7 @@ func (f *slowFleet) Dial(ctx context.Context, login invitation.Login, receiver c
 // TestRunOutWhileAway: invitations whose time is over while the devices of a lost node are away end on both sides as run
 // out, also where messages between the nodes that are left take long, and come in any order.
 func TestRunOutWhileAway(t *testing.T) {
-	for name, longest := range map[string]time.Duration{"quick": 2 * time.Millisecond, "slow": 800 * time.Millisecond} {
+	for name, longest := range map[string]time.Duration{"quick": 2 * time.Millisecond, "slow": 1200 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runOut(t, longest) })
 		})
