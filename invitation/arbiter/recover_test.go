@@ -105,3 +105,36 @@ func TestRecoveredTimeRunsOn(t *testing.T) {
 		}
 	}
 }
+
+// TestRunOutByTheCalleesSide: the callee's side has ended what nobody else knew, before the caller's device was back. It
+// has run out on both sides if its time is over, and if it rang for less than the grace; else the caller was gone.
+func TestRunOutByTheCalleesSide(t *testing.T) {
+	over := invitation.Message{Kind: invitation.MsgRecover, User: "bob", Online: true, Concluded: true}
+	for _, test := range []struct {
+		name   string
+		expire time.Duration
+		stands invitation.Resumed
+		reason invitation.Reason
+	}{
+		{"its time is over", time.Minute, invitation.Resumed{Local: invitation.LocalReceivedByRemote, Remaining: time.Millisecond}, invitation.Expired},
+		{"the caller did not hear it ring", 5 * time.Second, invitation.Resumed{Local: invitation.LocalSentToRemote, Remaining: 20 * time.Second}, invitation.Expired},
+		{"it could ring for long", time.Minute, invitation.Resumed{Local: invitation.LocalSentToRemote, Remaining: 20 * time.Second}, invitation.CallerGone},
+		{"it rings", time.Minute, invitation.Resumed{Local: invitation.LocalReceivedByRemote, Remaining: 20 * time.Second}, invitation.CallerGone},
+	} {
+		timers := invitation.DefaultTimers
+		timers.Expire = test.expire
+		terms := &invitation.Terms{
+			ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: timers,
+		}
+		m, said := New(terms), over
+		said.ID, said.View = terms.ID, &invitation.View{Terms: terms}
+		m.Step(Time(time.Second), &invitation.Message{
+			Kind: invitation.MsgStart, ID: terms.ID, User: "alice", Device: "phone", RequestID: 1, Terms: terms, Online: true, Connected: true,
+			Resumed: &test.stands,
+		}, nil)
+		m.Step(Time(time.Second), &said, nil)
+		if v := m.View(); v.Stage != invitation.Ended || v.Reason != test.reason {
+			t.Errorf("%s: it stands as %v %v, want %v", test.name, v.Stage, v.Reason, test.reason)
+		}
+	}
+}
