@@ -48,6 +48,8 @@ type Config struct {
 	// Events is about what the deployment's back-end is told of each invitation. The default is to tell nobody. All nodes
 	// of a cluster need the same.
 	Events events.Config
+	// Trace makes traces of some invitations. The default is none.
+	Trace TraceConfig
 	// Logger gets what an operator wants to know; neither user ids nor content above level debug, but that each
 	// request to the API is told with whom it is about. The default is to discard.
 	Logger *slog.Logger
@@ -121,6 +123,8 @@ func (c Config) Check() error {
 		want(n.value > 0, "%s is %d: want 1 or more", n.name, n.value)
 	}
 	want(c.MaxSessions >= 0 && c.MaxInvitations >= 0, "MaxSessions and MaxInvitations: want 0 (the default) or more")
+	trace := c.Trace.tracing(&c)
+	errs = append(errs, trace.Check())
 	if c.ClientTLS != nil {
 		errs = append(errs, c.ClientTLS.Check())
 	}

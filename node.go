@@ -22,6 +22,7 @@ import (
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/bearer"
 	"github.com/ringfleet/ringfleet/internal/observe"
+	"github.com/ringfleet/ringfleet/internal/tracing"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -45,6 +46,7 @@ type Node struct {
 	attaches    attaches
 	events      *events.Stream  // nil: there is nobody to tell
 	standings   atomic.Int32    // questions that wait
+	tracer      *tracing.Tracer // nil: there are no traces
 	began       invitation.Time // of a node that is alone: it may have been started again
 	halted      chan struct{}   // closed when the actors are to stop
 	dropped     atomic.Uint64   // messages that an actor's full mailbox refused; the protocol repeats them
@@ -89,6 +91,9 @@ func Start(config Config) (*Node, error) {
 	if err := n.startEvents(); err != nil {
 		return nil, err
 	}
+	if n.tracer, err = tracing.New(n.config.Trace.tracing(&n.config)); err != nil {
+		return nil, err
+	}
 	n.prepareAPI()
 	options := actors.Options{
 		Network:        network{n},
@@ -122,6 +127,9 @@ func (n *Node) registerMetrics() {
 	}
 	if n.cert != nil {
 		n.registry.MustRegister(n.cert.collector())
+	}
+	if n.tracer != nil {
+		n.registry.MustRegister(n.tracer)
 	}
 	n.registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -297,7 +305,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		}
 		close(n.halted)
 		n.asker.Close()
-		errs = append(errs, n.host.Stop(ctx))
+		errs = append(errs, n.host.Stop(ctx), n.tracer.Shutdown(ctx))
 		if n.events != nil {
 			n.events.Close()
 		}

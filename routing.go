@@ -27,6 +27,9 @@ func (n *Node) deliver(e cluster.Envelope) error {
 		if p.Down.Welcome != nil || p.Down.Ending != nil {
 			n.attaches.answered(p.Conn)
 		}
+		if n.tracer != nil {
+			n.deviceTold(p.Conn, &p.Down)
+		}
 		if !n.gateway.Deliver(p.Conn, p.Down) && p.User != "" && p.Down.Ending == nil {
 			return n.session(p.User, &session.Input{Kind: session.InDetach, Conn: n.conn(p.Conn)})
 		}
@@ -78,12 +81,12 @@ var (
 // session gives an input to a user's session, wherever it lives.
 func (n *Node) session(user invitation.User, in *session.Input) error {
 	if n.member == nil {
-		return n.host.TellSession(user, in)
+		return n.tellHere(user, in)
 	}
 	shard := invitation.ShardOf(user)
 	switch n.member.place(shard) {
 	case handoff.Held:
-		return n.host.TellSession(user, in)
+		return n.tellHere(user, in)
 	case handoff.Awaited:
 		kept := *in
 		if ok, err := n.member.mover.Keep(cluster.Envelope{
@@ -104,6 +107,14 @@ func (n *Node) session(user invitation.User, in *session.Input) error {
 	*sent = session.Input{}
 	inputs.Put(sent)
 	return err
+}
+
+// tellHere gives an input to a session of this node.
+func (n *Node) tellHere(user invitation.User, in *session.Input) error {
+	if n.tracer != nil {
+		n.tracedSession(user, in)
+	}
+	return n.host.TellSession(user, in)
 }
 
 // arbiter gives a message to an invitation's arbiter, wherever it lives.
@@ -174,6 +185,9 @@ func (n *Node) device(user invitation.User, conn session.Conn, down invitation.D
 		*sent = peerwire.Delivery{}
 		deliveries.Put(sent)
 		return err
+	}
+	if n.tracer != nil {
+		n.deviceTold(conn.Number, &down)
 	}
 	if !n.gateway.Deliver(conn.Number, down) && down.Ending == nil {
 		return errNoConnection

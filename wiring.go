@@ -44,6 +44,9 @@ func (b backend) Say(conn uint64, user invitation.User, device invitation.Device
 	default:
 		in.Kind = session.InLogout
 	}
+	if b.node.tracer != nil {
+		b.node.deviceSaid(conn, user, device, &up)
+	}
 	return b.node.session(user, in)
 }
 
@@ -94,7 +97,12 @@ func (n network) Session(user invitation.User, in *session.Input) {
 func (n network) View(user invitation.User, v *invitation.View) {
 	if !n.node.here(user) {
 		n.Session(user, &session.Input{Kind: session.InView, View: v})
-	} else if n.node.host.TellView(user, v) != nil {
+		return
+	}
+	if n.node.tracer != nil {
+		n.node.tracedSession(user, &session.Input{Kind: session.InView, View: v})
+	}
+	if n.node.host.TellView(user, v) != nil {
 		n.node.dropped.Add(1)
 	}
 }
@@ -104,7 +112,13 @@ func (n network) Reply(user invitation.User, r *invitation.Reply) {
 	if !n.node.here(user) {
 		sent := *r // that a reply on this node stays where it is
 		n.Session(user, &session.Input{Kind: session.InReply, Reply: &sent})
-	} else if n.node.host.TellReply(user, r) != nil {
+		return
+	}
+	if n.node.tracer != nil {
+		sent := *r
+		n.node.tracedSession(user, &session.Input{Kind: session.InReply, Reply: &sent})
+	}
+	if n.node.host.TellReply(user, r) != nil {
 		n.node.dropped.Add(1)
 	}
 }
@@ -158,6 +172,9 @@ var _ actors.Observer = observer{}
 // Moved implements actors.Observer.
 func (o observer) Moved(s actors.Stage) {
 	o.Invitations.Moved(s)
+	if s.View.Stage == invitation.Ended {
+		o.node.ended(s)
+	}
 	if s.View.Stage == invitation.Ended && o.node.outcomes != nil {
 		now := o.node.config.WallClock()
 		o.node.outcomes.Add(s.View.Terms.Caller, s.View, now.Add(-s.Now.Sub(s.Sent)), now)

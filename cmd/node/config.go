@@ -26,6 +26,7 @@ type settings struct {
 	edge            edgeSettings
 	insecureAdmin   bool
 	api             apiSettings
+	trace           traceSettings
 	nodes           int
 	policy          string
 	tokens          tokenSettings
@@ -80,6 +81,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	s.cluster.register(f)
 	s.events.register(f)
 	s.api.register(f)
+	s.trace.register(f)
 	f.IntVar(&s.nodes, "nodes", 0, "for development: start this `number` of nodes on this machine, as one cluster")
 	s.tokens.register(f)
 	f.StringVar(&s.policy, "device-policy", "single", "single: a newer login ends the older device; multi: all devices ring")
@@ -166,7 +168,7 @@ func (s *settings) resolve() error {
 	s.node.Cluster = cluster
 	var apiErr error
 	s.node.API, apiErr = s.api.resolve(s.tokens.mode == "development")
-	errs = append(errs, err, apiErr, s.logger(), s.authenticator(), s.edge.resolve(&s.node), s.checkNodes(), s.admin())
+	errs = append(errs, s.trace.resolve(&s.node), err, apiErr, s.logger(), s.authenticator(), s.edge.resolve(&s.node), s.checkNodes(), s.admin())
 	s.node.Events, err = s.events.resolve(s.check || s.nodes > 0)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
