@@ -63,6 +63,10 @@ generate-check: ## Fail if `make generate` changes anything
 fuzz-smoke: ## Run every fuzz target for FUZZTIME, a number of inputs or a time
 	scripts/fuzz-smoke $(FUZZTIME)
 
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for 75 s, or FUZZTIME (some 20 minutes)
+	scripts/fuzz-smoke $(if $(filter file,$(origin FUZZTIME)),75s,$(FUZZTIME))
+
 .PHONY: explore
 explore: ## Explore the small worlds within the large bounds, to closure (some minutes, 8 GiB)
 	go test ./internal/explore -run TestWorlds -explore.long -v -timeout 3h $(EXPLOREFLAGS)

@@ -128,15 +128,16 @@ func callSide(r invitation.Request) invitation.Side {
 	return invitation.Caller
 }
 
-// ended tells of an invitation that has ended on this node.
-func (n *Node) ended(s actors.Stage) {
+// moved logs, at level debug, that an invitation of this node has reached a stage, and makes the trace of one that has
+// ended.
+func (n *Node) moved(s actors.Stage) {
 	id := s.View.Terms.ID
 	if n.config.Logger.Enabled(context.Background(), slog.LevelDebug) {
-		n.config.Logger.LogAttrs(context.Background(), slog.LevelDebug, "invitation ended", slog.String("trace_id", tracing.ID(id)),
-			slog.String("outcome", s.View.Outcome.String()), slog.String("reason", s.View.Reason.String()),
-			slog.Duration("took", s.Now.Sub(s.Sent)), slog.Bool("recovered", s.Recovered))
+		n.config.Logger.LogAttrs(context.Background(), slog.LevelDebug, "invitation", slog.String("trace_id", tracing.ID(id)),
+			slog.String("stage", s.View.Stage.String()), slog.String("outcome", s.View.Outcome.String()),
+			slog.String("reason", s.View.Reason.String()), slog.Duration("since_sent", s.Now.Sub(s.Sent)), slog.Bool("recovered", s.Recovered))
 	}
-	if !n.tracer.Traces(id) {
+	if s.View.Stage != invitation.Ended || !n.tracer.Traces(id) {
 		return
 	}
 	now := n.config.WallClock().Add(-n.host.Now().Sub(s.Now)) // what s.Now was by the wall clock

@@ -172,9 +172,7 @@ var _ actors.Observer = observer{}
 // Moved implements actors.Observer.
 func (o observer) Moved(s actors.Stage) {
 	o.Invitations.Moved(s)
-	if s.View.Stage == invitation.Ended {
-		o.node.ended(s)
-	}
+	o.node.moved(s)
 	if s.View.Stage == invitation.Ended && o.node.outcomes != nil {
 		now := o.node.config.WallClock()
 		o.node.outcomes.Add(s.View.Terms.Caller, s.View, now.Add(-s.Now.Sub(s.Sent)), now)

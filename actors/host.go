@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -103,6 +104,7 @@ type Host struct {
 	config   session.Config
 	outcome  func(invitation.User, *invitation.View, invitation.Time)
 	system   *engine.System
+	logger   *slog.Logger
 	sessions *engine.Directory[invitation.User]
 	arbiters *engine.Directory[invitation.ID]
 
@@ -125,6 +127,10 @@ func New(options Options) *Host {
 		config:   options.Session.WithDefaults(),
 		outcome:  options.Outcome,
 		system:   engine.New(options.Engine),
+		logger:   options.Engine.Logger,
+	}
+	if h.logger == nil {
+		h.logger = slog.New(slog.DiscardHandler)
 	}
 	h.inputs.New = func() any { return new(input) }
 	h.messages.New = func() any { return new(invitation.Message) }

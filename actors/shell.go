@@ -1,6 +1,9 @@
 package actors
 
 import (
+	"encoding/hex"
+	"log/slog"
+
 	"time"
 
 	"github.com/ringfleet/ringfleet/actors/engine"
@@ -211,6 +214,8 @@ func (a *arbiterActor) OnPanic(c *engine.Context, _ any, _ []byte, msg any) {
 	if x, ok := msg.(*export); ok {
 		a.lost(c, x)
 	} else {
+		id := a.machine.View().Terms.ID
+		a.host.logger.Error("the invitation fails, as its arbiter panicked", slog.String("trace_id", hex.EncodeToString(id[:])))
 		a.step(c, arbiterAbort)
 	}
 }

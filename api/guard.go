@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/internal/bearer"
 	"github.com/ringfleet/ringfleet/internal/fault"
+	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/messages/apipb/apipbconnect"
 )
 
@@ -146,6 +148,9 @@ func (g guard) end(ctx context.Context, spec connect.Spec, peer connect.Peer, na
 	attributes := []slog.Attr{
 		slog.String("who", name), slog.String("what", strings.TrimPrefix(spec.Procedure, "/ringfleet.api.v1.")),
 		slog.String("target", target), slog.String("result", code), slog.Duration("took", took), slog.String("from", peer.Addr),
+	}
+	if id, err := invitation.ParseID(target); err == nil {
+		attributes = append(attributes, slog.String("trace_id", hex.EncodeToString(id[:]))) // as in all lines about an invitation
 	}
 	if err != nil {
 		attributes = append(attributes, slog.String("error", err.Error()))

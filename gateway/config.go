@@ -96,8 +96,11 @@ type Config struct {
 	// LoginRatePerAddress bounds the logins per second of one IPv4 address or IPv6 /64; ten seconds' worth may come
 	// at once. The default is no bound, as for MaxPerAddress.
 	LoginRatePerAddress int
-	FrameRate           int // frames per second of one WebSocket connection; default 100
-	FrameBurst          int // frames at once; default 200
+	// LoginRatePerUser bounds the logins per second of one user over WebSockets; ten seconds' worth may come at once. A
+	// login over it is ended with OVERLOADED, and when to come again. The default is no bound.
+	LoginRatePerUser int
+	FrameRate        int // frames per second of one WebSocket connection; default 100
+	FrameBurst       int // frames at once; default 200
 	// LocalRate bounds the calls per second of one in-process connection; a burst is two seconds'
 	// worth. The default is no bound, as its program is trusted.
 	LocalRate int
@@ -233,6 +236,7 @@ func (c Config) Check() error {
 	}
 	want(c.MaxPerAddress >= 0, "MaxPerAddress is %d: want 0 (no bound) or more", c.MaxPerAddress)
 	want(c.LoginRatePerAddress >= 0, "LoginRatePerAddress is %d: want 0 (no bound) or more", c.LoginRatePerAddress)
+	want(c.LoginRatePerUser >= 0, "LoginRatePerUser is %d: want 0 (no bound) or more", c.LoginRatePerUser)
 	want(c.LocalRate >= 0, "LocalRate is %d: want 0 (no bound) or more", c.LocalRate)
 	want(c.Timers.InBounds(), "Timers %+v: want %v to %v each", c.Timers, invitation.MinTimer, invitation.MaxTimer)
 	return errors.Join(errs...)

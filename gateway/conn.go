@@ -102,6 +102,9 @@ func (c *conn) deliver(down invitation.Down) {
 
 // send encodes a frame into the queue. Over the queue's bounds the connection ends.
 func (c *conn) send(f wire.ServerFrame) {
+	if f.Down.Answer != nil {
+		c.g.stats.answer(f.Down.Answer)
+	}
 	slow, err := c.enqueue(f)
 	if err != nil {
 		c.g.faults.Log(slog.LevelError, "encode", "a frame could not be encoded", slog.Uint64("conn", c.id), slog.Any("error", err))

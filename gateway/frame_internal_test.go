@@ -105,7 +105,7 @@ func TestEndsAreCounted(t *testing.T) {
 // TestAttemptsAreBounded logs in from more addresses than are counted apart: the rest share one count, and all are
 // forgotten when they have rested.
 func TestAttemptsAreBounded(t *testing.T) {
-	a := admission{loginRate: 1 << 30, addressRate: 1, attempts: map[netip.Prefix]bucket{}}
+	a := admission{loginRate: 1 << 30, addresses: rates[netip.Prefix]{rate: 1}}
 	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	now := invitation.Time(time.Hour)
 	for i := range maxAttempts {
@@ -114,16 +114,16 @@ func TestAttemptsAreBounded(t *testing.T) {
 		}
 	}
 	refused := 0
-	for i := range 2 * addressBurst {
+	for i := range 2 * sourceBurst {
 		if a.login(now, at(maxAttempts+i)) > 0 {
 			refused++
 		}
 	}
-	if refused != addressBurst || len(a.attempts) != maxAttempts {
-		t.Errorf("%d of the addresses that did not fit were refused, and %d are counted", refused, len(a.attempts))
+	if refused != sourceBurst || len(a.addresses.by) != maxAttempts {
+		t.Errorf("%d of the addresses that did not fit were refused, and %d are counted", refused, len(a.addresses.by))
 	}
 	now = now.Add(time.Minute)
-	if over := a.login(now, at(maxAttempts)); over > 0 || len(a.attempts) != 1 {
-		t.Errorf("after a minute: wait %v, %d addresses are counted", over, len(a.attempts))
+	if over := a.login(now, at(maxAttempts)); over > 0 || len(a.addresses.by) != 1 {
+		t.Errorf("after a minute: wait %v, %d addresses are counted", over, len(a.addresses.by))
 	}
 }

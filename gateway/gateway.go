@@ -63,8 +63,9 @@ func New(config Config, backend Backend) (*Gateway, error) {
 		flushers: make([]flusher, min(runtime.GOMAXPROCS(0), 16)),
 		admission: admission{
 			maxSockets: config.MaxConnections, maxPending: config.MaxPending, maxPerAddress: config.MaxPerAddress,
-			addresses: map[netip.Prefix]int{},
-			loginRate: config.LoginRate, addressRate: config.LoginRatePerAddress, attempts: map[netip.Prefix]bucket{},
+			sources:   map[netip.Prefix]int{},
+			loginRate: config.LoginRate, addresses: rates[netip.Prefix]{rate: config.LoginRatePerAddress},
+			users: rates[invitation.User]{rate: config.LoginRatePerUser},
 		},
 	}
 	g.lastID.Store(config.FirstConnection)

@@ -206,6 +206,9 @@ func (c *conn) judge(l *wire.Login) (invitation.End, error) {
 	if !who.User.Valid() {
 		return invitation.EndBadLogin, invitation.EndBadLogin
 	}
+	if wait := c.g.admission.user(c.g.now(), who.User); wait > 0 {
+		return c.g.overloaded(wait)
+	}
 	return c.expire(who, l.Device)
 }
 

@@ -222,6 +222,33 @@ func (a fragile) Authenticate(ctx context.Context, r auth.Request) (auth.Identit
 }
 
 // TestLoginRateOfAnAddress: ten seconds' worth at once, then the rate; another address does not wait.
+// TestLoginRateOfAUser: who logs in too often is told when to come again; others are not concerned.
+func TestLoginRateOfAUser(t *testing.T) {
+	bubble(t, func(c *gateway.Config) { c.LoginRatePerUser = 2 }, func(w *world) {
+		login := func(user invitation.User) wire.ServerFrame {
+			c := w.connect(wire.Binary)
+			c.say(loginFrame(user, ""))
+			return c.hear()
+		}
+		for range 20 {
+			if f := login("alice"); f.Down.Welcome == nil {
+				t.Fatalf("got %+v", f.Down)
+			}
+		}
+		e := login("alice").Down.Ending
+		if e == nil || e.End != invitation.EndOverloaded || e.RetryAfter <= 0 || e.RetryAfter > 500*time.Millisecond {
+			t.Fatalf("the 21st: %+v", e)
+		}
+		if f := login("bob"); f.Down.Welcome == nil {
+			t.Errorf("another user: %+v", f.Down)
+		}
+		time.Sleep(e.RetryAfter)
+		if f := login("alice"); f.Down.Welcome == nil {
+			t.Errorf("after the time that was told: %+v", f.Down)
+		}
+	})
+}
+
 func TestLoginRateOfAnAddress(t *testing.T) {
 	configure := func(c *gateway.Config) {
 		c.LoginRatePerAddress = 2

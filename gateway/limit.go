@@ -31,24 +31,71 @@ type admission struct {
 
 	maxSockets, maxPending, maxPerAddress int
 
-	mu        sync.Mutex
-	addresses map[netip.Prefix]int // only with maxPerAddress; as many entries as connections at most
+	mu      sync.Mutex
+	sources map[netip.Prefix]int // of connections; only with maxPerAddress; as many entries as connections at most
 
-	loginRate, addressRate int // per second; of an address 0: no bound
+	loginRate int // per second
 
-	loginMu  sync.Mutex
-	logins   bucket
-	attempts map[netip.Prefix]bucket // of addresses; with addressRate only; at most maxAttempts
-	others   bucket                  // of the addresses that did not fit
-	swept    invitation.Time         // when those that had rested were forgotten last
+	loginMu   sync.Mutex
+	logins    bucket
+	addresses rates[netip.Prefix]
+	users     rates[invitation.User]
 }
 
-// maxAttempts bounds the addresses whose logins are counted apart. When there are more, those that have rested for
+// rates count what comes from each of many sources.
+type rates[K comparable] struct {
+	rate   int             // per second; 0: no bound
+	by     map[K]bucket    // at most maxAttempts; nil: there are none yet
+	others bucket          // of those that did not fit
+	swept  invitation.Time // when those that had rested were forgotten last
+}
+
+// maxAttempts bounds the sources that are counted apart. When there are more, those that have rested for
 // long enough are forgotten; if that is not enough the rest share one count.
 const maxAttempts = 1 << 16
 
-// addressBurst is how many logins of an address may come at once, in seconds of its rate.
-const addressBurst = 10
+// sourceBurst is how much may come at once from one source, in seconds of its rate.
+const sourceBurst = 10
+
+// take counts one event, and returns by how long it is too early. One that is too early is not counted.
+func (r *rates[K]) take(now invitation.Time, from K) time.Duration {
+	if r.rate == 0 {
+		return 0
+	}
+	b, known := r.by[from]
+	if !known && !r.room(now) {
+		b = r.others
+	}
+	if over := b.take(now, r.rate, r.rate*sourceBurst); over > 0 {
+		return over
+	}
+	if _, fits := r.by[from]; !fits && !r.room(now) {
+		r.others = b
+		return 0
+	}
+	if r.by == nil {
+		r.by = map[K]bucket{}
+	}
+	r.by[from] = b
+	return 0
+}
+
+// room reports whether another source can be counted apart. One that has rested counts as new.
+func (r *rates[K]) room(now invitation.Time) bool {
+	if len(r.by) < maxAttempts {
+		return true
+	}
+	if now < r.swept.Add(time.Second) {
+		return false
+	}
+	r.swept = now
+	for key, b := range r.by {
+		if invitation.Time(b) <= now {
+			delete(r.by, key)
+		}
+	}
+	return len(r.by) < maxAttempts
+}
 
 // enter admits a connection, or returns the refusal.
 func (a *admission) enter(from netip.Addr) *upgradeRefusal {
@@ -66,9 +113,9 @@ func (a *admission) enter(from netip.Addr) *upgradeRefusal {
 	}
 	key := addressKey(from)
 	a.mu.Lock()
-	full := a.addresses[key] >= a.maxPerAddress
+	full := a.sources[key] >= a.maxPerAddress
 	if !full {
-		a.addresses[key]++
+		a.sources[key]++
 	}
 	a.mu.Unlock()
 	if full {
@@ -91,8 +138,8 @@ func (a *admission) leave(from netip.Addr, pending bool) {
 	key := addressKey(from)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.addresses[key]--; a.addresses[key] <= 0 {
-		delete(a.addresses, key)
+	if a.sources[key]--; a.sources[key] <= 0 {
+		delete(a.sources, key)
 	}
 }
 
@@ -101,19 +148,9 @@ func (a *admission) leave(from netip.Addr, pending bool) {
 func (a *admission) login(now invitation.Time, from netip.Addr) time.Duration {
 	a.loginMu.Lock()
 	defer a.loginMu.Unlock()
-	if a.addressRate > 0 && from.IsValid() {
-		key := addressKey(from)
-		b, known := a.attempts[key]
-		if !known && !a.roomLocked(now) {
-			b = a.others
-		}
-		if over := b.take(now, a.addressRate, a.addressRate*addressBurst); over > 0 {
+	if from.IsValid() {
+		if over := a.addresses.take(now, addressKey(from)); over > 0 {
 			return over
-		}
-		if _, fits := a.attempts[key]; fits || a.roomLocked(now) {
-			a.attempts[key] = b
-		} else {
-			a.others = b
 		}
 	}
 	over := a.logins.take(now, a.loginRate, a.loginRate)
@@ -123,21 +160,11 @@ func (a *admission) login(now invitation.Time, from netip.Addr) time.Duration {
 	return over
 }
 
-// roomLocked reports whether another address can be counted apart. An address that has rested counts as new.
-func (a *admission) roomLocked(now invitation.Time) bool {
-	if len(a.attempts) < maxAttempts {
-		return true
-	}
-	if now < a.swept.Add(time.Second) {
-		return false
-	}
-	a.swept = now
-	for key, b := range a.attempts {
-		if invitation.Time(b) <= now {
-			delete(a.attempts, key)
-		}
-	}
-	return len(a.attempts) < maxAttempts
+// user counts a login of a user who was authenticated, and returns how long to wait when there are too many.
+func (a *admission) user(now invitation.Time, user invitation.User) time.Duration {
+	a.loginMu.Lock()
+	defer a.loginMu.Unlock()
+	return a.users.take(now, user)
 }
 
 // addressKey groups what one host can choose from: an IPv4 address, an IPv6 /64.

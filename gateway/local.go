@@ -155,6 +155,9 @@ func (l *Local) Close() {
 
 // deliver hands what the device is told to receive.
 func (l *Local) deliver(down invitation.Down) {
+	if down.Answer != nil {
+		l.g.stats.answer(down.Answer)
+	}
 	if down.Ending == nil {
 		if l.closed.Load() == nil && (down.Welcome == nil || l.greet(down.Welcome)) {
 			l.receive(down)

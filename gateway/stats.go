@@ -20,6 +20,7 @@ type stats struct {
 	panics              atomic.Uint64
 	renewals            [2]atomic.Uint64 // new tokens that were taken, that were refused
 
+	answers  [invitation.Requests][answerCodes]atomic.Uint64
 	logins   [len(ends)]atomic.Uint64 // by end; 0: taken
 	endings  [len(ends)]atomic.Uint64 // by end; 0: lost or closed by the client
 	upgrades [len(upgradeRefusals)]atomic.Uint64
@@ -59,6 +60,32 @@ func (s *stats) refuseUpgrade(name string) {
 			s.upgrades[i].Add(1)
 		}
 	}
+}
+
+// answerCodes is the number of codes that answers are counted by: the vendor's, and ours, which begin at firstOwn.
+const (
+	ownFrom     = int(invitation.AlreadySent) + 1
+	firstOwn    = int(invitation.LimitExceeded)
+	answerCodes = ownFrom + int(invitation.Unavailable) - firstOwn + 1
+)
+
+// answer counts the answer to a request.
+func (s *stats) answer(a *invitation.Answer) {
+	code := int(a.Error)
+	if code >= ownFrom {
+		code += ownFrom - firstOwn
+	}
+	if int(a.Request) < len(s.answers) && code >= 0 && code < answerCodes {
+		s.answers[a.Request][code].Add(1)
+	}
+}
+
+// codeAt is the code that answers are counted as at an index.
+func codeAt(i int) invitation.CallError {
+	if i >= ownFrom {
+		i += firstOwn - ownFrom
+	}
+	return invitation.CallError(i)
 }
 
 // endName names an end in metrics and logs.
@@ -127,6 +154,8 @@ var (
 		"New tokens that connections brought, by result.", []string{"result"}, nil)
 	upgradesDesc = prometheus.NewDesc("ringfleet_gateway_upgrades_refused_total",
 		"HTTP requests that became no connection, by reason.", []string{"reason"}, nil)
+	answersDesc = prometheus.NewDesc("ringfleet_gateway_answers_total",
+		"Answers to requests of devices, by request and code; OK: it was carried out.", []string{"request", "code"}, nil)
 	delayDesc = prometheus.NewDesc("ringfleet_gateway_delay_seconds",
 		"For how long what clients say has to wait; 0 without sends in the last second.", nil, nil)
 )
@@ -147,6 +176,7 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- upgradesDesc
 	ch <- renewalsDesc
 	ch <- delayDesc
+	ch <- answersDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -159,6 +189,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(delayDesc, prometheus.GaugeValue, c.g.shed.lateness(c.g.now()).Seconds())
 	s := &c.g.stats
+	for request := invitation.Send; request < invitation.Requests; request++ {
+		for i := range answerCodes {
+			if n := s.answers[request][i].Load(); n > 0 || i == 0 {
+				ch <- prometheus.MustNewConstMetric(answersDesc, prometheus.CounterValue, float64(n), request.String(), codeAt(i).String())
+			}
+		}
+	}
 	for i, end := range ends {
 		result := endName(end)
 		if end == 0 {

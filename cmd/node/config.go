@@ -100,6 +100,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&g.MaxPerAddress, "max-connections-per-address", 0, "connections from one address; 0: no bound")
 	f.IntVar(&g.LoginRate, "login-rate", 5_000, "logins per second of the node")
 	f.IntVar(&g.LoginRatePerAddress, "login-rate-per-address", 0, "logins per second from one address, ten times that at once; 0: no bound")
+	f.IntVar(&g.LoginRatePerUser, "login-rate-per-user", 2, "logins per second of one user, ten times that at once; 0: no bound")
 	f.IntVar(&g.FrameRate, "frame-rate", 100, "frames per second of a connection, sustained")
 	f.IntVar(&g.FrameBurst, "frame-burst", 200, "frames of a connection at once")
 	f.IntVar(&g.MaxFrame, "max-frame", 128<<10, "`bytes` of the largest frame a client may send")

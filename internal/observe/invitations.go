@@ -18,6 +18,7 @@ import (
 type Invitations struct {
 	live     [invitation.Stages]atomic.Int64
 	sent     prometheus.Counter
+	again    prometheus.Counter
 	ended    *prometheus.CounterVec
 	setUp    prometheus.Histogram
 	ring     prometheus.Histogram
@@ -37,6 +38,9 @@ func NewInvitations() *Invitations {
 	return &Invitations{
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ringfleet_invitations_sent_total", Help: "Invitations whose send this node took.",
+		}),
+		again: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ringfleet_invitations_recovered_total", Help: "Invitations that this node made again, as what it knew of them was lost with another.",
 		}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringfleet_invitations_ended_total", Help: "Invitations that ended on this node, by outcome and reason.",
@@ -85,7 +89,12 @@ func (m *Invitations) Settled(s actors.Stage) { m.live[s.From].Add(-1) }
 func (m *Invitations) Departed(s actors.Stage) { m.live[s.From].Add(-1) }
 
 // Arrived implements [actors.Observer]: what happened before was counted where it did.
-func (m *Invitations) Arrived(s actors.Stage) { m.live[s.From].Add(1) }
+func (m *Invitations) Arrived(s actors.Stage) {
+	m.live[s.From].Add(1)
+	if s.Recovered && s.Sent == s.Now { // else it was another node that made it again
+		m.again.Inc()
+	}
+}
 
 // Late implements [actors.Observer].
 func (m *Invitations) Late(by time.Duration) { m.late.Observe(by.Seconds()) }
@@ -112,5 +121,5 @@ func (m *Invitations) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *Invitations) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.sent, m.ended, m.setUp, m.ring, m.commit, m.late}
+	return []prometheus.Collector{m.sent, m.again, m.ended, m.setUp, m.ring, m.commit, m.late}
 }
