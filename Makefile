@@ -87,6 +87,10 @@ sim-million: ## Simulate a million calls and more over more than 10,000 losses o
 cluster-test: ## Test real node processes: moves, disagreement, bad peers, upgrades (FULL=1: the long form)
 	go test ./internal/fleet -count=1 -v -timeout 30m -fleet.size $(if $(FULL),full,short)
 
+.PHONY: trace-demo
+trace-demo: ## Trace a call over three nodes, and draw it as text
+	go test ./internal/fleet -count=1 -v -timeout 10m -run 'TestTrace$$' -fleet.size short
+
 .PHONY: cluster-cost
 cluster-cost: ## What calls cost on 1, 3 and 5 nodes
 	go test ./internal/fleet -count=1 -v -timeout 15m -run TestCost -fleet.size cost
