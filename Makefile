@@ -112,6 +112,10 @@ deploy-test: ## Test the manifests, the image's file, the alerts and the dashboa
 	go test ./deploy/monitoring
 	cd deploy/test && go vet . && go test .
 
+.PHONY: first-hour
+first-hour: ## Do what "First hour" in docs/operations.md says, word for word, in a fresh clone
+	scripts/first-hour
+
 .PHONY: events-test
 events-test: ## Test events against libraries, a broker and a database of others
 	cd events/check && go vet . && go test .
