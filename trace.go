@@ -83,7 +83,8 @@ func (n *Node) deviceTold(conn uint64, down *invitation.Down) {
 
 // tracedSession notes what a session of this node is told.
 func (n *Node) tracedSession(user invitation.User, in *session.Input) {
-	id, side, what, over := in.ID, invitation.Caller, "", false
+	var id invitation.ID
+	side, what, over := invitation.Caller, "", false
 	switch {
 	case in.Call != nil:
 		id, side, what = in.Call.ID, callSide(in.Call.Request), "device: "+in.Call.Request.String()

@@ -3,7 +3,6 @@ package actors
 import (
 	"encoding/hex"
 	"log/slog"
-
 	"time"
 
 	"github.com/ringfleet/ringfleet/actors/engine"

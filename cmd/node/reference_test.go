@@ -101,15 +101,15 @@ func writeMetrics(t *testing.T, out io.Writer) {
 		}
 		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), cell(f.GetHelp())))
 	}
-	rows = append(rows, labelled(t, "ringfleet_invitations_ended_total", "counter"))
+	rows = append(rows, vector(t, "ringfleet_invitations_ended_total", "counter"))
 	slices.Sort(rows)
 	for _, row := range rows {
 		fmt.Fprint(out, row)
 	}
 }
 
-// labelled returns the row of a metric of invitations that shows only what has happened.
-func labelled(t *testing.T, name, kind string) string {
+// vector returns the row of a metric of invitations that shows only what has happened.
+func vector(t *testing.T, name, kind string) string {
 	t.Helper()
 	descs := make(chan *prometheus.Desc, 100)
 	observe.NewInvitations().Describe(descs)
