@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/ringfleet/ringfleet"
 	"github.com/ringfleet/ringfleet/events"
@@ -48,6 +49,7 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 		Gateway:       gateway.Config{Authenticator: authenticator},
 		ClientAddress: "127.0.0.1:0", ClientTLS: clientTLS(t),
 		Events: events.Config{Sinks: []events.SinkConfig{{Name: "nowhere", Sink: nowhere{}}}},
+		Trace:  ringfleet.TraceConfig{Exporter: nowhere{}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +80,11 @@ func registered(t *testing.T) (metrics map[string]values, histograms map[string]
 	return metrics, histograms
 }
 
-// nowhere is a sink, without which metrics of events are not there.
-type nowhere struct{}
+// nowhere takes events and spans, without which their metrics are not there.
+type nowhere struct{ sdk.SpanExporter }
+
+// Shutdown implements the SpanExporter of OpenTelemetry's SDK.
+func (nowhere) Shutdown(context.Context) error { return nil }
 
 // Deliver implements events.Sink.
 func (nowhere) Deliver(context.Context, []events.Encoded) error { return nil }
