@@ -44,10 +44,18 @@ type Options struct {
 	MaxBackoff time.Duration
 }
 
-func (o Options) withDefaults() Options {
-	if o.Device == "" {
-		o.Device = invitation.Device("go-" + rand.Text())
+var defaults = Options{}.withDefaults()
+
+// shared returns the options that may be those of other clients, too: bounds and observer.
+func (o Options) shared() *Options {
+	if o.Observer == nil && o.MaxInvitations == 0 && o.MaxEnded == 0 && o.Linger == 0 && o.DialTimeout == 0 && o.MaxBackoff == 0 {
+		return &defaults
 	}
+	o = o.withDefaults()
+	return &o
+}
+
+func (o Options) withDefaults() Options {
 	o.MaxInvitations = positive(o.MaxInvitations, 10_000)
 	o.MaxEnded = positive(o.MaxEnded, 1_024)
 	o.Linger = positive(o.Linger, invitation.DefaultTimers.Linger)
@@ -65,46 +73,50 @@ func positive[N int | time.Duration](n, otherwise N) N {
 
 // Client is one device of one user. All its methods are safe for concurrent use, and may be called
 // from callbacks.
+//
+// A program may hold a million of them. So what only some need is made when they do, and given back when
+// they are idle; and the order of the fields leaves no gaps.
 type Client struct {
 	carrier Carrier
-	options Options
-	epoch   time.Time
-	closed  chan struct{} // closed by Close
-	firing  func()        // c.deliver, bound once
+	user    invitation.User
+	device  invitation.Device
+	options *Options      // but for what is the client's own; the same for all that leave it to the defaults
+	epoch   time.Duration // when it was made, since origin
 
-	mu    sync.Mutex // guards everything below, and all halves
-	phase phase
+	mu         sync.Mutex // guards everything below, and all halves
+	phase      phase
+	resume     bool          // stamp is of a session that goes on
+	leaving    bool          // Logout was called
+	logoutSaid bool          // and said
+	tell       bool          // the node has asked for all words
+	armed      bool          // the timer is
+	delivering bool          // a goroutine delivers events
+	freed      uint8         // waiters in free
+	closed     chan struct{} // closed by Close; made when somebody waits for it
+	progress   chan struct{} // closed when something changes that Logout waits for
 
 	// The connection (connect.go).
-	attached   *attachment
-	dials      uint32             // how often a connection was tried
-	failures   uint32             // attempts to reconnect in a row that came to nothing
-	stale      []Link             // to be closed when the mutex is released
-	stop       context.CancelFunc // ends the Login or the reconnecting that is under way
-	stamp      uint64             // of the Welcome
-	resume     bool               // stamp is of a session that goes on
-	since      time.Duration      // when the last Welcome came
-	gaveUpAt   time.Duration      // when an attempt to connect was given up; 0: never
-	leaving    bool               // Logout was called
-	logoutSaid bool               // and said
-	progress   chan struct{}      // closed when something changes that Logout waits for
-	telling    []*half            // whose words are to be said yet (recover.go)
-	tellAt     time.Duration      // and when
-	tell       bool               // the node has asked for them
+	attached *attachment
+	stale    *attachment        // to be closed when the mutex is released
+	dials    uint32             // how often a connection was tried
+	failures uint32             // attempts to reconnect in a row that came to nothing
+	stop     context.CancelFunc // ends the Login or the reconnecting that is under way
+	stamp    uint64             // of the Welcome
+	since    time.Duration      // when the last Welcome came
+	gaveUpAt time.Duration      // when an attempt to connect was given up; 0: never
+	telling  *telling           // the words that are to be said yet (recover.go)
 
 	// Invitations (keep.go).
-	byID   map[invitation.ID]*half
+	byID   index[invitation.ID, half]
 	live   list // sent or shown, not ended
 	ended  list // ended, the word kept
-	memory memory
+	memory *memory
 
 	// Requests (request.go).
 	requestID uint64
-	pending   map[uint64]*pending
+	pending   index[uint64, pending]
 	free      *waiter // waiters for reuse
-	freed     int
 	timer     *time.Timer
-	armed     bool
 	wake      time.Duration // when the timer fires, if armed
 	quickTo   time.Duration // until when requests are repeated without delay
 	auditAt   time.Duration // when to ask for invitations that nothing was told of; 0: never
@@ -115,10 +127,8 @@ type Client struct {
 	onRemote    func(*RemoteInvitation)
 	onEvent     func(Event)
 	channel     chan Event
-	events      []Event // queued
-	spare       []Event // an empty buffer to take the place of events
-	undelivered int     // events that the delivering goroutine has taken and not fired
-	delivering  bool
+	events      *batch[Event] // queued; nil: none
+	undelivered int           // events that the delivering goroutine has taken and not fired
 }
 
 // phase is where a client is.
@@ -137,16 +147,17 @@ const (
 func New(carrier Carrier, options Options) *Client {
 	c := &Client{
 		carrier:   carrier,
-		options:   options.withDefaults(),
-		epoch:     time.Now(),
-		closed:    make(chan struct{}),
-		byID:      make(map[invitation.ID]*half),
-		pending:   make(map[uint64]*pending),
+		user:      options.User,
+		device:    options.Device,
+		options:   options.shared(),
+		epoch:     time.Since(origin),
 		requestID: randomUint64(),
 		onRemote:  options.OnRemoteInvitation,
 		onEvent:   options.OnEvent,
 	}
-	c.firing = c.deliver
+	if c.device == "" {
+		c.device = invitation.Device("go-" + rand.Text())
+	}
 	return c
 }
 
@@ -166,14 +177,17 @@ func randomUint64() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// now is the time on the client's clock.
-func (c *Client) now() time.Duration { return time.Since(c.epoch) }
+// origin is what all times of clients are counted from.
+var origin = time.Now()
+
+// now is the time on the client's clock, which is 0 when it is made.
+func (c *Client) now() time.Duration { return time.Since(origin) - c.epoch }
 
 // User returns who the client logs in as.
-func (c *Client) User() invitation.User { return c.options.User }
+func (c *Client) User() invitation.User { return c.user }
 
 // Device returns the id of this device.
-func (c *Client) Device() invitation.Device { return c.options.Device }
+func (c *Client) Device() invitation.Device { return c.device }
 
 // Connected reports whether the client is logged in and has a connection now.
 func (c *Client) Connected() bool {
@@ -226,7 +240,7 @@ func (c *Client) Query(ctx context.Context, id invitation.ID) (invitation.Notice
 		c.release()
 		return invitation.Notice{}, err
 	}
-	p := newPending(nil)
+	p := &pending{}
 	p.call.Request, p.call.ID = invitation.Query, id
 	w := c.join(p)
 	c.begin(p)

@@ -164,8 +164,8 @@ func TestCallerWholeCall(t *testing.T) {
 		}
 		w.is(l.Wait(w.Context()), nil)
 		w.tellLocal(l, invitation.Notice{Local: invitation.LocalAcceptedByRemote, Verdict: true, Settled: true})
-		if said := w.link().take(); len(said) != 0 || len(w.c.byID) != 0 {
-			w.Fatalf("after it was settled: said %v, kept %d", said, len(w.c.byID))
+		if said := w.link().take(); len(said) != 0 || w.c.byID.len() != 0 {
+			w.Fatalf("after it was settled: said %v, kept %d", said, w.c.byID.len())
 		}
 		w.is(l.Cancel(w.Context()), invitation.AlreadyEnd)
 		w.is(l.Send(w.Context()), invitation.AlreadyEnd)

@@ -13,7 +13,6 @@ import (
 // Bounds of one connection and of reconnecting.
 const (
 	maxOut       = 4_096                  // what waits to be said; more is dropped, and asked for or repeated
-	keptOut      = 256                    // a larger buffer is given back after a burst
 	maxWords     = 1_000                  // the words of a login; the others follow the Welcome
 	firstBackoff = 250 * time.Millisecond // doubled with each failure
 	steadyAfter  = 10 * time.Second       // a connection that lasted this long was not a failure
@@ -22,17 +21,16 @@ const (
 
 // attachment is the client's end of one connection.
 type attachment struct {
-	c     *Client
-	ready chan struct{} // closed when the Welcome has come, or cannot any more
+	c *Client
 
 	// Guarded by the client's mutex.
-	link     Link // nil while dialing
-	out      []invitation.Up
-	spare    []invitation.Up
+	link     Link                  // nil while dialing
+	out      *batch[invitation.Up] // what waits to be said; nil: nothing
+	ready    chan struct{}         // closed when the Welcome has come, or cannot any more; nil from then on
+	err      error                 // why it was closed without a Welcome
+	next     *attachment           // in the client's stale ones
 	flushing bool
 	welcomed bool
-	failed   bool
-	err      error // why ready was closed without a Welcome
 }
 
 // Receive implements [Receiver].
@@ -69,11 +67,15 @@ func (a *attachment) Lost(err error) {
 
 // fail tells whoever waits for the Welcome that it will not come.
 func (a *attachment) fail(err error) {
-	if a.welcomed || a.failed {
-		return
+	if a.ready != nil {
+		a.err = err
+		a.answered()
 	}
-	a.failed, a.err = true, err
+}
+
+func (a *attachment) answered() {
 	close(a.ready)
+	a.ready = nil
 }
 
 // drop gives up a connection. Its link is closed when the mutex is released; one that is still being
@@ -81,7 +83,7 @@ func (a *attachment) fail(err error) {
 func (c *Client) drop(a *attachment) {
 	c.attached, c.telling = nil, nil
 	if a.link != nil {
-		c.stale = append(c.stale, a.link)
+		a.next, c.stale = c.stale, a
 	}
 }
 
@@ -89,10 +91,10 @@ func (c *Client) drop(a *attachment) {
 // dropped: requests are repeated, and words are asked for again. It reports whether it was not dropped.
 func (c *Client) say(up invitation.Up) bool {
 	a := c.attached
-	if a == nil || !a.welcomed || len(a.out) >= maxOut {
+	if a == nil || !a.welcomed || a.out.len() >= maxOut {
 		return false
 	}
-	a.out = append(a.out, up)
+	upBatches.add(&a.out, up)
 	return true
 }
 
@@ -100,41 +102,38 @@ func (c *Client) say(up invitation.Up) bool {
 // delivery of events, and closes links. It says things in the order of the queue, as one goroutine at
 // a time does it, and does not hold the mutex meanwhile.
 func (c *Client) release() {
-	if a := c.attached; a != nil && a.link != nil && len(a.out) > 0 && !a.flushing {
+	if a := c.attached; a != nil && a.link != nil && a.out != nil && !a.flushing {
 		c.flush(a)
 	}
-	if len(c.events) > 0 && !c.delivering && c.phase != closed {
+	if c.events != nil && !c.delivering && c.phase != closed {
 		c.delivering = true
-		go c.firing()
+		go c.deliver()
 	}
 	stale := c.stale
 	c.stale = nil
 	c.mu.Unlock()
-	for _, link := range stale {
-		_ = link.Close() // whatever it has to say, it is not used any more
+	for ; stale != nil; stale = stale.next {
+		_ = stale.link.Close() // whatever it has to say, it is not used any more
 	}
 }
 
 // flush says what is queued. It is called with the mutex, and gives it up while it says.
 func (c *Client) flush(a *attachment) {
 	a.flushing = true
-	for len(a.out) > 0 && c.attached == a {
+	for a.out != nil && c.attached == a {
 		batch := a.out
-		a.out, a.spare = a.spare, nil
+		a.out = nil
 		c.mu.Unlock()
 		var err error
 		logout := false
-		for i := range batch {
-			logout = batch[i].Logout
-			if err = a.link.Say(batch[i]); err != nil {
+		for _, up := range batch.items {
+			logout = up.Logout
+			if err = a.link.Say(up); err != nil {
 				break
 			}
 		}
-		clear(batch)
+		upBatches.give(batch)
 		c.mu.Lock()
-		if cap(batch) <= keptOut {
-			a.spare = batch[:0]
-		}
 		if err != nil {
 			c.logoutSaid = c.logoutSaid && !logout // it is said again on the next connection
 			c.lose(a, err)
@@ -147,7 +146,8 @@ func (c *Client) flush(a *attachment) {
 func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.options.DialTimeout)
 	defer cancel()
-	a := &attachment{c: c, ready: make(chan struct{})}
+	ready := make(chan struct{})
+	a := &attachment{c: c, ready: ready}
 	c.mu.Lock()
 	if c.phase != connecting && c.phase != away {
 		c.release()
@@ -168,7 +168,7 @@ func (c *Client) connect(ctx context.Context) error {
 			_ = link.Close() // it was lost while it was being opened
 		}
 		select {
-		case <-a.ready:
+		case <-ready:
 			err = a.err // not written any more
 		case <-ctx.Done():
 			err = fmt.Errorf("client: no welcome: %w", context.Cause(ctx))
@@ -194,7 +194,7 @@ func (c *Client) connect(ctx context.Context) error {
 
 // login returns what the connection opens with.
 func (c *Client) login() invitation.Login {
-	login := invitation.Login{User: c.options.User, Device: c.options.Device, Words: c.words()}
+	login := invitation.Login{User: c.user, Device: c.device, Words: c.words()}
 	if c.resume {
 		login.Resume, login.Stamp = true, c.stamp
 	}
@@ -208,7 +208,7 @@ func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
 	switch {
 	case !a.welcomed:
 		a.welcomed = true
-		close(a.ready)
+		a.answered()
 		c.phase, c.since, c.forgetAt, c.stop = online, c.now(), 0, nil
 		c.emitSession(SessionConnected, nil)
 	case w.Tell:
@@ -218,7 +218,7 @@ func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
 	}
 	c.tell = w.Tell
 	c.tellSome(tellBurst)
-	if len(c.pending)+c.live.n > 0 {
+	if c.pending.len()+c.live.n > 0 {
 		c.quickTo = c.now() + quickTime
 	}
 	for _, p := range c.sorted() {

@@ -27,7 +27,7 @@ func (c *Client) act(h *half, out device.Output) {
 			c.tellProgress()
 		}
 	}
-	if h.in == &c.ended && h.m.Settled() {
+	if h.in == &c.ended && h.machine().Settled() {
 		c.forget(h)
 	}
 }
@@ -39,30 +39,17 @@ const wordRepeat = 250 * time.Millisecond
 // sayWord says w, which is h's word. h is nil for an invitation of which nothing is kept.
 func (c *Client) sayWord(h *half, w invitation.Word) {
 	if h == nil {
-		word := w // w itself stays off the heap
 		c.observeWord(nil, w)
-		c.say(invitation.Up{Word: &word})
+		c.say(invitation.Up{Word: &w})
 		return
-	}
-	slot := &h.said[0]
-	if w.Kind == invitation.WordDone {
-		slot = &h.said[1]
 	}
 	now := c.now()
-	if *slot == w && h.saidOn == c.dials && now-h.saidAt < wordRepeat {
+	if h.said == w.Kind && h.saidOn == c.dials && now-h.saidAt < wordRepeat {
 		return
 	}
-	h.saidOn, h.saidAt = c.dials, now
-	switch *slot {
-	case invitation.Word{}:
-		*slot = w
-	case w:
-	default: // a word differs from one said before: none does that
-		slot = new(invitation.Word)
-		*slot = w
-	}
+	h.said, h.saidOn, h.saidAt = w.Kind, c.dials, now
 	c.observeWord(h, w)
-	c.say(invitation.Up{Word: slot})
+	c.say(invitation.Up{Word: &w})
 }
 
 func (c *Client) observeWord(h *half, w invitation.Word) {
@@ -73,7 +60,7 @@ func (c *Client) observeWord(h *half, w invitation.Word) {
 
 // noticed takes a state that the node tells by itself.
 func (c *Client) noticed(n *invitation.Notice) {
-	h := c.byID[n.ID]
+	h := c.byID.get(n.ID)
 	if c.options.Observer != nil {
 		c.observe(h, Observation{Step: StepNoticed, Notice: n})
 	}
@@ -92,8 +79,8 @@ func (c *Client) noticed(n *invitation.Notice) {
 // step gives a state to the machine.
 func (c *Client) step(h *half, n *invitation.Notice) {
 	h.unheard = false
-	out := h.m.Notice(n)
-	if h.m.Current(n) {
+	out := h.machine().Notice(n)
+	if h.machine().Current(n) {
 		switch now := c.now(); {
 		case n.Remaining > 0:
 			h.deadline = now + n.Remaining
@@ -123,7 +110,7 @@ func (c *Client) offered(n *invitation.Notice) {
 		c.observeViolation(nil, UnshownEnding, n)
 		var unshown device.Remote
 		word := unshown.Notice(n).Word
-		c.memory.add(word) // having said so, this device never shows it
+		c.remember(word) // having said so, this device never shows it
 		c.sayWord(nil, word)
 		return
 	}
@@ -178,7 +165,7 @@ func (c *Client) sendsAgain() bool {
 
 // answered takes the answer to a request.
 func (c *Client) answered(a *invitation.Answer) {
-	p := c.pending[a.RequestID]
+	p := c.pending.get(a.RequestID)
 	if p == nil || a.RequestID != p.call.RequestID {
 		return // answered before: the request was said twice
 	}
@@ -198,7 +185,7 @@ func (c *Client) answered(a *invitation.Answer) {
 		c.answeredAbout(p, a)
 	default:
 		unknown := a.Error == invitation.NotFound || a.Error == invitation.OK && a.Notice == nil
-		if h := c.byID[p.call.ID]; unknown && h != nil && c.doubts(h) {
+		if h := c.byID.get(p.call.ID); unknown && h != nil && c.doubts(h) {
 			c.vouchAgain(h)
 			p.next = c.now() + firstRepeat
 			c.need(p.next)
@@ -241,7 +228,7 @@ func (c *Client) answeredSend(p *pending, a *invitation.Answer) {
 	}
 	awaited := p.waiters != nil
 	if code != invitation.OK {
-		c.act(h, h.m.Rejected(code))
+		c.act(h, h.machine().Rejected(code))
 		c.dropUnsent(h)
 	}
 	err := callError(code, a.RetryAfter)
@@ -273,16 +260,16 @@ func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 		c.postpone(p, a)
 		return
 	}
-	if n := a.Notice; n != nil && n.Side == h.side && n.ID == h.m.ID() {
+	if n := a.Notice; n != nil && n.Side == h.side && n.ID == h.id() {
 		c.step(h, n)
 	}
 	over := code == invitation.AlreadyEnd || code == invitation.NotFound
 	switch {
 	case p.call.Request == invitation.Query && over && h.in == &c.live:
-		c.act(h, h.m.Forget()) // the ending was told to nobody
+		c.act(h, h.machine().Forget()) // the ending was told to nobody
 	case p.call.Request == invitation.Query:
 	case code != invitation.OK:
-		c.act(h, h.m.Rejected(code))
+		c.act(h, h.machine().Rejected(code))
 	}
 	if over && h.in == &c.live { // the ending follows; if not, it was told to nobody
 		h.unheard = true

@@ -79,11 +79,9 @@ var (
 	}
 )
 
-// Bounds of the event queue. Events of invitations are bounded by the admission of invitations.
-const (
-	maxSessionEvents = 8     // undelivered ones; of more, the oldest is dropped
-	keptEventBuffer  = 1_024 // a larger buffer is given back after a burst
-)
+// maxSessionEvents bounds the events of the session that were not delivered; of more, the oldest is dropped. Those of
+// invitations are bounded by the admission of invitations.
+const maxSessionEvents = 8
 
 // emit queues the event of a machine. A terminal one releases whoever waits for the end.
 func (c *Client) emit(h *half, e device.Event) {
@@ -91,62 +89,65 @@ func (c *Client) emit(h *half, e device.Event) {
 	if h.side == invitation.Callee {
 		kind = remoteKinds[e]
 	}
-	ev := Event{Kind: kind, At: time.Now(), Local: h.local, Remote: h.remote}
 	if e.Terminal() && h.done != nil {
 		close(h.done)
 	}
+	c.queue(h, Event{Kind: kind, At: time.Now(), Local: h.local, Remote: h.remote})
+}
+
+// queue queues an event, of h if that is not nil. One that nobody is to be told of is left out, unless others
+// wait: what they tell may make somebody listen.
+func (c *Client) queue(h *half, ev Event) {
 	c.observeEvent(h, ev)
-	c.events = append(c.events, ev)
+	on, onRemote, onEvent, channel := c.handlers(ev)
+	if c.events != nil || c.delivering || on != nil || onRemote != nil || onEvent != nil || channel != nil {
+		eventBatches.add(&c.events, ev)
+	}
 }
 
 // emitRejected queues a RequestRejected.
 func (c *Client) emitRejected(h *half, err error) {
-	ev := Event{Kind: RequestRejected, At: time.Now(), Local: h.local, Remote: h.remote, Err: err}
-	c.observeEvent(h, ev)
-	c.events = append(c.events, ev)
+	c.queue(h, Event{Kind: RequestRejected, At: time.Now(), Local: h.local, Remote: h.remote, Err: err})
 }
 
 // emitSession queues an event of the session.
 func (c *Client) emitSession(kind EventKind, err error) {
-	ev := Event{Kind: kind, At: time.Now(), Err: err}
-	c.observeEvent(nil, ev)
-	count, oldest := 0, 0
-	for i := len(c.events) - 1; i >= 0; i-- {
-		if c.events[i].Kind >= SessionConnected {
-			count, oldest = count+1, i
+	if c.events != nil {
+		waiting, count, oldest := c.events.items, 0, 0
+		for i := len(waiting) - 1; i >= 0; i-- {
+			if waiting[i].Kind >= SessionConnected {
+				count, oldest = count+1, i
+			}
+		}
+		if count >= maxSessionEvents {
+			c.events.items = slices.Delete(waiting, oldest, oldest+1)
 		}
 	}
-	if count >= maxSessionEvents {
-		c.events = slices.Delete(c.events, oldest, oldest+1)
-	}
-	c.events = append(c.events, ev)
+	c.queue(nil, Event{Kind: kind, At: time.Now(), Err: err})
 }
 
 // backlog returns the number of events that the application has not taken.
-func (c *Client) backlog() int { return len(c.events) + c.undelivered }
+func (c *Client) backlog() int { return c.events.len() + c.undelivered }
 
 // deliver hands the queued events to the application, one at a time. It runs in a goroutine that
 // exists only while there are events.
 func (c *Client) deliver() {
 	c.mu.Lock()
-	for len(c.events) > 0 && c.phase != closed {
+	for c.events != nil && c.phase != closed {
 		batch := c.events
-		c.events, c.spare = c.spare, nil
-		c.undelivered = len(batch)
-		for i := range batch {
-			on, onRemote, onEvent, channel := c.handlers(batch[i])
+		c.events = nil
+		c.undelivered = batch.len()
+		for _, ev := range batch.items {
+			on, onRemote, onEvent, channel := c.handlers(ev)
 			c.mu.Unlock()
-			c.fire(batch[i], on, onRemote, onEvent, channel)
+			c.fire(ev, on, onRemote, onEvent, channel)
 			c.mu.Lock()
 			c.undelivered--
 			if c.phase == closed {
 				break
 			}
 		}
-		clear(batch)
-		if cap(batch) <= keptEventBuffer {
-			c.spare = batch[:0]
-		}
+		eventBatches.give(batch)
 	}
 	c.undelivered, c.delivering = 0, false
 	if c.phase == closed && c.channel != nil {
@@ -183,7 +184,7 @@ func (c *Client) fire(ev Event, on func(Event), onRemote func(*RemoteInvitation)
 	if channel != nil {
 		select {
 		case channel <- ev:
-		case <-c.closed:
+		case <-c.whenClosed():
 		}
 	}
 }

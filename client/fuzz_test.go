@@ -246,7 +246,7 @@ func (x *chaos) check() {
 	if n := x.c.ended.n; n > x.c.options.MaxEnded {
 		x.t.Errorf("%d ended", n)
 	}
-	if n := len(x.c.byID); n > x.c.live.n+x.c.ended.n {
+	if n := x.c.byID.len(); n > x.c.live.n+x.c.ended.n {
 		x.t.Errorf("%d registered, %d live, %d ended", n, x.c.live.n, x.c.ended.n)
 	}
 	for l := x.c.live.first; l != nil; l = l.next {

@@ -22,8 +22,6 @@ type machine interface {
 // by the client's mutex, but for those that are set once, before the half is shared.
 type half struct {
 	c      *Client           // set once
-	m      machine           // set once: the machine of local or remote
-	side   invitation.Side   // set once
 	local  *LocalInvitation  // set once: whose half it is, if the caller's
 	remote *RemoteInvitation // set once: the same, if the callee's
 	peer   invitation.User   // set once
@@ -34,25 +32,36 @@ type half struct {
 	done      chan struct{} // made when somebody waits; closed at the end
 	deadline  time.Duration // when the current state ends by itself, on the client's clock; 0: not known
 
-	// What most invitations say, kept here to be said without an allocation. Never changed after it was
-	// said: the carrier may hold on to it.
-	first pending
-	used  bool // first is in use, or was
-	said  [2]invitation.Word
-
-	saidOn uint32        // the connection on which the newest of said was said
-	saidAt time.Duration // and when
-
 	in         *list // the list it is in
 	next, prev *half
 	endedAt    time.Duration
 	told       time.Duration // when the node asked for it last, as it had forgotten it; 0: never
-	known      bool          // it was registered by its id
 	askAt      time.Duration // when to look after it; 0: never
-	asks       uint8         // how often that was set
-	own        bool          // it was the client itself that ended it, not the node
-	unheard    bool          // the node owes word of it
-	anew       bool          // it rang when the session ended: another login may show it anew
+
+	saidAt  time.Duration       // when a word was said last
+	saidOn  uint32              // on which connection
+	said    invitation.WordKind // and which
+	side    invitation.Side     // set once
+	asks    uint8               // how often askAt was set
+	known   bool                // it was registered by its id
+	own     bool                // it was the client itself that ended it, not the node
+	unheard bool                // the node owes word of it
+	anew    bool                // it rang when the session ended: another login may show it anew
+}
+
+func (h *half) machine() machine {
+	if h.local != nil {
+		return &h.local.machine
+	}
+	return &h.remote.machine
+}
+
+// id returns the invitation's id; zero before the node has taken the send.
+func (h *half) id() invitation.ID {
+	if h.local != nil {
+		return h.local.machine.ID()
+	}
+	return h.remote.machine.ID()
 }
 
 func (h *half) terminal() bool {
@@ -111,6 +120,14 @@ type lastWord struct {
 	remote invitation.RemoteState
 }
 
+// remember keeps a last word.
+func (c *Client) remember(w invitation.Word) {
+	if c.memory == nil {
+		c.memory = new(memory)
+	}
+	c.memory.add(w)
+}
+
 func (m *memory) add(w invitation.Word) {
 	last := lastWord{w.ID, w.Side, w.Local, w.Remote}
 	if len(m.words) < remembered {
@@ -122,6 +139,9 @@ func (m *memory) add(w invitation.Word) {
 }
 
 func (m *memory) find(id invitation.ID, side invitation.Side) (invitation.Word, bool) {
+	if m == nil {
+		return invitation.Word{}, false
+	}
 	for i := range m.words {
 		if w := &m.words[i]; w.id == id && w.side == side {
 			return invitation.Word{ID: id, Side: side, Kind: invitation.WordDone, Local: w.local, Remote: w.remote}, true
@@ -138,11 +158,11 @@ func (c *Client) admit() bool {
 
 // register makes h findable by its id.
 func (c *Client) register(h *half) {
-	if h.known || h.in == nil || h.m.ID().IsZero() {
+	if h.known || h.in == nil || h.id().IsZero() {
 		return
 	}
 	h.known = true
-	c.byID[h.m.ID()] = h
+	c.byID.put(h.id(), h)
 }
 
 // retire moves an ended invitation from the live ones to those whose word is kept.
@@ -166,13 +186,13 @@ func (c *Client) trim() {
 // forget drops an ended invitation; only its last word is remembered for a while.
 func (c *Client) forget(h *half) {
 	c.ended.remove(h)
-	id := h.m.ID()
-	if id.IsZero() || c.byID[id] != h {
+	id := h.id()
+	if id.IsZero() || c.byID.get(id) != h {
 		return
 	}
-	delete(c.byID, id)
+	c.byID.remove(id)
 	if !h.anew {
-		c.memory.add(h.m.Word())
+		c.remember(h.machine().Word())
 	}
 }
 
@@ -194,20 +214,20 @@ func (c *Client) endAll(err error, end func(*half) device.Output) {
 }
 
 // forgotten ends an invitation whose fate the client cannot learn any more.
-func forgotten(h *half) device.Output { return h.m.Forget() }
+func forgotten(h *half) device.Output { return h.machine().Forget() }
 
 // abandonedBy ends an invitation of a session that is over: the node cancels what was not confirmed.
 func abandonedBy(reason invitation.Reason) func(*half) device.Output {
 	return func(h *half) device.Output {
 		if h.remote != nil {
 			h.anew = h.remote.machine.State() == invitation.RemoteInvitationReceived
-			return h.m.Forget()
+			return h.machine().Forget()
 		}
 		if h.local.machine.Confirmed() != "" {
-			return h.m.Forget()
+			return h.machine().Forget()
 		}
-		return h.m.Notice(&invitation.Notice{
-			ID: h.m.ID(), Side: invitation.Caller, Peer: h.peer, Local: invitation.LocalCanceled,
+		return h.machine().Notice(&invitation.Notice{
+			ID: h.id(), Side: invitation.Caller, Peer: h.peer, Local: invitation.LocalCanceled,
 			Reason: reason, Verdict: true, Settled: true,
 		})
 	}

@@ -26,7 +26,7 @@ type LocalInvitation struct {
 // nothing on the node. Whether callee is a well-formed user id shows at Send.
 func (c *Client) NewLocalInvitation(callee invitation.User) *LocalInvitation {
 	l := &LocalInvitation{half: half{c: c, side: invitation.Caller, peer: callee}}
-	l.local, l.m = l, &l.machine
+	l.local = l
 	return l
 }
 
@@ -121,7 +121,7 @@ func (l *LocalInvitation) Send(ctx context.Context) error {
 	if !l.named {
 		l.key = rand.Text()
 	}
-	p := newPending(&l.half)
+	p := &pending{h: &l.half}
 	p.call = invitation.Call{
 		Request: invitation.Send, Key: l.key, Callee: l.peer,
 		Content: l.content, ChannelID: l.channelID, Timers: l.timers,
@@ -142,7 +142,7 @@ func (c *Client) mayBegin(l *LocalInvitation) error {
 		return nil // the machine knows which error it is
 	}
 	terms := invitation.Terms{
-		Caller: c.options.User, Callee: l.peer, Content: l.content, ChannelID: l.channelID, Timers: l.timers,
+		Caller: c.user, Callee: l.peer, Content: l.content, ChannelID: l.channelID, Timers: l.timers,
 	}
 	if err := terms.Check(); err != invitation.OK {
 		return err
@@ -180,7 +180,7 @@ func (l *LocalInvitation) Cancel(ctx context.Context) error {
 		return err
 	}
 	if l.cancel == nil {
-		l.cancel = newPending(&l.half)
+		l.cancel = &pending{h: &l.half}
 		l.cancel.call.Request = invitation.Cancel
 	}
 	w := c.join(l.cancel)
@@ -198,7 +198,7 @@ func (c *Client) beginKeptCancel(h *half) {
 	if p == nil || p.call.RequestID != 0 { // nobody asked, or it was said already
 		return
 	}
-	p.call.ID = h.m.ID()
+	p.call.ID = h.id()
 	c.begin(p)
 }
 
@@ -219,7 +219,7 @@ func (c *Client) endKeptCancel(h *half) {
 func (h *half) ID() invitation.ID {
 	h.c.mu.Lock()
 	defer h.c.mu.Unlock()
-	return h.m.ID()
+	return h.id()
 }
 
 // Reason returns the finer cause of an ending, NoReason before it.
@@ -302,7 +302,7 @@ func (h *half) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-h.c.closed:
+	case <-h.c.whenClosed():
 		return ErrClosed
 	}
 }

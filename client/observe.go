@@ -90,7 +90,7 @@ func (c *Client) observe(h *half, o Observation) {
 	}
 	switch {
 	case h != nil:
-		o.ID, o.Side, o.Peer, o.Local, o.Remote = h.m.ID(), h.side, h.peer, h.local, h.remote
+		o.ID, o.Side, o.Peer, o.Local, o.Remote = h.id(), h.side, h.peer, h.local, h.remote
 		if l := h.local; l != nil {
 			o.LocalState, o.LocalCode, o.Reason = l.machine.State(), l.machine.Code(), l.machine.Reason()
 		} else {

@@ -21,7 +21,7 @@ const (
 // vouch returns the half's word for a node that may know nothing of the invitation. NoWord: there is none.
 func (h *half) vouch() invitation.Word {
 	switch {
-	case h.m.ID().IsZero():
+	case h.id().IsZero():
 		return invitation.Word{}
 	case h.local != nil:
 		return h.local.machine.Report(h.left())
@@ -39,12 +39,26 @@ func (h *half) left() time.Duration {
 	return min(max(h.deadline-h.c.now(), time.Millisecond), invitation.MaxTimer)
 }
 
+// telling are the halves whose words are to be said yet, some at a time.
+type telling struct {
+	halves []*half
+	at     time.Duration // when the next are said
+}
+
+func (c *Client) tellLater(halves []*half) {
+	c.telling = nil
+	if len(halves) > 0 {
+		c.telling = &telling{halves: halves}
+	}
+}
+
 // words returns what a login brings: the word of each invitation that is kept. What has no room is said
 // after the Welcome.
 func (c *Client) words() []invitation.Word {
 	c.trim()
 	c.telling = nil
 	var words []invitation.Word
+	var telling []*half
 	room := loginResponses
 	for _, l := range [...]*list{&c.live, &c.ended} {
 		for h := l.first; h != nil; h = h.next {
@@ -53,29 +67,31 @@ func (c *Client) words() []invitation.Word {
 				continue
 			}
 			if len(words) == maxWords {
-				c.telling = append(c.telling, h)
+				telling = append(telling, h)
 				continue
 			}
 			if room -= len(w.Response); room < 0 && w.Response != "" {
-				c.telling = append(c.telling, h)
-				w = h.m.Word()
+				telling = append(telling, h)
+				w = h.machine().Word()
 			}
 			words = append(words, w)
 		}
 	}
+	c.tellLater(telling)
 	return words
 }
 
 // asked takes a Welcome with Tell on a connection that had a Welcome before.
 func (c *Client) asked() {
 	c.trim()
-	c.telling = c.telling[:0]
+	var telling []*half
 	for _, l := range [...]*list{&c.live, &c.ended} {
 		for h := l.first; h != nil; h = h.next {
-			c.telling = append(c.telling, h)
+			telling = append(telling, h)
 		}
 	}
-	for _, p := range c.pending {
+	c.tellLater(telling)
+	for p := range c.pending.all {
 		p.wait = firstRepeat
 	}
 }
@@ -83,18 +99,22 @@ func (c *Client) asked() {
 // tellSome says words that are to be said, at most n, and sees that the others follow. A node that did not
 // ask may be one that does not know the word "sent", and need not hear it.
 func (c *Client) tellSome(n int) {
-	n = min(n, len(c.telling))
-	for _, h := range c.telling[:n] {
+	t := c.telling
+	if t == nil {
+		return
+	}
+	n = min(n, len(t.halves))
+	for _, h := range t.halves[:n] {
 		if w := h.vouch(); c.tell || w.Kind != invitation.WordSent {
 			c.sayAnew(h, w)
 		}
 	}
-	if c.telling = c.telling[n:]; len(c.telling) == 0 {
+	if t.halves = t.halves[n:]; len(t.halves) == 0 {
 		c.telling = nil
 		return
 	}
-	c.tellAt = c.now() + tellPause
-	c.need(c.tellAt)
+	t.at = c.now() + tellPause
+	c.need(t.at)
 }
 
 // sayAnew says a word that may have been said before, just now even, to a node that has forgotten it.
@@ -108,7 +128,7 @@ func (c *Client) sayAnew(h *half, w invitation.Word) {
 
 // retold takes the question what this device knows of an invitation.
 func (c *Client) retold(r *invitation.Retell) {
-	h := c.byID[r.ID]
+	h := c.byID.get(r.ID)
 	switch {
 	case h == nil:
 		c.retoldUnknown(r)
@@ -170,7 +190,7 @@ func (c *Client) truth(h *half, w invitation.Word) invitation.Word {
 	if w.Kind != invitation.WordSeen || h.remote == nil || h.remote.machine.State() != invitation.RemoteAcceptSentToLocal {
 		return w
 	}
-	for _, p := range c.pending {
+	for p := range c.pending.all {
 		if p.h == h && p.call.Request == invitation.Accept {
 			return w // the request is repeated
 		}
@@ -202,7 +222,7 @@ func (c *Client) repeatAbout(h *half) {
 func (c *Client) answeredResumed(p *pending, a *invitation.Answer) {
 	h := p.h
 	c.resolve(p, nil)
-	if n := a.Notice; n != nil && n.Side == invitation.Caller && n.ID == h.m.ID() && n.Local != invitation.LocalIdle {
+	if n := a.Notice; n != nil && n.Side == invitation.Caller && n.ID == h.id() && n.Local != invitation.LocalIdle {
 		c.noticed(n)
 		return
 	}

@@ -398,8 +398,8 @@ func TestResumedSendCountsDown(t *testing.T) {
 		}
 		w.link().answer(invitation.Answer{RequestID: first.RequestID, Error: invitation.Forbidden})
 		w.silent()
-		if l.State() != invitation.LocalReceivedByRemote || l.resumed != nil || len(w.c.pending) > 1 {
-			w.Fatalf("%s, %d requests pending", l.State(), len(w.c.pending))
+		if l.State() != invitation.LocalReceivedByRemote || l.resumed != nil || w.c.pending.len() > 1 {
+			w.Fatalf("%s, %d requests pending", l.State(), w.c.pending.len())
 		}
 		// On another connection it has to be asked for anew.
 		w.retell(l.ID(), invitation.Caller)

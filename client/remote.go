@@ -20,7 +20,7 @@ func newRemote(c *Client, n *invitation.Notice) *RemoteInvitation {
 	r := &RemoteInvitation{half: half{
 		c: c, side: invitation.Callee, peer: n.Peer, content: n.Content, channelID: n.ChannelID,
 	}}
-	r.remote, r.m = r, &r.machine
+	r.remote = r
 	return r
 }
 
@@ -90,8 +90,8 @@ func (r *RemoteInvitation) reply(
 	if request == invitation.Accept {
 		r.deadline = 0 // of what it was; the answer tells of the accept's
 	}
-	p := newPending(&r.half)
-	p.call = invitation.Call{Request: request, ID: r.m.ID(), Response: response}
+	p := &pending{h: &r.half}
+	p.call = invitation.Call{Request: request, ID: r.machine.ID(), Response: response}
 	w := c.join(p)
 	c.begin(p)
 	c.release()

@@ -43,16 +43,6 @@ type waiter struct {
 // keptWaiters bounds the waiters that a client keeps for reuse.
 const keptWaiters = 64
 
-// newPending returns a pending request about h. The first of an invitation needs no allocation.
-func newPending(h *half) *pending {
-	if h == nil || h.used {
-		return &pending{h: h}
-	}
-	h.used = true
-	h.first.h = h
-	return &h.first
-}
-
 // join makes the caller wait for the answer to p.
 func (c *Client) join(p *pending) *waiter {
 	w := c.free
@@ -86,7 +76,7 @@ func (c *Client) begin(p *pending) {
 		c.requestID++
 	}
 	p.call.RequestID = c.requestID
-	c.pending[c.requestID] = p
+	c.pending.put(c.requestID, p)
 	p.wait = firstRepeat
 	if c.options.Observer != nil {
 		step := StepRequested
@@ -145,7 +135,7 @@ func (c *Client) postpone(p *pending, a *invitation.Answer) {
 
 // resolve ends p and answers whoever waits for it.
 func (c *Client) resolve(p *pending, err error) {
-	delete(c.pending, p.call.RequestID)
+	c.pending.remove(p.call.RequestID)
 	if p.h != nil && p.h.local != nil {
 		switch l := p.h.local; p {
 		case l.cancel:
@@ -195,7 +185,7 @@ func (c *Client) leave(w *waiter, cause error) (bool, error) {
 	if p.waiters == nil && p.refused != invitation.OK && request == invitation.Send {
 		code := p.refused
 		c.resolve(p, nil)
-		c.act(p.h, p.h.m.Rejected(code))
+		c.act(p.h, p.h.machine().Rejected(code))
 		c.dropUnsent(p.h)
 		return true, fmt.Errorf("client: %s was not taken: %w: %w", request, code, cause)
 	}
@@ -207,8 +197,8 @@ func (c *Client) leave(w *waiter, cause error) (bool, error) {
 
 // sorted returns the pending requests in the order in which they were begun.
 func (c *Client) sorted() []*pending {
-	all := make([]*pending, 0, len(c.pending))
-	for _, p := range c.pending {
+	all := make([]*pending, 0, c.pending.len())
+	for p := range c.pending.all {
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b *pending) int { // the order survives a wrap of the request ids
@@ -244,11 +234,11 @@ func (c *Client) sweep() {
 	switch c.phase {
 	case online:
 		c.sweepPending(now)
-		if len(c.telling) > 0 && now >= c.tellAt {
+		if c.telling != nil && now >= c.telling.at {
 			c.tellSome(tellThen)
 		}
-		if len(c.telling) > 0 {
-			c.need(c.tellAt)
+		if c.telling != nil {
+			c.need(c.telling.at)
 		}
 		if c.auditAt != 0 && now >= c.auditAt {
 			c.audit()
@@ -271,6 +261,9 @@ func (c *Client) sweep() {
 			c.need(c.forgetAt)
 		}
 	case idle, connecting, closed:
+	}
+	if !c.armed && c.pending.len() == 0 {
+		c.timer, c.free, c.freed = nil, nil, 0 // for as long as nothing happens
 	}
 }
 
@@ -327,7 +320,7 @@ func (c *Client) auditSoon() {
 func (c *Client) audit() {
 	c.auditAt = 0
 	for h := c.live.first; h != nil; h = h.next {
-		if h.unheard && !h.m.ID().IsZero() {
+		if h.unheard && !h.id().IsZero() {
 			c.query(h)
 		}
 		h.unheard = false
@@ -335,13 +328,13 @@ func (c *Client) audit() {
 }
 
 func (c *Client) query(h *half) {
-	for _, p := range c.pending {
+	for p := range c.pending.all {
 		if p.h == h && p.call.Request == invitation.Query {
 			return // it is repeated
 		}
 	}
 	p := &pending{h: h}
-	p.call.Request, p.call.ID = invitation.Query, h.m.ID()
+	p.call.Request, p.call.ID = invitation.Query, h.id()
 	c.begin(p)
 }
 

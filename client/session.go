@@ -13,8 +13,8 @@ import (
 // error of the network, or one that wraps an [invitation.End], such as EndUnauthorized. After a Login
 // that succeeded the client reconnects by itself, until the session ends.
 func (c *Client) Login(ctx context.Context) error {
-	if !c.options.User.Valid() || !c.options.Device.Valid() {
-		return fmt.Errorf("client: user %q, device %q: %w", c.options.User, c.options.Device, invitation.EndBadLogin)
+	if !c.user.Valid() || !c.device.Valid() {
+		return fmt.Errorf("client: user %q, device %q: %w", c.user, c.device, invitation.EndBadLogin)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -116,7 +116,7 @@ func (c *Client) undecided() bool {
 // not said that both sides know: the word that it holds may be lost.
 func (c *Client) owing() bool {
 	for h := c.ended.first; h != nil; h = h.next {
-		if h.remote != nil && h.remote.machine.State() == invitation.RemoteAccepted && !h.m.Settled() {
+		if h.remote != nil && h.remote.machine.State() == invitation.RemoteAccepted && !h.machine().Settled() {
 			return true
 		}
 	}
@@ -155,12 +155,27 @@ func (c *Client) Close() error {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	close(c.closed)
+	if c.closed != nil {
+		close(c.closed)
+	}
 	if c.channel != nil && !c.delivering {
 		close(c.channel)
 	}
 	c.tellProgress()
 	return nil
+}
+
+// whenClosed returns a channel that Close closes.
+func (c *Client) whenClosed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.phase == closed:
+		return over
+	case c.closed == nil:
+		c.closed = make(chan struct{})
+	}
+	return c.closed
 }
 
 // detach drops the connection, and whoever makes a new one.
