@@ -2,10 +2,8 @@ package ringfleet
 
 import (
 	"context"
-	"sync"
 
 	"github.com/ringfleet/ringfleet/client"
-	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -24,52 +22,9 @@ func (n *Node) Dial(ctx context.Context, login invitation.Login, receiver client
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	l := &inProcess{receiver: receiver, hooked: n.config.Gateway.MayInvite != nil}
-	l.mu.Lock() // nothing is received before local is set
-	defer l.mu.Unlock()
-	local, err := n.gateway.Open(login, l.receive)
+	link, err := n.gateway.Open(login, receiver)
 	if err != nil {
 		return nil, err
 	}
-	l.local = local
-	return l, nil
-}
-
-// inProcess is the connection of a client.
-type inProcess struct {
-	mu       sync.Mutex // one Receive at a time
-	receiver client.Receiver
-	local    *gateway.Local
-	hooked   bool
-	lost     bool
-}
-
-// receive is called by actors.
-func (l *inProcess) receive(down invitation.Down) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lost {
-		return
-	}
-	l.receiver.Receive(down)
-	if down.Ending != nil {
-		l.lost = true
-		l.receiver.Lost(down.Ending.End)
-	}
-}
-
-// Say implements [client.Link]. A Send that the embedder's hook has to judge gets a goroutine: the
-// hook may block, and Say may be called by an actor.
-func (l *inProcess) Say(up invitation.Up) error {
-	if l.hooked && up.Call != nil && up.Call.Request == invitation.Send {
-		go func() { _ = l.local.Say(up) }() // after an end the client repeats it on the next connection
-		return nil
-	}
-	return l.local.Say(up)
-}
-
-// Close implements [client.Link].
-func (l *inProcess) Close() error {
-	l.local.Close()
-	return nil
+	return link, nil
 }

@@ -302,7 +302,7 @@ func BenchmarkLocalCall(b *testing.B) {
 	}
 	back.g = g
 	heard := 0
-	l, err := g.Open(invitation.Login{User: "alice", Device: "desk"}, func(invitation.Down) { heard++ })
+	l, err := g.Open(invitation.Login{User: "alice", Device: "desk"}, hear(func(invitation.Down) { heard++ }))
 	if err != nil {
 		b.Fatal(err)
 	}

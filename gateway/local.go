@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,32 +13,39 @@ import (
 // Local is an in-process connection: what a WebSocket connection is, without socket and
 // serialization. Its program is trusted to be whom it says it is. It is safe for concurrent use.
 type Local struct {
-	g       *Gateway
-	id      uint64
-	user    invitation.User
-	device  invitation.Device
-	receive func(invitation.Down)
-	closed  atomic.Pointer[invitation.End] // why; nil while open
+	g      *Gateway
+	id     uint64
+	user   invitation.User
+	device invitation.Device
+	closed atomic.Pointer[invitation.End] // why; nil while open
+
+	mu       sync.Mutex // one call of receiver at a time
+	receiver Receiver
 
 	stamp  atomic.Uint64 // of the last Welcome; 0 before it
 	frames atomic.Int64  // with Config.LocalRate: a bucket
 }
 
+// Receiver is an in-process device's end of its connection. Its methods are called one at a time, by whoever
+// delivers: the actor of the user's session, or a goroutine of its own for what the gateway answers itself. They
+// must not block, since everything else of that user waits; they may call Say and Close.
+type Receiver interface {
+	// Receive takes what the device is told. After an Ending nothing follows; one call that was under way
+	// may still follow Close.
+	Receive(down invitation.Down)
+	// Lost tells that the connection has ended, after the Ending that says why.
+	Lost(err error)
+}
+
 // closedByProgram is the end of a Local that was closed.
 var closedByProgram invitation.End
 
-// Open begins the conversation of an in-process device. The answer, a Welcome or an Ending, comes by
-// receive, like all that the device is told, and may come before Open returns.
-//
-// receive is called by whoever delivers: the actor of the user's session, or a goroutine of its own
-// for what the gateway answers itself. It must not block, since everything else of that user waits;
-// it may call Say, but not with a Send where Config.MayInvite is set. Calls for one connection may
-// come from several goroutines at once. After an Ending nothing follows; one that was under way may
-// still follow Close.
+// Open begins the conversation of an in-process device. The answer, a Welcome or an Ending, comes to
+// receiver, like all that the device is told, and may come before Open returns.
 //
 // The error is an invitation.End: EndBadLogin, EndOverloaded (MaxLocal, LoginRate, or the backend),
-// EndShutdown, or what the backend's Attach said. On an error receive is not called any more.
-func (g *Gateway) Open(login invitation.Login, receive func(invitation.Down)) (*Local, error) {
+// EndShutdown, or what the backend's Attach said. On an error receiver is not called any more.
+func (g *Gateway) Open(login invitation.Login, receiver Receiver) (*Local, error) {
 	if !login.User.Valid() || !login.Device.Valid() {
 		return nil, invitation.EndBadLogin
 	}
@@ -45,7 +53,7 @@ func (g *Gateway) Open(login invitation.Login, receive func(invitation.Down)) (*
 		g.stats.login(end)
 		return nil, end
 	}
-	l := &Local{g: g, id: g.lastID.Add(1), user: login.User, device: login.Device, receive: receive}
+	l := &Local{g: g, id: g.lastID.Add(1), user: login.User, device: login.Device, receiver: receiver}
 	g.conns.add(l.id, l)
 	end := invitation.End(0)
 	if err := g.backend.Attach(l.id, login); err != nil {
@@ -76,14 +84,22 @@ func (g *Gateway) enterLocal() invitation.End {
 	return 0
 }
 
-// Say hands on what the device says. A call is answered by receive, never from inside of Say. The
+// Say hands on what the device says. A call is answered by Receive, never from inside of Say. The
 // error is the invitation.End of a connection that has ended, net.ErrClosed after Close, or
-// EndOverloaded for a Logout that was not taken and is to be said again. Say blocks only while
-// Config.MayInvite does. The Up belongs to the gateway from then on.
+// EndOverloaded for a Logout that was not taken and is to be said again. It does not block: a Send that
+// Config.MayInvite has to judge gets a goroutine. The Up belongs to the gateway from then on.
 func (l *Local) Say(up invitation.Up) error {
 	if err := l.err(); err != nil {
 		return err
 	}
+	if l.g.config.MayInvite != nil && up.Call != nil && up.Call.Request == invitation.Send {
+		go func() { _ = l.say(up) }() // after an end the client repeats it on the next connection
+		return nil
+	}
+	return l.say(up)
+}
+
+func (l *Local) say(up invitation.Up) error {
 	if call := up.Call; call != nil {
 		if a := l.judge(call); a.Error != invitation.OK {
 			l.answer(call, a)
@@ -146,33 +162,38 @@ func (l *Local) answer(call *invitation.Call, a invitation.Answer) {
 }
 
 // Close loses the connection, as a dropped socket would: the device is not logged out, and may come
-// back by a Login that resumes. To log out, say Logout and wait for the Ending.
-func (l *Local) Close() {
+// back by a Login that resumes. To log out, say Logout and wait for the Ending. The error, there for
+// io.Closer, is always nil.
+func (l *Local) Close() error {
 	if l.closed.CompareAndSwap(nil, &closedByProgram) {
 		l.leave(0)
 	}
+	return nil
 }
 
-// deliver hands what the device is told to receive.
+// deliver hands what the device is told to the receiver.
 func (l *Local) deliver(down invitation.Down) {
 	if down.Answer != nil {
 		l.g.stats.answer(down.Answer)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if down.Ending == nil {
 		if l.closed.Load() == nil && (down.Welcome == nil || l.greet(down.Welcome)) {
-			l.receive(down)
+			l.receiver.Receive(down)
 		}
 		return
 	}
 	end := down.Ending.End
 	if l.closed.CompareAndSwap(nil, &end) {
-		l.receive(down)
+		l.receiver.Receive(down)
+		l.receiver.Lost(end)
 		go l.leave(end) // the caller may be the backend
 	}
 }
 
 // cut is Close for Shutdown.
-func (l *Local) cut() { l.Close() }
+func (l *Local) cut() { _ = l.Close() }
 
 // leave tells the backend of a connection that has been closed, by the one who closed it.
 func (l *Local) leave(end invitation.End) {

@@ -20,11 +20,20 @@ type ear struct {
 	downs []invitation.Down
 }
 
-func (e *ear) receive(d invitation.Down) {
+func (e *ear) Receive(d invitation.Down) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.downs = append(e.downs, d)
 }
+
+func (e *ear) Lost(error) {}
+
+// hear is a receiver of a function.
+type hear func(invitation.Down)
+
+func (h hear) Receive(d invitation.Down) { h(d) }
+
+func (hear) Lost(error) {}
 
 // last waits in a bubble and returns the last thing heard, and how many.
 func (e *ear) last() (invitation.Down, int) {
@@ -40,7 +49,7 @@ func (e *ear) last() (invitation.Down, int) {
 func (w *world) open(user invitation.User) (*gateway.Local, *ear) {
 	w.t.Helper()
 	e := new(ear)
-	l, err := w.g.Open(invitation.Login{User: user, Device: "desk"}, e.receive)
+	l, err := w.g.Open(invitation.Login{User: user, Device: "desk"}, e)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -80,7 +89,7 @@ func TestLocalConversation(t *testing.T) {
 		if err := l.Say(invitation.Up{Logout: true}); !errors.Is(err, invitation.EndLoggedOut) {
 			t.Errorf("say after the end: %v", err)
 		}
-		l.Close()
+		_ = l.Close()
 		w.wantLog("attach 1 alice/desk", "say 1 send", "say 1 logout", "detach 1")
 	})
 }
@@ -88,8 +97,8 @@ func TestLocalConversation(t *testing.T) {
 func TestLocalClose(t *testing.T) {
 	bubble(t, nil, func(w *world) {
 		l, e := w.open("alice")
-		l.Close()
-		l.Close()
+		_ = l.Close()
+		_ = l.Close()
 		if err := l.Say(invitation.Up{Logout: true}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("say after close: %v", err)
 		}
@@ -152,7 +161,7 @@ func TestLocalLimits(t *testing.T) {
 func TestLocalLoginsThatAreRefused(t *testing.T) {
 	bubble(t, func(c *gateway.Config) { c.MaxLocal = 2 }, func(w *world) {
 		open := func(user invitation.User, device invitation.Device) error {
-			_, err := w.g.Open(invitation.Login{User: user, Device: device}, func(invitation.Down) {})
+			_, err := w.g.Open(invitation.Login{User: user, Device: device}, hear(func(invitation.Down) {}))
 			return err
 		}
 		for _, err := range []error{open("a/b", "desk"), open("", "desk"), open("alice", "")} {
@@ -172,7 +181,7 @@ func TestLocalLoginsThatAreRefused(t *testing.T) {
 		if err := open("carol", "desk"); !errors.Is(err, invitation.EndOverloaded) {
 			t.Errorf("got %v", err)
 		}
-		l.Close()
+		_ = l.Close()
 		w.open("carol")
 	})
 }
@@ -182,11 +191,11 @@ func TestLocalSaysFromReceive(t *testing.T) {
 	bubble(t, nil, func(w *world) {
 		var l *gateway.Local
 		var err error
-		l, err = w.g.Open(invitation.Login{User: "alice", Device: "desk"}, func(d invitation.Down) {
+		l, err = w.g.Open(invitation.Login{User: "alice", Device: "desk"}, hear(func(d invitation.Down) {
 			if d.Notice != nil {
 				_ = l.Say(invitation.Up{Word: &invitation.Word{Kind: invitation.WordSeen}})
 			}
-		})
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}

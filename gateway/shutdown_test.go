@@ -21,7 +21,7 @@ func TestShutdown(t *testing.T) {
 		go func() { done <- w.g.Shutdown(w.t.Context()) }()
 		synctest.Wait()
 		w.refused(http.StatusServiceUnavailable)
-		if _, err := w.g.Open(invitation.Login{User: "carol", Device: "desk"}, e.receive); !errors.Is(err, invitation.EndShutdown) {
+		if _, err := w.g.Open(invitation.Login{User: "carol", Device: "desk"}, e); !errors.Is(err, invitation.EndShutdown) {
 			t.Errorf("open: %v", err)
 		}
 		if err := l.Say(invitation.Up{Logout: true}); !errors.Is(err, invitation.EndShutdown) {
