@@ -85,26 +85,21 @@ type Client struct {
 
 	mu         sync.Mutex // guards everything below, and all halves
 	phase      phase
-	resume     bool          // stamp is of a session that goes on
-	leaving    bool          // Logout was called
-	logoutSaid bool          // and said
-	tell       bool          // the node has asked for all words
-	armed      bool          // the timer is
-	delivering bool          // a goroutine delivers events
-	freed      uint8         // waiters in free
-	closed     chan struct{} // closed by Close; made when somebody waits for it
-	progress   chan struct{} // closed when something changes that Logout waits for
+	resume     bool  // stamp is of a session that goes on
+	leaving    bool  // Logout was called
+	logoutSaid bool  // and said
+	tell       bool  // the node has asked for all words
+	armed      bool  // the timer is
+	delivering bool  // a goroutine delivers events
+	freed      uint8 // waiters in free
 
 	// The connection (connect.go).
 	attached *attachment
-	stale    *attachment        // to be closed when the mutex is released
-	dials    uint32             // how often a connection was tried
-	failures uint32             // attempts to reconnect in a row that came to nothing
-	stop     context.CancelFunc // ends the Login or the reconnecting that is under way
-	stamp    uint64             // of the Welcome
-	since    time.Duration      // when the last Welcome came
-	gaveUpAt time.Duration      // when an attempt to connect was given up; 0: never
-	telling  *telling           // the words that are to be said yet (recover.go)
+	rare     *rare  // nil: nothing of it is needed
+	stamp    uint64 // of the Welcome
+	dials    uint32 // how often a connection was tried
+
+	undelivered int32 // events that the delivering goroutine has taken and not fired (event.go)
 
 	// Invitations (keep.go).
 	byID   index[invitation.ID, half]
@@ -121,14 +116,51 @@ type Client struct {
 	quickTo   time.Duration // until when requests are repeated without delay
 	auditAt   time.Duration // when to ask for invitations that nothing was told of; 0: never
 	lookAt    time.Duration // when to look after invitations by the client's own accord; 0: never
-	forgetAt  time.Duration // when to give up on live invitations; 0: never
 
 	// Events (event.go).
-	onRemote    func(*RemoteInvitation)
-	onEvent     func(Event)
-	channel     chan Event
-	events      *batch[Event] // queued; nil: none
-	undelivered int           // events that the delivering goroutine has taken and not fired
+	onRemote func(*RemoteInvitation)
+	onEvent  func(Event)
+	channel  chan Event
+	events   *batch[Event] // queued; nil: none
+}
+
+// rare is what a client has while it connects, is away, ends, or is waited for.
+type rare struct {
+	stop     context.CancelFunc // ends the Login or the reconnecting that is under way
+	failures uint32             // attempts to reconnect in a row that came to nothing
+	gaveUpAt time.Duration      // when an attempt to connect was given up; 0: never
+	forgetAt time.Duration      // when to give up on live invitations; 0: never
+	telling  *telling           // the words that are to be said yet (recover.go)
+	stale    *attachment        // to be closed when the mutex is released
+	progress chan struct{}      // closed when something changes that Logout waits for
+	closed   chan struct{}      // closed by Close
+}
+
+// noRare is what those that have nothing of it have. It is never written.
+var noRare rare
+
+// seldom returns what a client seldom has, to be read.
+func (c *Client) seldom() *rare {
+	if c.rare == nil {
+		return &noRare
+	}
+	return c.rare
+}
+
+// change returns it to be written.
+func (c *Client) change() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
+}
+
+// spare gives it up if there is nothing in it.
+func (c *Client) spare() {
+	if r := c.seldom(); r.stop == nil && r.failures == 0 && r.gaveUpAt == 0 && r.forgetAt == 0 && r.telling == nil &&
+		r.stale == nil && r.progress == nil && r.closed == nil {
+		c.rare = nil
+	}
 }
 
 // phase is where a client is.

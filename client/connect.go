@@ -28,6 +28,7 @@ type attachment struct {
 	out      *batch[invitation.Up] // what waits to be said; nil: nothing
 	ready    chan struct{}         // closed when the Welcome has come, or cannot any more; nil from then on
 	err      error                 // why it was closed without a Welcome
+	since    time.Duration         // when the Welcome came
 	next     *attachment           // in the client's stale ones
 	flushing bool
 	welcomed bool
@@ -81,9 +82,13 @@ func (a *attachment) answered() {
 // drop gives up a connection. Its link is closed when the mutex is released; one that is still being
 // opened, by who opens it.
 func (c *Client) drop(a *attachment) {
-	c.attached, c.telling = nil, nil
+	c.attached = nil
+	if c.seldom().telling != nil {
+		c.rare.telling = nil
+	}
 	if a.link != nil {
-		a.next, c.stale = c.stale, a
+		r := c.change()
+		a.next, r.stale = r.stale, a
 	}
 }
 
@@ -109,8 +114,11 @@ func (c *Client) release() {
 		c.delivering = true
 		go c.deliver()
 	}
-	stale := c.stale
-	c.stale = nil
+	stale := c.seldom().stale
+	if stale != nil {
+		c.rare.stale = nil
+		c.spare()
+	}
 	c.mu.Unlock()
 	for ; stale != nil; stale = stale.next {
 		_ = stale.link.Close() // whatever it has to say, it is not used any more
@@ -184,7 +192,7 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	a.fail(err)
 	if link != nil || ctx.Err() != nil {
-		c.gaveUpAt = c.now()
+		c.change().gaveUpAt = c.now()
 	}
 	if c.attached == a {
 		c.drop(a)
@@ -209,7 +217,10 @@ func (c *Client) welcomed(a *attachment, w *invitation.Welcome) {
 	case !a.welcomed:
 		a.welcomed = true
 		a.answered()
-		c.phase, c.since, c.forgetAt, c.stop = online, c.now(), 0, nil
+		c.phase, a.since = online, c.now()
+		r := c.change()
+		r.stop, r.forgetAt = nil, 0
+		c.spare()
 		c.emitSession(SessionConnected, nil)
 	case w.Tell:
 		c.asked()
@@ -266,13 +277,14 @@ func (c *Client) lose(a *attachment, err error) {
 		c.finish(err)
 		return
 	}
-	if c.now()-c.since >= steadyAfter {
-		c.failures = 0
+	r := c.change()
+	if c.now()-a.since >= steadyAfter {
+		r.failures = 0
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c.phase, c.stop = away, stop
-	c.forgetAt, c.auditAt = c.now()+c.options.Linger, 0
-	c.need(c.forgetAt)
+	c.phase, c.auditAt = away, 0
+	r.stop, r.forgetAt = stop, c.now()+c.options.Linger
+	c.need(r.forgetAt)
 	c.emitSession(SessionReconnecting, err)
 	go c.reconnect(ctx, end)
 }
@@ -280,7 +292,10 @@ func (c *Client) lose(a *attachment, err error) {
 // replacedItself tells whether it may have been an attempt of this client, given up and yet to arrive
 // at the node, that replaced its connection, and not another program. An attempt may arrive more than once, as what
 // nodes say to each other may, and be known to two sessions of a cluster that was parted.
-func (c *Client) replacedItself() bool { return c.gaveUpAt != 0 && c.now()-c.gaveUpAt < ghostTime }
+func (c *Client) replacedItself() bool {
+	at := c.seldom().gaveUpAt
+	return at != 0 && c.now()-at < ghostTime
+}
 
 // reconnect comes back. It runs in a goroutine that exists only while the client is away.
 func (c *Client) reconnect(ctx context.Context, end EndError) {
@@ -308,10 +323,11 @@ func (c *Client) backoff(end EndError) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := c.options.MaxBackoff
-	if c.failures < 16 {
-		limit = min(limit, firstBackoff<<c.failures)
+	r := c.change()
+	if r.failures < 16 {
+		limit = min(limit, firstBackoff<<r.failures)
 	}
-	c.failures++
+	r.failures++
 	random := rand.N(limit)
 	if end.End == invitation.EndShutdown && end.RetryAfter > 0 {
 		return rand.N(end.RetryAfter)

@@ -23,9 +23,7 @@ func (c *Client) act(h *half, out device.Output) {
 		c.endKeptCancel(h)
 		c.retire(h)
 		c.awaitSettled(h)
-		if c.progress != nil {
-			c.tellProgress()
-		}
+		c.tellProgress()
 	}
 	if h.in == &c.ended && h.machine().Settled() {
 		c.forget(h)

@@ -127,7 +127,7 @@ func (c *Client) emitSession(kind EventKind, err error) {
 }
 
 // backlog returns the number of events that the application has not taken.
-func (c *Client) backlog() int { return c.events.len() + c.undelivered }
+func (c *Client) backlog() int { return c.events.len() + int(c.undelivered) }
 
 // deliver hands the queued events to the application, one at a time. It runs in a goroutine that
 // exists only while there are events.
@@ -136,7 +136,7 @@ func (c *Client) deliver() {
 	for c.events != nil && c.phase != closed {
 		batch := c.events
 		c.events = nil
-		c.undelivered = batch.len()
+		c.undelivered = int32(batch.len())
 		for _, ev := range batch.items {
 			on, onRemote, onEvent, channel := c.handlers(ev)
 			c.mu.Unlock()

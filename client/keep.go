@@ -46,6 +46,7 @@ type half struct {
 	known   bool                // it was registered by its id
 	own     bool                // it was the client itself that ended it, not the node
 	unheard bool                // the node owes word of it
+	chosen  bool                // of a LocalInvitation: the key was set, not made
 	anew    bool                // it rang when the session ended: another login may show it anew
 }
 

@@ -15,11 +15,10 @@ import (
 type LocalInvitation struct {
 	half
 	machine device.Local
-	timers  invitation.Timers
-	key     string   // of the last Send
-	named   bool     // the key was set
-	cancel  *pending // the cancel that is unanswered
-	resumed *pending // the Send by which a node that forgot the invitation learns of it, if unanswered
+	timers  *invitation.Timers // nil: the deployment's
+	key     string             // of the last Send
+	cancel  *pending           // the cancel that is unanswered
+	resumed *pending           // the Send by which a node that forgot the invitation learns of it, if unanswered
 }
 
 // NewLocalInvitation returns an invitation to callee that is not sent yet, in state IDLE. It costs
@@ -50,7 +49,7 @@ func (l *LocalInvitation) SetChannelID(channel string) error {
 // [invitation.MaxTimer]. Zero fields stand for the deployment's. After Send it gives ALREADY_SENT and
 // changes nothing.
 func (l *LocalInvitation) SetTimers(t invitation.Timers) error {
-	return l.set(func() { l.timers = t })
+	return l.set(func() { l.timers = &t })
 }
 
 // SetKey sets the send key, for a program that may have to send the same invitation again after a restart: the id of
@@ -58,7 +57,7 @@ func (l *LocalInvitation) SetTimers(t invitation.Timers) error {
 // used for another invitation of this device. The default is a new random key for each Send. After Send it gives
 // ALREADY_SENT and changes nothing.
 func (l *LocalInvitation) SetKey(key string) error {
-	return l.set(func() { l.key, l.named = key, true })
+	return l.set(func() { l.key, l.chosen = key, true })
 }
 
 func (l *LocalInvitation) set(do func()) error {
@@ -118,19 +117,27 @@ func (l *LocalInvitation) Send(ctx context.Context) error {
 		return err
 	}
 	c.live.push(&l.half)
-	if !l.named {
+	if !l.chosen {
 		l.key = rand.Text()
 	}
 	p := &pending{h: &l.half}
 	p.call = invitation.Call{
 		Request: invitation.Send, Key: l.key, Callee: l.peer,
-		Content: l.content, ChannelID: l.channelID, Timers: l.timers,
+		Content: l.content, ChannelID: l.channelID, Timers: l.limits(),
 	}
 	w := c.join(p)
 	c.begin(p)
 	c.release()
 	_, err := c.await(ctx, w)
 	return err
+}
+
+// limits returns the time limits that were set.
+func (l *LocalInvitation) limits() invitation.Timers {
+	if l.timers == nil {
+		return invitation.Timers{}
+	}
+	return *l.timers
 }
 
 // mayBegin makes the checks of Send that need no node.
@@ -142,7 +149,7 @@ func (c *Client) mayBegin(l *LocalInvitation) error {
 		return nil // the machine knows which error it is
 	}
 	terms := invitation.Terms{
-		Caller: c.user, Callee: l.peer, Content: l.content, ChannelID: l.channelID, Timers: l.timers,
+		Caller: c.user, Callee: l.peer, Content: l.content, ChannelID: l.channelID, Timers: l.limits(),
 	}
 	if err := terms.Check(); err != invitation.OK {
 		return err

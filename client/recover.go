@@ -46,9 +46,11 @@ type telling struct {
 }
 
 func (c *Client) tellLater(halves []*half) {
-	c.telling = nil
-	if len(halves) > 0 {
-		c.telling = &telling{halves: halves}
+	switch {
+	case len(halves) > 0:
+		c.change().telling = &telling{halves: halves}
+	case c.seldom().telling != nil:
+		c.rare.telling = nil
 	}
 }
 
@@ -56,7 +58,6 @@ func (c *Client) tellLater(halves []*half) {
 // after the Welcome.
 func (c *Client) words() []invitation.Word {
 	c.trim()
-	c.telling = nil
 	var words []invitation.Word
 	var telling []*half
 	room := loginResponses
@@ -99,7 +100,7 @@ func (c *Client) asked() {
 // tellSome says words that are to be said, at most n, and sees that the others follow. A node that did not
 // ask may be one that does not know the word "sent", and need not hear it.
 func (c *Client) tellSome(n int) {
-	t := c.telling
+	t := c.seldom().telling
 	if t == nil {
 		return
 	}
@@ -110,7 +111,8 @@ func (c *Client) tellSome(n int) {
 		}
 	}
 	if t.halves = t.halves[n:]; len(t.halves) == 0 {
-		c.telling = nil
+		c.rare.telling = nil
+		c.spare()
 		return
 	}
 	t.at = c.now() + tellPause
@@ -174,7 +176,7 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 		p = &pending{h: &l.half}
 		p.call = invitation.Call{
 			Request: invitation.Send, Key: l.key, Callee: l.peer, Content: l.content, ChannelID: l.channelID,
-			Timers: l.timers, Resumed: l.machine.Resumed(l.left()),
+			Timers: l.limits(), Resumed: l.machine.Resumed(l.left()),
 		}
 		l.resumed = p
 		c.begin(p)

@@ -234,11 +234,11 @@ func (c *Client) sweep() {
 	switch c.phase {
 	case online:
 		c.sweepPending(now)
-		if c.telling != nil && now >= c.telling.at {
+		if t := c.seldom().telling; t != nil && now >= t.at {
 			c.tellSome(tellThen)
 		}
-		if c.telling != nil {
-			c.need(c.telling.at)
+		if t := c.seldom().telling; t != nil {
+			c.need(t.at)
 		}
 		if c.auditAt != 0 && now >= c.auditAt {
 			c.audit()
@@ -253,12 +253,13 @@ func (c *Client) sweep() {
 			c.need(c.lookAt)
 		}
 	case away:
-		if c.forgetAt != 0 && now >= c.forgetAt {
-			c.forgetAt = 0
+		r := c.seldom()
+		if r.forgetAt != 0 && now >= r.forgetAt {
+			r.forgetAt = 0
 			c.endAll(invitation.AlreadyEnd, forgotten)
 		}
-		if c.forgetAt != 0 {
-			c.need(c.forgetAt)
+		if r.forgetAt != 0 {
+			c.need(r.forgetAt)
 		}
 	case idle, connecting, closed:
 	}

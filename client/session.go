@@ -27,7 +27,9 @@ func (c *Client) Login(ctx context.Context) error {
 		c.release()
 		return ErrLoggedIn
 	}
-	c.phase, c.stop, c.failures = connecting, stop, 0
+	c.phase = connecting
+	r := c.change()
+	r.stop, r.failures = stop, 0
 	c.release()
 	for {
 		err := c.connect(ctx)
@@ -43,7 +45,7 @@ func (c *Client) Login(ctx context.Context) error {
 		if c.phase == closed {
 			return ErrClosed
 		}
-		c.phase, c.stop = idle, nil
+		c.phase, c.change().stop = idle, nil
 		if errors.Is(err, context.Canceled) || ctx.Err() != nil {
 			return fmt.Errorf("client: log in: %w", errors.Join(context.Cause(ctx), err))
 		}
@@ -77,10 +79,10 @@ func (c *Client) Logout(ctx context.Context) error {
 			c.logoutSaid = true
 			c.say(invitation.Up{Logout: true})
 		}
-		if c.progress == nil {
-			c.progress = make(chan struct{})
+		if c.seldom().progress == nil {
+			c.change().progress = make(chan struct{})
 		}
-		progress := c.progress
+		progress := c.rare.progress
 		c.release()
 		select {
 		case <-progress:
@@ -124,9 +126,9 @@ func (c *Client) owing() bool {
 }
 
 func (c *Client) tellProgress() {
-	if c.progress != nil {
-		close(c.progress)
-		c.progress = nil
+	if c.seldom().progress != nil {
+		close(c.rare.progress)
+		c.rare.progress = nil
 	}
 }
 
@@ -155,8 +157,8 @@ func (c *Client) Close() error {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	if c.closed != nil {
-		close(c.closed)
+	if ended := c.seldom().closed; ended != nil {
+		close(ended)
 	}
 	if c.channel != nil && !c.delivering {
 		close(c.channel)
@@ -172,10 +174,10 @@ func (c *Client) whenClosed() <-chan struct{} {
 	switch {
 	case c.phase == closed:
 		return over
-	case c.closed == nil:
-		c.closed = make(chan struct{})
+	case c.seldom().closed == nil:
+		c.change().closed = make(chan struct{})
 	}
-	return c.closed
+	return c.rare.closed
 }
 
 // detach drops the connection, and whoever makes a new one.
@@ -184,9 +186,9 @@ func (c *Client) detach() {
 		c.drop(a)
 		a.fail(ErrClosed)
 	}
-	if c.stop != nil {
-		c.stop()
-		c.stop = nil
+	if c.seldom().stop != nil {
+		c.rare.stop()
+		c.rare.stop = nil
 	}
 }
 
@@ -198,7 +200,10 @@ func (c *Client) finish(cause error) {
 	}
 	c.detach()
 	c.phase, c.leaving, c.logoutSaid, c.resume = idle, false, false, false
-	c.forgetAt, c.auditAt = 0, 0
+	c.auditAt = 0
+	if c.seldom().forgetAt != 0 {
+		c.rare.forgetAt = 0
+	}
 	over := fmt.Errorf("%w: the session is over: %w", ErrNotLoggedIn, cause)
 	c.endAll(over, abandonedBy(reason))
 	for _, p := range c.sorted() { // those about invitations that had ended before

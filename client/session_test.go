@@ -458,7 +458,7 @@ func TestBackoff(t *testing.T) {
 		defer c.Close()
 		var longest [8]time.Duration
 		for range 1_000 {
-			c.failures = 0
+			c.change().failures = 0
 			for i := range longest {
 				d := c.backoff(EndError{})
 				if limit := min(firstBackoff<<i, 5*time.Second); d < 0 || d >= limit {
@@ -477,7 +477,7 @@ func TestBackoff(t *testing.T) {
 				t.Fatal(d)
 			}
 			spread = max(spread, d)
-			c.failures = 0
+			c.change().failures = 0
 			d = c.backoff(EndError{End: invitation.EndOverloaded, RetryAfter: time.Minute})
 			if d < time.Minute || d >= time.Minute+firstBackoff {
 				t.Fatal(d)
@@ -532,15 +532,15 @@ func TestFlappingConnectionBacksOff(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		if w.c.failures < 40 {
-			w.Fatalf("%d failures", w.c.failures)
+		if w.c.seldom().failures < 40 {
+			w.Fatalf("%d failures", w.c.seldom().failures)
 		}
 		time.Sleep(steadyAfter)
 		w.link().receiver.Lost(io.EOF)
 		time.Sleep(firstBackoff)
 		synctest.Wait()
-		if !w.c.Connected() || w.c.failures != 1 {
-			w.Fatalf("%d failures", w.c.failures)
+		if !w.c.Connected() || w.c.seldom().failures != 1 {
+			w.Fatalf("%d failures", w.c.seldom().failures)
 		}
 	})
 }

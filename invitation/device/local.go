@@ -36,12 +36,12 @@ type Local struct {
 	state     invitation.LocalState
 	code      invitation.LocalError
 	reason    invitation.Reason
-	response  string
-	sending   bool              // send was called, its answer has not come
-	canceling bool              // cancel was called: no confirm any more
+	sending   bool // send was called, its answer has not come
+	canceling bool // cancel was called: no confirm any more
+	settled   bool
 	confirmed invitation.Device // the callee's device confirmed: no cancel any more
 	answer    string            // what that device responded, when it accepted
-	settled   bool
+	response  string
 }
 
 // State returns the state the application sees.
