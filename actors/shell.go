@@ -139,13 +139,13 @@ type arbiterActor struct {
 	host    *Host
 	machine arbiter.Machine
 	sent    invitation.Time
-	reached invitation.Time  // when the stage the observer was told last was reached
-	told    invitation.Stage // that stage
+	reached invitation.Time // when the stage the observer was told last was reached
 
-	rang      invitation.Time // when the first ack came
-	answered  invitation.Time // when it was accepted or refused
-	kinds     uint8           // the kinds of event that were told, a bit each
-	recovered bool            // an arbiter before this one was lost
+	rang      invitation.Time  // when the first ack came
+	answered  invitation.Time  // when it was accepted or refused
+	told      invitation.Stage // what the observer was told last
+	kinds     uint8            // the kinds of event that were told, a bit each
+	recovered bool             // an arbiter before this one was lost
 	ending    *invitation.View
 }
 

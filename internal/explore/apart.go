@@ -318,7 +318,7 @@ func join[T any](base, a, b *T) (*T, bool) {
 
 // joinedLists are the fields that hold something of each invitation, in the order in which it came: an order
 // that nothing depends on.
-var joinedLists = map[string]bool{"past": true, "lines": true, "calls": true, "entries": true}
+var joinedLists = map[string]bool{"past": true, "ids": true, "lines": true, "calls": true, "entries": true}
 
 // sortedLists are those of them that are kept in the order of the invitations' ids. An element's encoding
 // begins with that id.
@@ -385,7 +385,20 @@ func joinBoth(dst, base, a, b reflect.Value, field string) bool {
 	case reflect.Int64:
 		dst.SetInt(a.Int()) // when tokens was right: at the last send
 		return field == "filled" && a.Int() == b.Int()
-	case reflect.Int:
+	case reflect.Pointer:
+		if field != "past" {
+			return false
+		}
+		none := reflect.New(dst.Type().Elem()).Elem()
+		at := func(v reflect.Value) reflect.Value {
+			if v.IsNil() {
+				return none
+			}
+			return v.Elem()
+		}
+		dst.Set(reflect.New(dst.Type().Elem()))
+		return joinValue(dst.Elem(), at(base), at(a), at(b), "")
+	case reflect.Int, reflect.Int32:
 		dst.SetInt(a.Int() + b.Int() - base.Int())
 		return joinedCounters[field]
 	case reflect.Float64:

@@ -55,14 +55,13 @@ type Machine struct {
 	goneAt   Time // when the sending device will have been away for the grace; 0: it is connected
 	patience Time // Confirmed and Ended: until when the named callee's device's word is awaited; 0: not awaited
 	lostAt   Time // when the chosen device's connection was lost; 0: it is connected
-	warned   bool // the callee's side was asked once more: the patience is over soon
 	retryAt  Time // when what is unanswered is repeated; 0: nothing is
 	retries  uint8
 	noTimer  bool // retryAt is never set: the host gives MsgResend
+	warned   bool // the callee's side was asked once more: the patience is over soon
 
-	placed       bool   // the send has been answered
-	taken        bool   // the callee's session has taken the offer
-	calleeHeard  uint64 // the callee's session's last change of presence that is known; the caller's is view.Heard
+	placed       bool // the send has been answered
+	taken        bool // the callee's session has taken the offer
 	callerOnline bool
 	connected    bool // the sending device is
 	absent       bool // no device of the caller was connected since the accept was recorded
@@ -71,14 +70,16 @@ type Machine struct {
 	committed    bool // the confirmed device was told so: it may have accepted
 	concluded    bool // every device of the callee that was shown the invitation has, too
 
-	confirmed invitation.Device // the callee's device that the caller's device confirmed
-	said      invitation.Device // the callee's device that has said "accepted"
-	denied    invitation.Device // the callee's device that answered, and has said that it did not accept
-
 	asking   bool // it is recovering: an arbiter was lost, and this one asks both sides how the invitation stands
 	vouched  bool // asking: the caller's device has said so
 	informed bool // asking: the callee's side has, or was silent for too long
 	holdAt   Time // asking: when the callee's side will have been silent for too long; 0: no more
+
+	calleeHeard uint64 // the callee's session's last change of presence that is known; the caller's is view.Heard
+
+	confirmed invitation.Device // the callee's device that the caller's device confirmed
+	said      invitation.Device // the callee's device that has said "accepted"
+	denied    invitation.Device // the callee's device that answered, and has said that it did not accept
 
 	sendID   uint64 // the request ids of what was carried out, to repeat the answer
 	cancelID uint64

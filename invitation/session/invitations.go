@@ -32,17 +32,23 @@ func (e *entry) concluded() bool {
 	return !slices.ContainsFunc(e.shown, func(s showing) bool { return !s.done })
 }
 
-func (m *Machine) remembers(id invitation.ID) bool { return slices.Contains(m.past, id) }
+func (m *Machine) remembers(id invitation.ID) bool {
+	return m.past != nil && slices.Contains(m.past.ids, id)
+}
 
 // remember keeps the id of an invitation that is over, for the grace at least: an offer may be under way.
 func (m *Machine) remember(id invitation.ID) {
 	m.leaveAt = 0
-	if len(m.past) < m.config.Remember {
-		m.past = append(m.past, id)
+	if m.past == nil {
+		m.past = new(history)
+	}
+	p := m.past
+	if len(p.ids) < m.config.Remember {
+		p.ids = append(p.ids, id)
 		return
 	}
-	m.past[m.next] = id
-	m.next = (m.next + 1) % len(m.past)
+	p.ids[p.next] = id
+	p.next = (p.next + 1) % len(p.ids)
 }
 
 func (m *Machine) add(e *entry) {
@@ -96,7 +102,7 @@ func (m *Machine) full(side invitation.Side) bool {
 	if side == invitation.Callee {
 		bound = m.config.MaxIncoming - m.reserved()
 	}
-	return m.live[side] >= bound || m.known[side] >= lingering*bound && !m.evict(side)
+	return int(m.live[side]) >= bound || int(m.known[side]) >= lingering*bound && !m.evict(side)
 }
 
 // crowded reports whether one more live invitation of a caller is over the bound of those from one.
@@ -213,7 +219,7 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	if err != invitation.OK {
 		return m.answer(now, in, err, nil, out)
 	}
-	if lives && m.resumes < m.config.MaxOutgoing {
+	if lives && int(m.resumes) < m.config.MaxOutgoing {
 		m.resumes++ // its first send was counted
 	} else if wait, ok := m.takeToken(now); !ok {
 		out = m.answer(now, in, invitation.LimitExceeded, nil, out)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
@@ -149,19 +150,24 @@ type entry struct {
 	side      invitation.Side
 	answered  bool      // caller: the send has been answered
 	withdrawn bool      // caller: the sending device's login ended before that; it is canceled then
-	sendID    uint64    // caller: the newest request id of the send
 	ended     bool      // caller: the sending device has said its last word
 	asking    bool      // callee: a question for a permit is unanswered; caller: a change of presence is not confirmed
 	renamed   bool      // callee: the question did not tell of the chosen device, which was not known
+	whole     bool      // callee: nobody was shown it but by this session, which is fresh
+	asked     bool      // caller: its arbiter recovers, and waits for the sending device to send again
+	sendID    uint64    // caller: the newest request id of the send
 	shown     []showing // callee
 	seenAt    Time      // callee: when the first of its devices said "seen"
 	askAt     Time      // when to ask the arbiter, if nothing is heard before
 	vouchAt   Time      // until when an outdated view is no reason to tell the arbiter what is known here
 
-	resumed *invitation.Resumed // caller: the send was a repeated one, which says so
-	endsAt  Time                // when the state that it tells ends by itself
-	whole   bool                // callee: nobody was shown it but by this session, which is fresh
-	asked   bool                // caller: its arbiter recovers, and waits for the sending device to send again
+	resumed *resumed // caller: the send was a repeated one, which says so; nil: it was not
+}
+
+// resumed is what a repeated send says.
+type resumed struct {
+	invitation.Resumed
+	endsAt Time // when the state that it tells ends by itself
 }
 
 // claim is a device's word about an invitation that this session does not know.
@@ -179,22 +185,35 @@ type Machine struct {
 	user    invitation.User
 	config  *Config
 	devices []device
-	entries []*entry        // in the order of their ids, so that effects are a function of the inputs
-	past    []invitation.ID // ended invitations, a ring of config.Remember
-	next    int             // where the next one goes in past
-	live    [3]int          // live invitations, by side
-	known   [3]int          // the lingering ones included
-	changes uint64          // counts changes of presence: devices that come and go
-	tokens  float64         // sends that may be made at once
-	filled  Time            // when tokens was right
-	sweepAt Time            // no entry's askAt is earlier
-	leaveAt Time            // when an idle session leaves; 0: not idle
-	claims  []claim         // the oldest first
-	resumes int             // sends that were made again, beside the rate
-	calmAt  Time            // until when that another session numbered changes higher is answered with patience
-	freshAt Time            // until when devices may have more to say that a lost session knew; 0: none was lost
-	first   uint64          // the number of changes that it began with: lower ones were told by a session that was lost
+	entries []*entry // in the order of their ids, so that effects are a function of the inputs
+	past    *history // ended invitations; nil: none has
+	live    [3]int32 // live invitations, by side
+	known   [3]int32 // the lingering ones included
+	changes uint64   // counts changes of presence: devices that come and go
+	tokens  float64  // sends that may be made at once
+	filled  Time     // when tokens was right
+	sweepAt Time     // no entry's askAt is earlier
+	leaveAt Time     // when an idle session leaves; 0: not idle
+	claims  []claim  // the oldest first
+	resumes int32    // sends that were made again, beside the rate
 	noTimer bool
+	calmAt  Time   // until when that another session numbered changes higher is answered with patience
+	freshAt Time   // until when devices may have more to say that a lost session knew; 0: none was lost
+	first   uint64 // the number of changes that it began with: lower ones were told by a session that was lost
+}
+
+// history is the ids of ended invitations, a ring of config.Remember.
+type history struct {
+	ids  []invitation.ID
+	next int // where the next one goes
+}
+
+// list returns the ids, the oldest first.
+func (p *history) list() []invitation.ID {
+	if p == nil {
+		return nil
+	}
+	return slices.Concat(p.ids[p.next:], p.ids[:p.next])
 }
 
 // Option changes how a [Machine] is made.
@@ -276,7 +295,7 @@ func (m *Machine) Devices() int {
 
 // Live returns how many outgoing and incoming invitations are live.
 func (m *Machine) Live() (outgoing, incoming int) {
-	return m.live[invitation.Caller], m.live[invitation.Callee]
+	return int(m.live[invitation.Caller]), int(m.live[invitation.Callee])
 }
 
 // Knows returns the stage that an invitation had by the last word of its arbiter, and whether the

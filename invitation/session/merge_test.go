@@ -170,7 +170,7 @@ func TestMergeRemembers(t *testing.T) {
 // counted reports whether what is counted is what there is. (The bounds may be passed by a merge: nothing more
 // is taken then.)
 func counted(m *Machine) bool {
-	var live, known [3]int
+	var live, known [3]int32
 	for _, e := range m.entries {
 		known[e.side]++
 		if e.view.Stage != invitation.Ended {

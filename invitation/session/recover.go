@@ -227,7 +227,7 @@ func (e *entry) resume(now Time, r *invitation.Resumed) {
 	if r == nil || e.resumed != nil && e.resumed.Local >= r.Local && e.resumed.Confirmed == r.Confirmed {
 		return
 	}
-	e.resumed, e.endsAt = r, now.Add(r.Remaining)
+	e.resumed = &resumed{*r, now.Add(r.Remaining)}
 }
 
 // resumedNow returns it as of now.
@@ -235,8 +235,8 @@ func (e *entry) resumedNow(now Time) *invitation.Resumed {
 	if e.resumed == nil {
 		return nil
 	}
-	r := *e.resumed
-	r.Remaining = max(0, e.endsAt.Sub(now))
+	r := e.resumed.Resumed
+	r.Remaining = max(0, e.resumed.endsAt.Sub(now))
 	return &r
 }
 
@@ -381,7 +381,7 @@ func (m *Machine) claim(now Time, in *Input) {
 		}
 	}
 	lives := w.Side == invitation.Callee && w.Kind != invitation.WordDone && !m.rang(w.ID)
-	if lives && m.reserved()+m.live[invitation.Callee] >= lostBefore*m.config.MaxIncoming {
+	if lives && m.reserved()+int(m.live[invitation.Callee]) >= lostBefore*m.config.MaxIncoming {
 		return
 	}
 	if len(m.claims) < m.config.MaxOutgoing+m.config.MaxIncoming {

@@ -81,8 +81,8 @@ type ShownState struct {
 func (m *Machine) State() State {
 	s := State{
 		User: m.user, Changes: m.changes, Tokens: m.tokens, Filled: m.filled, SweepAt: m.sweepAt, LeaveAt: m.leaveAt,
-		Resumes: m.resumes, FreshAt: m.freshAt, First: m.first, CalmAt: m.calmAt,
-		Past: slices.Concat(m.past[m.next:], m.past[:m.next]),
+		Resumes: int(m.resumes), FreshAt: m.freshAt, First: m.first, CalmAt: m.calmAt,
+		Past: m.past.list(),
 	}
 	for _, d := range m.devices {
 		s.Devices = append(s.Devices, DeviceState{
@@ -102,8 +102,11 @@ func (m *Machine) State() State {
 func (e *entry) state() EntryState {
 	s := EntryState{
 		View: e.view, Answered: e.answered, Withdrawn: e.withdrawn, SendID: e.sendID, Ended: e.ended, Asking: e.asking,
-		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Resumed: e.resumed, EndsAt: e.endsAt, Asked: e.asked, VouchAt: e.vouchAt,
+		Renamed: e.renamed, SeenAt: e.seenAt, AskAt: e.askAt, Asked: e.asked, VouchAt: e.vouchAt,
 		Whole: e.whole,
+	}
+	if r := e.resumed; r != nil {
+		s.Resumed, s.EndsAt = &r.Resumed, r.endsAt
 	}
 	for _, shown := range e.shown {
 		s.Shown = append(s.Shown, ShownState{Device: shown.device, Done: shown.done, Told: shown.told})
@@ -117,12 +120,12 @@ func (e *entry) state() EntryState {
 func Restore(s State, config *Config, options ...Option) *Machine {
 	m := New(s.User, config, options...)
 	m.changes, m.tokens, m.filled, m.sweepAt, m.leaveAt = s.Changes, s.Tokens, s.Filled, s.SweepAt, s.LeaveAt
-	m.resumes, m.freshAt, m.first, m.calmAt = s.Resumes, s.FreshAt, s.First, s.CalmAt
+	m.resumes, m.freshAt, m.first, m.calmAt = int32(s.Resumes), s.FreshAt, s.First, s.CalmAt
 	for _, c := range s.Claims {
 		m.claims = append(m.claims, claim{word: c.Word, device: c.Device, until: c.Until, askAt: c.AskAt, wait: c.Wait, endsAt: c.EndsAt})
 	}
 	if n := len(s.Past); n > 0 {
-		m.past = slices.Clone(s.Past[max(0, n-config.Remember):])
+		m.past = &history{ids: slices.Clone(s.Past[max(0, n-config.Remember):])}
 	}
 	for _, d := range s.Devices {
 		m.devices = append(m.devices, d.device())
@@ -149,8 +152,11 @@ func (s *EntryState) entry(user invitation.User) *entry {
 	}
 	e := &entry{
 		view: s.View, answered: s.Answered, withdrawn: s.Withdrawn, sendID: s.SendID, ended: s.Ended, asking: s.Asking,
-		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, resumed: s.Resumed, endsAt: s.EndsAt, asked: s.Asked, vouchAt: s.VouchAt,
+		renamed: s.Renamed, seenAt: s.SeenAt, askAt: s.AskAt, asked: s.Asked, vouchAt: s.VouchAt,
 		whole: s.Whole,
+	}
+	if s.Resumed != nil {
+		e.resumed = &resumed{*s.Resumed, s.EndsAt}
 	}
 	switch user {
 	case s.View.Terms.Caller:
@@ -335,8 +341,12 @@ func (m *Machine) mergeEntry(ours, theirs *entry) {
 	ours.ended = ours.ended || theirs.ended
 	ours.asking = ours.asking || theirs.asking
 	ours.renamed = ours.renamed || theirs.renamed
-	ours.endsAt = invitation.Earliest(ours.endsAt, theirs.endsAt)
-	ours.resumed, ours.asked = cmp.Or(ours.resumed, theirs.resumed), ours.asked || theirs.asked
+	ours.asked = ours.asked || theirs.asked
+	if their := theirs.resumed; ours.resumed == nil {
+		ours.resumed = their
+	} else if their != nil {
+		ours.resumed = &resumed{ours.resumed.Resumed, invitation.Earliest(ours.resumed.endsAt, their.endsAt)}
+	}
 	ours.seenAt = invitation.Earliest(ours.seenAt, theirs.seenAt)
 	ours.askAt = invitation.Earliest(ours.askAt, theirs.askAt)
 	for _, their := range theirs.shown {
@@ -353,9 +363,9 @@ func (m *Machine) mergeEntry(ours, theirs *entry) {
 
 // mergePast remembers what other remembers, as older than what this one does.
 func (m *Machine) mergePast(other *Machine) {
-	ours := slices.Concat(m.past[m.next:], m.past[:m.next])
-	m.past, m.next = nil, 0
-	for _, id := range slices.Concat(other.past[other.next:], other.past[:other.next]) {
+	ours := m.past.list()
+	m.past = nil
+	for _, id := range other.past.list() {
 		if !slices.Contains(ours, id) && m.entry(id) == nil {
 			m.remember(id)
 		}
@@ -365,7 +375,9 @@ func (m *Machine) mergePast(other *Machine) {
 			m.remember(id)
 		}
 	}
-	m.past, m.next = slices.Concat(m.past[m.next:], m.past[:m.next]), 0
+	if m.past != nil {
+		m.past = &history{ids: m.past.list()}
+	}
 }
 
 // cancelWithdrawn cancels what one of two sessions knew to be withdrawn, and one to be answered.

@@ -67,7 +67,7 @@ func TestStateForgetsNothing(t *testing.T) {
 	}
 	m.entries[0].view.Terms.Caller, m.entries[0].side = m.user, invitation.Caller
 	m.entries[1].view.Terms.Callee, m.entries[1].side = m.user, invitation.Callee
-	m.known, m.live = [3]int{0, 1, 1}, [3]int{0, 1, 0}
+	m.known, m.live = [3]int32{0, 1, 1}, [3]int32{0, 1, 0}
 
 	s := m.State()
 	v := reflect.ValueOf(s)

@@ -233,7 +233,7 @@ func snapshot(m *Machine) string {
 	for _, e := range m.entries {
 		fmt.Fprintf(&b, "%s %+v %v %v %d %v; ", e.view.Terms.ID, *e.view, e.side, e.answered, e.sendID, e.shown)
 	}
-	fmt.Fprintf(&b, "%v %v %v %v", m.devices, m.past, m.live, m.tokens)
+	fmt.Fprintf(&b, "%v %v %v %v", m.devices, m.past.list(), m.live, m.tokens)
 	return b.String()
 }
 
@@ -247,7 +247,7 @@ func show(out []Effect) string {
 
 // checkCounts checks the counters against what they count, and the bounds.
 func checkCounts(m *Machine) error {
-	var live [3]int
+	var live [3]int32
 	for i, e := range m.entries {
 		if at, known := m.find(e.view.Terms.ID); at != i || !known {
 			return fmt.Errorf("%s is not found where it is kept", e.view.Terms.ID)
@@ -260,12 +260,12 @@ func checkCounts(m *Machine) error {
 	switch {
 	case live != m.live:
 		return fmt.Errorf("%v live invitations are counted as %v", live, m.live)
-	case live[invitation.Caller] > c.MaxOutgoing || live[invitation.Callee] > 2*c.MaxIncoming: // after a recovery
+	case int(live[invitation.Caller]) > c.MaxOutgoing || int(live[invitation.Callee]) > 2*c.MaxIncoming: // after a recovery
 		return fmt.Errorf("%v live invitations are over the bounds", live)
 	case len(m.entries) > lingering*(c.MaxOutgoing+c.MaxIncoming):
 		return fmt.Errorf("%d invitations are kept", len(m.entries))
-	case len(m.past) > c.Remember:
-		return fmt.Errorf("%d ids are remembered", len(m.past))
+	case len(m.past.list()) > c.Remember:
+		return fmt.Errorf("%d ids are remembered", len(m.past.list()))
 	case m.taken() > c.MaxDevices || c.Policy == Single && m.taken() > 1:
 		return fmt.Errorf("%d devices are connected", m.taken())
 	case m.seats() > c.MaxDevices || len(m.devices) > c.MaxDevices+1:
