@@ -94,6 +94,17 @@ func (r *refuser) Say(uint64, invitation.User, invitation.Device, invitation.Up)
 }
 func (*refuser) Detach(uint64, invitation.User, invitation.Device) {}
 
+// listener keeps the answers that a device gets.
+type listener chan invitation.Answer
+
+func (l listener) Receive(d invitation.Down) {
+	if d.Answer != nil {
+		l <- *d.Answer
+	}
+}
+
+func (listener) Lost(error) {}
+
 // TestBusy refuses new sends in process and nothing else, while the actors are late.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -103,11 +114,7 @@ func TestBusy(t *testing.T) {
 			t.Fatal(err)
 		}
 		answers := make(chan invitation.Answer, 8)
-		l, err := g.Open(invitation.Login{User: "a", Device: "d"}, func(d invitation.Down) {
-			if d.Answer != nil {
-				answers <- *d.Answer
-			}
-		})
+		l, err := g.Open(invitation.Login{User: "a", Device: "d"}, listener(answers))
 		if err != nil {
 			t.Fatal(err)
 		}
