@@ -15,7 +15,7 @@ import (
 var derived = map[string]bool{
 	"Machine.config": true, "Machine.noTimer": true, // given
 	"Machine.live": true, "Machine.known": true, // counted
-	"Machine.next": true, // the oldest comes first
+	"history.next": true, // the oldest comes first
 	"entry.side":   true, // the terms say it
 }
 
@@ -25,7 +25,7 @@ func fill(v reflect.Value, n *uint64) {
 	switch v.Kind() {
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
+	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(int64(*n))
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(*n%200 + 1)
