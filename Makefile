@@ -11,6 +11,7 @@ PKG ?= ./...
 FUZZTIME ?= 20000x
 BENCHTIME ?= 200ms
 BENCH ?= .
+RUNS ?= 5
 CALLS ?= 20000
 USERS ?= 200
 LOADFLAGS ?=
@@ -159,12 +160,16 @@ hold: ## Hurt a node while HOLD invitations ring, in three ways: each is kept, a
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 .PHONY: bench
-bench: ## Run the packages' benchmarks, BENCHTIME each
+bench: ## Measure the quick figures of docs/performance.md, and print them against the targets
+	scripts/measure --quick $(RUNS)
+
+.PHONY: benchmarks
+benchmarks: ## Run the packages' benchmarks, BENCHTIME each
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
 
 .PHONY: measure
-measure: ## Measure the figures of docs/performance.md (some minutes, on an idle machine)
-	scripts/measure
+measure: ## Measure all figures of docs/performance.md (an hour, on an idle machine)
+	scripts/measure $(RUNS)
 
 .PHONY: cluster
 cluster: ## Run NODES nodes on this machine as one cluster, until Ctrl-C

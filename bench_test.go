@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
@@ -127,7 +128,7 @@ func BenchmarkRinging(b *testing.B) {
 				}
 			}
 			call := caller.NewLocalInvitation(callee.User())
-			_ = call.SetContent("64 bytes of content, 64 bytes of content, 64 bytes of content. 64")
+			_ = call.SetContent(fmt.Sprintf("%064d", i)) // of each its own
 			if err := call.Send(b.Context()); err != nil {
 				b.Fatal(err)
 			}
@@ -136,12 +137,84 @@ func BenchmarkRinging(b *testing.B) {
 		for ringing.Load() < int64(count) {
 			runtime.Gosched()
 		}
+		time.Sleep(4 * time.Second) // until the clients have no timer any more, as while it goes on ringing
 		heapAfter, residentAfter := memory()
 		b.ReportMetric((heapAfter-heap)/float64(count), "B/ringing")
 		b.ReportMetric((residentAfter-resident)/float64(count), "rss-B/ringing")
 		for _, c := range clients {
 			c.Close()
 		}
+	}
+}
+
+// BenchmarkGrowing measures what a call costs while more and more actors live. Users log in, in process, and random
+// pairs of all of them make accepted calls, 256 at once. Run it with -benchtime 1x; ACTORS bounds how many live, by
+// default 1,000,000. cpu-µs/at-1000 is the CPU time of node and clients for each call while 1,000 users are logged in,
+// and so on; ratio is the last of these to the first.
+func BenchmarkGrowing(b *testing.B) {
+	most := 1_000_000
+	if n, err := strconv.Atoi(os.Getenv("ACTORS")); err == nil {
+		most = n
+	}
+	const calls, atOnce = 50_000, 256
+	for range b.N {
+		node := unlimited(b, ringfleet.Config{})
+		clients := make([]*client.Client, 0, most)
+		accept := func(r *client.RemoteInvitation) { _ = r.Accept(context.Background(), "ok") }
+		var first, last float64
+		for live := 1_000; live <= most; live *= 10 {
+			for i := len(clients); i < live; i++ {
+				c, err := client.Dial(b.Context(), node, client.Options{
+					User: invitation.User("user" + strconv.Itoa(i)), Device: "d", OnRemoteInvitation: accept,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				clients = append(clients, c)
+			}
+			callRandomly(b, clients, calls/10, atOnce) // warms up
+			runtime.GC()
+			before := cpu()
+			callRandomly(b, clients, calls, atOnce)
+			last = float64((cpu() - before).Microseconds()) / calls
+			if first == 0 {
+				first = last
+			}
+			b.ReportMetric(last, fmt.Sprintf("cpu-µs/at-%d", live))
+		}
+		b.ReportMetric(last/first, "ratio")
+		for _, c := range clients {
+			c.Close()
+		}
+	}
+}
+
+// callRandomly makes accepted calls between random clients, so many at once, from and to anybody.
+func callRandomly(b *testing.B, clients []*client.Client, calls, atOnce int) {
+	b.Helper()
+	var left, failed atomic.Int64
+	left.Store(int64(calls))
+	var workers sync.WaitGroup
+	for worker := range atOnce {
+		random := rand.New(rand.NewPCG(uint64(worker), uint64(len(clients))))
+		workers.Go(func() {
+			for left.Add(-1) >= 0 {
+				caller, callee := clients[random.IntN(len(clients))], clients[random.IntN(len(clients))]
+				if caller == callee {
+					continue
+				}
+				call := caller.NewLocalInvitation(callee.User())
+				_ = call.SetContent(strings.Repeat("c", 64))
+				if call.Send(context.Background()) != nil || call.Wait(context.Background()) != nil ||
+					call.State() != invitation.LocalAcceptedByRemote {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if n := failed.Load(); n != 0 {
+		b.Errorf("%d of %d calls failed", n, calls)
 	}
 }
 
