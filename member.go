@@ -15,6 +15,7 @@ import (
 	"github.com/ringfleet/ringfleet/cluster/membership"
 	"github.com/ringfleet/ringfleet/internal/peerwire"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/session"
 	"github.com/ringfleet/ringfleet/invitation/snapshot"
 )
 
@@ -321,8 +322,14 @@ func (s store) Import(data []byte, age time.Duration) error {
 	return nil
 }
 
-// hand gives what was kept back to the actors of this node.
-func (n *Node) hand(e cluster.Envelope) {
+// hand gives what was kept back for so long to the actors of this node.
+func (n *Node) hand(e cluster.Envelope, kept time.Duration) {
+	switch p := e.Payload.(type) {
+	case *session.Input:
+		p.Older(kept)
+	case *invitation.Message:
+		p.Older(kept)
+	}
 	if err := n.handOver(e); err != nil {
 		n.dropped.Add(1)
 	}

@@ -28,6 +28,7 @@ type gift struct {
 	ready   bool
 	stream  []byte // the records, each with its length before it
 	count   int
+	written time.Time // the last of the records was
 	heard   time.Time
 	began   time.Time
 }
@@ -112,7 +113,8 @@ func (m *Mover) export(key giftKey, g *gift) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	g.stream, g.count, g.ready, g.heard = stream, count, true, time.Now()
+	now := time.Now()
+	g.stream, g.count, g.ready, g.written, g.heard = stream, count, true, now, now
 	m.counts.given.Add(uint64(count))
 	if len(stream) == 0 {
 		delete(m.gifts, key) // there is nothing that could be lost
@@ -136,7 +138,7 @@ func (m *Mover) pulled(from string, msg *Message) {
 	}
 	g.heard = time.Now()
 	rest := g.stream[int(msg.Chunk)*chunkBytes:]
-	m.config.Send(from, &Message{Kind: Chunk, ID: msg.ID, Chunk: msg.Chunk, Data: rest[:min(len(rest), chunkBytes)]})
+	m.config.Send(from, &Message{Kind: Chunk, ID: msg.ID, Chunk: msg.Chunk, Data: rest[:min(len(rest), chunkBytes)], Age: time.Since(g.written)})
 }
 
 // takeBack takes back what was given to members that have gone before they had it.
@@ -147,7 +149,7 @@ func (m *Mover) takeBack() {
 			continue
 		}
 		delete(m.gifts, key)
-		back := &pull{to: g.to, age: time.Since(g.began)}
+		back := &pull{to: g.to, age: time.Since(g.written)}
 		m.unpack(back, g.stream)
 		m.counts.returned.Add(uint64(back.records))
 		m.config.Logger.Warn("shards taken back, as the node they were given to has gone", slog.String("member", key.to),

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"sync"
+	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -12,7 +13,13 @@ type keeper struct {
 	mu     sync.Mutex
 	max    int
 	count  int
-	queues map[invitation.Shard][]cluster.Envelope
+	queues map[invitation.Shard][]kept
+}
+
+// kept is a message that is kept back.
+type kept struct {
+	envelope cluster.Envelope
+	since    time.Time
 }
 
 // Keep keeps a message back until its shard is here, and reports true; or it reports false, as the shard is
@@ -28,9 +35,9 @@ func (m *Mover) Keep(e cluster.Envelope) (bool, error) {
 		return false, cluster.ErrBusy
 	}
 	if k.queues == nil {
-		k.queues = map[invitation.Shard][]cluster.Envelope{}
+		k.queues = map[invitation.Shard][]kept{}
 	}
-	k.queues[e.Shard] = append(k.queues[e.Shard], e)
+	k.queues[e.Shard] = append(k.queues[e.Shard], kept{e, time.Now()})
 	k.count++
 	m.counts.kept.Add(1)
 	return true, nil
@@ -51,7 +58,7 @@ func (m *Mover) open(shard invitation.Shard) {
 		}
 		k.mu.Unlock()
 		for _, e := range queue {
-			m.config.Deliver(e)
+			m.config.Deliver(e.envelope, time.Since(e.since))
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package handoff
 
-import "github.com/ringfleet/ringfleet/invitation"
+import (
+	"time"
+
+	"github.com/ringfleet/ringfleet/invitation"
+)
 
 // Kind says what a [Message] is.
 type Kind uint8
@@ -41,4 +45,6 @@ type Message struct {
 	Holders []string
 	Chunk   uint32 // pull, chunk: from 0
 	Data    []byte // chunk: a piece of the records of what lives on the shards, each with its length before it
+	// Age is, in a chunk, how long ago the records were written, so that no deadline moves while they wait.
+	Age time.Duration
 }

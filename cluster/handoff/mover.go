@@ -44,8 +44,8 @@ type Config struct {
 	Store Store
 	// Send gives a message to a member, and never waits. What is lost is said again. Required.
 	Send func(member string, msg *Message)
-	// Deliver takes what was kept back for a shard that is here now. It must not block. Required.
-	Deliver func(cluster.Envelope)
+	// Deliver takes what was kept back, for so long, for a shard that is here now. It must not block. Required.
+	Deliver func(cluster.Envelope, time.Duration)
 	// Cold is told, before anything is delivered to them, of shards that this node has now and of which what
 	// lived on them before is lost, or may be: their owner has died, or they are new. It must not block.
 	// The default does nothing.

@@ -138,7 +138,7 @@ func (w *world) tell(n *node, key string) {
 	for range 8 {
 		switch n.mover.Place(shardOf(key)) {
 		case Held:
-			n.deliver(cluster.Envelope{Key: key})
+			n.deliver(cluster.Envelope{Key: key}, 0)
 			w.told[key]++
 			return
 		case Awaited:
@@ -163,7 +163,7 @@ func (w *world) tell(n *node, key string) {
 	}
 }
 
-func (n *node) deliver(e cluster.Envelope) {
+func (n *node) deliver(e cluster.Envelope, _ time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.keys[e.Key]++

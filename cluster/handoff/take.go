@@ -148,6 +148,7 @@ func (m *Mover) chunk(from string, msg *Message) {
 	case !p.granted || p.chunk != msg.Chunk:
 		return // it came twice
 	}
+	p.age = msg.Age
 	p.partial = m.unpack(p, append(p.partial, msg.Data...))
 	now := time.Now()
 	if p.chunk++; p.chunk < p.chunks {

@@ -3,6 +3,7 @@ package peerwire
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/ringfleet/ringfleet/cluster/handoff"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -25,7 +26,7 @@ func handoffMessage(m *handoff.Message) (*peerpb.Handoff, error) {
 	case handoff.Pull:
 		h.Message = &peerpb.Handoff_Pull{Pull: &peerpb.HandoffPull{Id: m.ID, Chunk: m.Chunk}}
 	case handoff.Chunk:
-		h.Message = &peerpb.Handoff_Chunk{Chunk: &peerpb.HandoffChunk{Id: m.ID, Chunk: m.Chunk, Data: m.Data}}
+		h.Message = &peerpb.Handoff_Chunk{Chunk: &peerpb.HandoffChunk{Id: m.ID, Chunk: m.Chunk, Data: m.Data, AgeUs: uint64(max(m.Age, 0) / time.Microsecond)}}
 	case handoff.Done:
 		h.Message = &peerpb.Handoff_Done{Done: &peerpb.HandoffDone{Id: m.ID}}
 	case handoff.Offer:
@@ -57,6 +58,7 @@ func handoffOf(p *peerpb.Handoff) (*handoff.Message, error) {
 		m.Kind, m.ID, m.Chunk = handoff.Pull, p.Pull.GetId(), p.Pull.GetChunk()
 	case *peerpb.Handoff_Chunk:
 		m.Kind, m.ID, m.Chunk, m.Data = handoff.Chunk, p.Chunk.GetId(), p.Chunk.GetChunk(), p.Chunk.GetData()
+		m.Age, err = duration(int64(min(p.Chunk.GetAgeUs(), uint64(maxDuration/time.Microsecond))))
 		if len(m.Data) > maxChunk {
 			err = malformed("a chunk of %d bytes", len(m.Data))
 		}

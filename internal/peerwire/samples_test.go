@@ -215,6 +215,7 @@ var samples = map[string]sample{
 	"handoff_grant_nothing": {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Grant, ID: 7}},
 	"handoff_pull":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Pull, ID: 1 << 50, Chunk: 2}},
 	"handoff_chunk":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Chunk, ID: 1 << 50, Chunk: 2, Data: []byte("\x03\x1a\x01\x00")}},
+	"handoff_chunk_age":     {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Chunk, ID: 1 << 50, Chunk: 2, Data: []byte("\x03\x1a\x01\x00"), Age: 1500 * time.Microsecond}},
 	"handoff_done":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Done, ID: 1 << 50}},
 	"handoff_lost":          {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Lost, ID: 1 << 50, Shards: someShards()}},
 	"handoff_heard":         {peerwire.KindHandoff, &handoff.Message{Kind: handoff.Heard, ID: 1 << 50}},

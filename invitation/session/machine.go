@@ -103,6 +103,11 @@ type Input struct {
 	Node   string
 }
 
+// Older lets time go by for an input that has waited. What it points to is left as it is.
+func (in *Input) Older(by time.Duration) {
+	in.Login, in.Call, in.Word = in.Login.Older(by), in.Call.Older(by), in.Word.Older(by)
+}
+
 // EffectKind is what a host has to do.
 type EffectKind uint8
 

@@ -3747,10 +3747,13 @@ func (x *HandoffPull) GetChunk() uint32 {
 
 // HandoffChunk is a piece of the stream of records: each a Record, its length before it as a varint.
 type HandoffChunk struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Chunk         uint32                 `protobuf:"varint,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
-	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Chunk uint32                 `protobuf:"varint,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Data  []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// How long ago the last of the records was written: their times count from then. 0: not said, as by older
+	// versions.
+	AgeUs         uint64 `protobuf:"varint,4,opt,name=age_us,json=ageUs,proto3" json:"age_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3804,6 +3807,13 @@ func (x *HandoffChunk) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *HandoffChunk) GetAgeUs() uint64 {
+	if x != nil {
+		return x.AgeUs
+	}
+	return 0
 }
 
 // HandoffDone: the claimant has everything of a claim, or does not know it.
@@ -6494,11 +6504,12 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\aholders\x18\x05 \x03(\tR\aholders\"3\n" +
 	"\vHandoffPull\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\rR\x05chunk\"H\n" +
+	"\x05chunk\x18\x02 \x01(\rR\x05chunk\"_\n" +
 	"\fHandoffChunk\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\rR\x05chunk\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\x1d\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x15\n" +
+	"\x06age_us\x18\x04 \x01(\x04R\x05ageUs\"\x1d\n" +
 	"\vHandoffDone\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"&\n" +
 	"\fHandoffOffer\x12\x16\n" +
