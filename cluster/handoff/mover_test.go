@@ -142,7 +142,7 @@ func (w *world) tell(n *node, key string) {
 			w.told[key]++
 			return
 		case Awaited:
-			if kept, err := n.mover.Keep(cluster.Envelope{Key: key, Shard: shardOf(key)}); err != nil {
+			if kept, err := n.mover.Keep(cluster.Envelope{Key: key, Shard: shardOf(key), Payload: time.Now()}); err != nil {
 				return // refused: the sender knows
 			} else if kept {
 				w.told[key]++
@@ -163,7 +163,10 @@ func (w *world) tell(n *node, key string) {
 	}
 }
 
-func (n *node) deliver(e cluster.Envelope, _ time.Duration) {
+func (n *node) deliver(e cluster.Envelope, kept time.Duration) {
+	if since, ok := e.Payload.(time.Time); ok && time.Since(since) != kept {
+		n.world.t.Errorf("a message that was kept for %v is said to have waited %v", time.Since(since), kept)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.keys[e.Key]++
@@ -197,7 +200,7 @@ func (n *node) Export(_ context.Context, shards *invitation.ShardSet, add func([
 	defer n.mu.Unlock()
 	for key, count := range n.keys {
 		if shards.Has(shardOf(key)) {
-			add([]byte(key + " " + strconv.Itoa(count) + strings.Repeat(" ", 3_000)))
+			add([]byte(key + " " + strconv.Itoa(count) + " " + strconv.FormatInt(time.Now().UnixNano(), 10) + strings.Repeat(" ", 3_000)))
 			delete(n.keys, key)
 		}
 	}
@@ -206,12 +209,17 @@ func (n *node) Export(_ context.Context, shards *invitation.ShardSet, add func([
 
 // Import implements Store.
 func (n *node) Import(record []byte, age time.Duration) error {
-	if age < 0 || age > time.Minute {
-		n.world.t.Errorf("a record is %v old", age)
-	}
 	fields := strings.Fields(string(record))
-	if len(fields) != 2 {
+	if len(fields) != 3 {
 		return errors.New("not a record")
+	}
+	written, err := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	late := time.Since(time.Unix(0, written)) - age // by so much its deadlines move
+	if late < 0 || late > 400*time.Millisecond || n.world.loss == 0 && late > time.Millisecond {
+		n.world.t.Errorf("a record that was written %v ago is said to be %v old", late+age, age)
 	}
 	count, err := strconv.Atoi(fields[1])
 	n.mu.Lock()
