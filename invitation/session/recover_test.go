@@ -213,3 +213,22 @@ func TestViewOfALostArbiter(t *testing.T) {
 		}
 	}
 }
+
+// TestWhichIsNewerIsNotKnown: a node that was paused attaches a connection that its device has given up, and the device
+// says something on the one that it has: it is to come back, and not told that another program has taken its place.
+func TestWhichIsNewerIsNotKnown(t *testing.T) {
+	for name, test := range map[string]struct {
+		login invitation.Login
+		want  invitation.End
+	}{
+		"attached by its gateway": {invitation.Login{User: bob, Device: "phone", Resume: true, Reattach: true, Stamp: 1}, invitation.EndInternal},
+		"logged in anew":          {invitation.Login{User: bob, Device: "phone", Stamp: 2}, invitation.EndReplaced},
+	} {
+		m := New(bob, &config)
+		steps(m, &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 1}, Login: &test.login})
+		out := m.Step(began, &Input{Kind: InWord, Device: "phone", Conn: Conn{Number: 2}, Word: &invitation.Word{ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen}}, nil)
+		if len(out) != 1 || out[0].Down.Ending == nil || out[0].Down.Ending.End != test.want || out[0].Conn.Number != 2 {
+			t.Errorf("%s: %+v, want the other connection ended as %v", name, out, test.want)
+		}
+	}
+}

@@ -262,10 +262,11 @@ func viewTopic(v *invitation.View, user invitation.User) topic {
 }
 
 // silenced returns why a device's input does not count, 0 if it does: it comes over a connection
-// that was replaced, or that this session does not know.
+// that was replaced, or that this session does not know. Of a device that its gateway has attached just now, which of
+// two connections is the newer is not known: the one that a device has comes back.
 func (m *Machine) silenced(in *Input) invitation.End {
 	switch d := m.device(in.Device); {
-	case d == nil || !d.connected:
+	case d == nil || !d.connected || d.conn != in.Conn && d.telling != 0:
 		return invitation.EndInternal
 	case d.conn != in.Conn:
 		return invitation.EndReplaced
