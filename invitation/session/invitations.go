@@ -457,12 +457,12 @@ func calleeDone(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effec
 }
 
 // accepted takes that an invitation has ended, by the word of the device that was told the commit: all that the arbiter
-// has to say about it is when both sides have concluded.
+// has to say about it is when both sides have concluded. A question that is unanswered stays one: an arbiter that takes
+// the device for absent does not repeat what the word answers.
 func (m *Machine) accepted(now Time, e *entry) {
 	v := *e.view
 	v.Stage, v.Outcome, v.Verdict, v.Deadline = invitation.Ended, invitation.Accepted, true, now.Add(v.Terms.Timers.Linger)
 	m.see(e, &v)
-	e.asking = false
 	m.heard(now, e)
 }
 

@@ -232,3 +232,21 @@ func TestWhichIsNewerIsNotKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestAsksBehindTheLastWord: the report that a device has come back is lost, and so is the word of its accept, which
+// nobody repeats but for a view; and the arbiter sends none to a device that is away.
+func TestAsksBehindTheLastWord(t *testing.T) {
+	confirmed := offered(2, invitation.Confirmed)
+	confirmed.View.Chosen = "phone"
+	m := New(bob, &config)
+	steps(m, login("phone", 1, 1), offered(1, invitation.Ringing), confirmed,
+		&Input{Kind: InDetach, Device: "phone", Conn: Conn{Number: 1}},
+		&Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 2}, Login: &invitation.Login{User: bob, Device: "phone", Resume: true, Stamp: 1}},
+		&Input{Kind: InWord, Device: "phone", Conn: Conn{Number: 2}, Word: &invitation.Word{
+			ID: confirmed.View.Terms.ID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted,
+		}})
+	out := m.Step(began.Add(askAgain), &Input{Kind: InTick}, nil)
+	if len(out) != 1 || out[0].Message.Kind != invitation.MsgCallee || !out[0].Message.Ask {
+		t.Errorf("%+v, want the report once more", out)
+	}
+}
