@@ -154,7 +154,7 @@ func (m *million) fill() {
 
 // await waits until n is all of them.
 func (m *million) await(n *atomic.Int64, most time.Duration) {
-	for end := time.Now().Add(most); n.Load() < int64(m.count); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(most); n.Load() < int64(m.count); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			m.t.Fatalf("%d of %d after %s", n.Load(), m.count, most)
 		}
@@ -257,7 +257,7 @@ func (d *durations) String() string {
 // every calls f when it is due, and late rather than not at all, until ctx is done.
 func every(ctx context.Context, interval time.Duration, f func(due time.Time)) {
 	for due := time.Now(); ctx.Err() == nil; due = due.Add(interval) {
-		time.Sleep(time.Until(due))
+		<-time.After(time.Until(due))
 		f(due)
 	}
 }

@@ -41,7 +41,7 @@ func TestFifty(t *testing.T) {
 				m.Evidence(all[i].Self().Name, 0, errBroken)
 			}
 		}
-		took = w.await("converged without five", 2*time.Second, see(rest, namesOf(rest)...))
+		took = w.await("converged without five", 3*time.Second, see(rest, namesOf(rest)...))
 		report("5 lost at once, with evidence:", took)
 
 		for i := 20; i < 35; i++ {

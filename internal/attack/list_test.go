@@ -67,10 +67,12 @@ func TestForgedLogins(t *testing.T) {
 	a.works()
 }
 
+const shortGraceTime = time.Second
+
 // shortGrace makes nodes believe for a second only that a device may know what they have forgotten.
 func shortGrace(c *ringfleet.Config) {
 	c.Session.Timers = invitation.DefaultTimers
-	c.Session.Timers.Grace, c.Session.Timers.Linger = time.Second, time.Second
+	c.Session.Timers.Grace, c.Session.Timers.Linger = shortGraceTime, shortGraceTime
 }
 
 // ring has alice ring bob, who has seen it.
@@ -92,6 +94,7 @@ func TestOthersInvitation(t *testing.T) {
 	a := newTarget(t, shortGrace)
 	alice, bob, eve := a.online("alice"), a.online("bob"), a.online("eve")
 	id := a.ring(alice, bob)
+	<-time.After(shortGraceTime) // until the node does not doubt any more that one before it knew of eve's
 	for i, request := range []invitation.Request{invitation.Cancel, invitation.Accept, invitation.Refuse, invitation.Query} {
 		eve.call(invitation.Call{Request: request, RequestID: uint64(i + 1), ID: id})
 		if answer := eve.answer(uint64(i + 1)); answer.Error != invitation.NotFound || answer.Notice != nil {

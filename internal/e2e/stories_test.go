@@ -129,9 +129,9 @@ func calleeOffline(w *world) {
 
 // noResponse has a callee's device that takes the offer and says nothing.
 func noResponse(w *world) {
-	bob := w.online("bob", "tablet")
-	l := w.send(w.phone("alice", "phone"), "bob")
-	sent := time.Now()
+	bob, alice := w.online("bob", "tablet"), w.phone("alice", "phone")
+	sent := time.Now() // the answer waits a little for a device that says something
+	l := w.send(alice, "bob")
 	bob.rings()
 	w.wantLocal(localOf(w, l), localEnd{invitation.LocalFailure, invitation.LocalRemoteNoResponse, invitation.NoResponse})
 	w.after(sent, 30*time.Second)

@@ -38,6 +38,7 @@ func bubble(t *testing.T, config ringfleet.Config, f func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, config: config, patience: 20 * time.Minute, seen: map[any]bool{}}
 		w.startPiped()
+		time.Sleep(config.Session.Timers.Or(invitation.DefaultTimers).Grace) // until nothing is doubted that a node before it may have known
 		t.Cleanup(func() { w.stop() })
 		f(w)
 	})
