@@ -432,12 +432,12 @@ func (m *Machine) reportChange(now Time, e *entry) Effect {
 }
 
 // matters reports whether presence still matters to an arbiter: until the sending device has said its last word, and
-// for the callee's side until the end.
+// for the callee's side until the end, or, if that is the word of its own device, until the arbiter is known to have it.
 func (e *entry) matters() bool {
 	if e.side == invitation.Caller {
 		return !e.ended
 	}
-	return e.view.Stage != invitation.Ended
+	return e.view.Stage != invitation.Ended || e.view.Verdict
 }
 
 // report makes the message that tells an arbiter about the presence of this side's devices.

@@ -262,14 +262,18 @@ func (x *tester) views() map[invitation.ID]*invitation.View {
 func (x *tester) checkShown(in *Input, s shownOne, known bool) {
 	switch in.Kind {
 	case InWord, InAttach: // the device's claim
-	case InView:
+	case InView, InReply:
+		v := in.View
+		if in.Kind == InReply {
+			v = in.Reply.View
+		}
 		if s.device == invitation.Agent {
 			x.Fatalf("%+v: shown to the device that takes no calls", *in)
 		}
-		if in.View.Stage > invitation.Ringing {
-			x.Fatalf("%+v: shown to %s in %s", *in, s.device, in.View.Stage)
+		if v.Stage > invitation.Ringing {
+			x.Fatalf("%+v: shown to %s in %s", *in, s.device, v.Stage)
 		}
-		if known && in.View.Permit < x.since[s.device] {
+		if known && v.Permit < x.since[s.device] {
 			x.Fatalf("%+v: shown to %s on a word of before it connected", *in, s.device)
 		}
 	default:
