@@ -186,7 +186,8 @@ func retell(m *Machine, now Time, e *entry, _ *Input, out []Effect) []Effect {
 			Retell: &invitation.Retell{ID: e.view.Terms.ID, Side: invitation.Caller},
 		}})
 	}
-	m.expect(e, now.Add(overdue))
+	e.asking = true // until it is heard who is here: what the arbiter tells goes to those only that it takes for present
+	m.expect(e, now.Add(askAgain))
 	return append(out, m.report(now, e, false))
 }
 
