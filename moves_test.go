@@ -264,7 +264,7 @@ func (c *calls) call(i int, random *rand.Rand) {
 			err = call.Wait(ctx)
 		}
 		cancel()
-		if c.cuts && err == nil && call.Reason() == invitation.AcceptNotConfirmed {
+		if unconfirmed := call.Reason() == invitation.AcceptNotConfirmed || call.Reason() == invitation.CallerOffline; c.cuts && err == nil && unconfirmed {
 			c.late.Add(1)
 			continue
 		}
