@@ -110,6 +110,7 @@ func TestWokenAfterFiveSeconds(t *testing.T) {
 			t.Errorf("the call ended as %v with %q after %v", call.State(), call.Response(), took)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if w.bob.rings() != 1 || w.back.faults != 0 {
 			t.Errorf("bob's phone rang %d times, %d requests were refused", w.bob.rings(), w.back.faults)
 		}
@@ -136,6 +137,7 @@ func TestCanceledAfterFourSeconds(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if w.bob.rings() != 0 || w.bob.client != nil {
 			t.Errorf("bob's phone rang %d times: %v", w.bob.rings(), w.bob.log)
 		}
