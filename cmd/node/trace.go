@@ -36,7 +36,10 @@ func (s *traceSettings) resolve(node *ringfleet.Config) error {
 	if !(s.ratio > 0 && s.ratio <= 1) { // not a number is neither
 		return fmt.Errorf("trace-ratio is %v: want more than 0, at most 1", s.ratio)
 	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(s.endpoint))
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/v1/traces" // versions of the exporter differ in what they make of none
+	}
+	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(u.String()))
 	if err != nil {
 		return fmt.Errorf("trace-endpoint: %w", err)
 	}
