@@ -134,7 +134,7 @@ func callSide(r invitation.Request) invitation.Side {
 func (n *Node) moved(s actors.Stage) {
 	id := s.View.Terms.ID
 	if n.config.Logger.Enabled(context.Background(), slog.LevelDebug) {
-		n.config.Logger.LogAttrs(context.Background(), slog.LevelDebug, "invitation", slog.String("trace_id", tracing.ID(id)),
+		n.config.Logger.LogAttrs(context.Background(), slog.LevelDebug, "invitation", slog.String("trace_id", id.TraceID()),
 			slog.String("stage", s.View.Stage.String()), slog.String("outcome", s.View.Outcome.String()),
 			slog.String("reason", s.View.Reason.String()), slog.Duration("since_sent", s.Now.Sub(s.Sent)), slog.Bool("recovered", s.Recovered))
 	}

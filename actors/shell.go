@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"encoding/hex"
 	"log/slog"
 	"time"
 
@@ -213,8 +212,7 @@ func (a *arbiterActor) OnPanic(c *engine.Context, _ any, _ []byte, msg any) {
 	if x, ok := msg.(*export); ok {
 		a.lost(c, x)
 	} else {
-		id := a.machine.View().Terms.ID
-		a.host.logger.Error("the invitation fails, as its arbiter panicked", slog.String("trace_id", hex.EncodeToString(id[:])))
+		a.host.logger.Error("the invitation fails, as its arbiter panicked", slog.String("trace_id", a.machine.View().Terms.ID.TraceID()))
 		a.step(c, arbiterAbort)
 	}
 }

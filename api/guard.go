@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -150,7 +149,7 @@ func (g guard) end(ctx context.Context, spec connect.Spec, peer connect.Peer, na
 		slog.String("target", target), slog.String("result", code), slog.Duration("took", took), slog.String("from", peer.Addr),
 	}
 	if id, err := invitation.ParseID(target); err == nil {
-		attributes = append(attributes, slog.String("trace_id", hex.EncodeToString(id[:]))) // as in all lines about an invitation
+		attributes = append(attributes, slog.String("trace_id", id.TraceID())) // as in all lines about an invitation
 	}
 	if err != nil {
 		attributes = append(attributes, slog.String("error", err.Error()))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"strings"
 )
@@ -107,6 +108,10 @@ var idText = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(
 
 // String returns the text form: 26 characters of 0–9 and a–v.
 func (id ID) String() string { return idText.EncodeToString(id[:]) }
+
+// TraceID returns the bytes in hexadecimal digits: the id of the invitation's trace, and the trace_id of each line of the
+// log that is about it.
+func (id ID) TraceID() string { return hex.EncodeToString(id[:]) }
 
 // IsZero reports whether id is the zero ID, which names no invitation.
 func (id ID) IsZero() bool { return id == ID{} }

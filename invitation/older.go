@@ -5,6 +5,10 @@ import "time"
 // overdue is what remains of a time that is over: 0 says that what remains is not known.
 const overdue = time.Microsecond
 
+// Left returns what remains until end for one who is told: of a time that is over a microsecond, as 0 would say that it
+// is not known, and less does not travel.
+func Left(end, now Time) time.Duration { return max(overdue, end.Sub(now)) }
+
 // Older returns what remains of a time of which so much more is over: 0, which says that it is not known, of 0, and
 // else a microsecond at least.
 func Older(remaining, by time.Duration) time.Duration {

@@ -15,7 +15,6 @@ package tracing
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,9 +51,6 @@ func (c *Config) Check() error {
 	}
 	return nil
 }
-
-// ID returns the id of an invitation's trace, as text: its own bytes. In logs it is trace_id.
-func ID(id invitation.ID) string { return hex.EncodeToString(id[:]) }
 
 // Party is who a span is of.
 type Party uint8

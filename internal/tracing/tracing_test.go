@@ -106,7 +106,7 @@ func TestSpans(t *testing.T) {
 			t.Fatalf("exported %v and %v", one.names(), other.names())
 		}
 		root := other.spans[1]
-		if root.SpanContext().TraceID().String() != tracing.ID(id(1)) || tracing.ID(id(1)) != hex.EncodeToString(id1()) || root.Parent().IsValid() {
+		if root.SpanContext().TraceID().String() != id(1).TraceID() || id(1).TraceID() != hex.EncodeToString(id1()) || root.Parent().IsValid() {
 			t.Errorf("the root is %v below %v", root.SpanContext(), root.Parent())
 		}
 		for _, s := range append(one.spans, other.spans[0]) {

@@ -480,11 +480,10 @@ func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []
 // own word says what came of that.
 func (m *Machine) tellChosen(now Time, v *invitation.View, out []Effect) []Effect {
 	d := m.device(v.Chosen)
-	if v.Stage < invitation.Confirmed || v.Verdict || d == nil || !d.connected || d.why != 0 {
+	if v.Stage < invitation.Confirmed || v.Verdict || d == nil || d.why != 0 {
 		return out
 	}
-	n := v.Notice(invitation.Callee, d.name, now)
-	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
+	return m.inform(d.name, v.Notice(invitation.Callee, d.name, now), out)
 }
 
 // Both sides.
@@ -515,7 +514,7 @@ func say(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	case invitation.WordSeen:
 		msg.Kind, msg.Online, msg.Permit = invitation.MsgSeen, true, m.changes // the answer to the offer
 		e.rang(now, in.Word.Remaining)
-		msg.Remaining = max(time.Microsecond, e.seenAt.Add(e.view.Terms.Timers.Expire).Sub(now)) // for an arbiter that recovers
+		msg.Remaining = invitation.Left(e.seenAt.Add(e.view.Terms.Timers.Expire), now) // for an arbiter that recovers
 	case invitation.WordConfirmed:
 		msg.Kind = invitation.MsgConfirm
 	default:

@@ -157,10 +157,7 @@ func lost(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 		}
 	}
 	for _, name := range devices {
-		if d := m.device(name); d != nil && d.connected {
-			n := invitation.ForgottenNotice(in.ID, e.side)
-			out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
-		}
+		out = m.inform(name, invitation.ForgottenNotice(in.ID, e.side), out)
 	}
 	m.drop(e)
 	return out
@@ -245,7 +242,7 @@ func (e *entry) resumedNow(now Time) *invitation.Resumed {
 func (c *claim) spoken(now Time) *invitation.Word {
 	w := c.word
 	if c.endsAt != 0 {
-		w.Remaining = max(time.Microsecond, c.endsAt.Sub(now)) // what is less does not travel
+		w.Remaining = invitation.Left(c.endsAt, now)
 	}
 	return &w
 }
@@ -463,14 +460,15 @@ func (m *Machine) takeClaims(now Time, e *entry, out []Effect) []Effect {
 func (m *Machine) dismissClaims(_ Time, id invitation.ID, out []Effect) []Effect {
 	for i := range m.claims {
 		if c := &m.claims[i]; c.word.ID == id {
-			out = m.tellForgotten(c.device, invitation.ForgottenNotice(id, c.word.Side), out)
+			out = m.inform(c.device, invitation.ForgottenNotice(id, c.word.Side), out)
 		}
 	}
 	m.unclaim(id)
 	return out
 }
 
-func (m *Machine) tellForgotten(name invitation.Device, n invitation.Notice, out []Effect) []Effect {
+// inform tells a device, if it is connected, of an invitation that is not kept for it.
+func (m *Machine) inform(name invitation.Device, n invitation.Notice, out []Effect) []Effect {
 	if d := m.device(name); d != nil && d.connected {
 		out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Notice: &n}})
 	}
@@ -547,7 +545,7 @@ func (m *Machine) giveUp(now Time, out []Effect) []Effect {
 			n.Remote, n.Code, n.Reason = m.whyOver(now, &c)
 			ended = append(ended, c.word.ID)
 		}
-		out = m.tellForgotten(c.device, n, out)
+		out = m.inform(c.device, n, out)
 	}
 	for _, id := range ended {
 		if !m.claimed(id) && !m.remembers(id) {
