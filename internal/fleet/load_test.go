@@ -17,51 +17,11 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/internal/fleet"
+	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
-// report is what the load generator says of a run, as far as it is used here.
-type report struct {
-	Seconds    float64          `json:"seconds"`
-	Seed       uint64           `json:"seed"`
-	Calls      int64            `json:"calls"`
-	Completed  int64            `json:"completed"`
-	CallsPerS  float64          `json:"calls_per_s"`
-	Outcomes   map[string]int64 `json:"outcomes"`
-	Violations int64            `json:"violations"`
-	Errors     int64            `json:"errors"`
-	ErrorTexts map[string]int64 `json:"error_texts"`
-	Failed     int64            `json:"failed"`
-	FailedBy   map[string]int64 `json:"failed_causes"`
-	Excused    int64            `json:"excused"`
-	ExcusedBy  map[string]int64 `json:"excused_causes"`
-	Reconnects int64            `json:"reconnects"`
-	Causes     map[string]int64 `json:"reconnect_causes"`
-	Repeats    int64            `json:"repeats"`
-	LagMs      float64          `json:"generator_lag_ms"`
-	Phases     []phase          `json:"phases"`
-	CPUPerCall *float64         `json:"cpu_us_per_call"`
-	Bytes      *float64         `json:"peer_bytes_per_call"`
-	Messages   *float64         `json:"peer_messages_per_call"`
-}
-
-type phase struct {
-	Phase      string    `json:"phase"`
-	Seconds    float64   `json:"seconds"`
-	Begun      int64     `json:"begun"`
-	Setup      quantiles `json:"setup_ms"`
-	Connected  quantiles `json:"setup_connected_ms"`
-	Accept     quantiles `json:"accept_ms"`
-	Errors     int64     `json:"errors"`
-	Violations int64     `json:"violations"`
-	Failed     int64     `json:"failed"`
-	Reconnects int64     `json:"reconnects"`
-}
-
-type quantiles struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
-}
+// report is what the load generator says of a run.
+type report struct{ figures.Run }
 
 // output is what a process has said.
 type output struct {
@@ -202,7 +162,7 @@ func (l *load) flawless(r *report) {
 func (r *report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d calls in %.1f s, %d completed, %d violations, %d errors, %d failed, %d excused; %d connections lost %v, %d requests repeated; generator lag %.0f ms; seed %d",
-		r.Calls, r.Seconds, r.Completed, r.Violations, r.Errors, r.Failed, r.Excused, r.Reconnects, r.Causes, r.Repeats, r.LagMs, r.Seed)
+		r.Calls, r.Seconds, r.Completed, r.Violations, r.Errors, r.Failed, r.Excused, r.Reconnects, r.Losses, r.Repeats, r.LagMs, r.Seed)
 	for _, p := range r.Phases {
 		fmt.Fprintf(&b, "\n%-34s %5.1f s %6d calls  set-up p50 %7.1f p99 %7.1f max %7.1f ms, of the connected p99 %7.1f ms, accept p99 %7.1f ms  %3d lost %d failed %d errors",
 			p.Phase, p.Seconds, p.Begun, p.Setup.P50, p.Setup.P99, p.Setup.Max, p.Connected.P99, p.Accept.P99, p.Reconnects, p.Failed, p.Errors)
