@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/arrivals"
 )
 
 // connecting is how many logins are under way at once, where they are not made on schedule.
@@ -35,7 +36,7 @@ func (r *run) connect(ctx context.Context) error {
 	if r.options.connectRate > 0 || r.options.storm {
 		r.connectOnSchedule(ctx, login)
 	} else {
-		r.connectInTurn(ctx, login)
+		r.inTurn(ctx, func(i int) { login(i, time.Now()) })
 	}
 	for _, n := range r.nodes {
 		n.placed = n.sessions.Load()
@@ -43,14 +44,14 @@ func (r *run) connect(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// connectInTurn keeps a number of logins under way.
-func (r *run) connectInTurn(ctx context.Context, login func(int, time.Time)) {
+// inTurn calls do for each user, a number of them at once, until ctx is done.
+func (r *run) inTurn(ctx context.Context, do func(i int)) {
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range connecting {
 		workers.Go(func() {
 			for i := range next {
-				login(i, time.Now())
+				do(i)
 			}
 		})
 	}
@@ -66,39 +67,28 @@ func (r *run) connectInTurn(ctx context.Context, login func(int, time.Time)) {
 	workers.Wait()
 }
 
+// pace calls do for 0 to n-1, when each is due at a rate, 0 for all at once, until ctx is done.
+func (r *run) pace(ctx context.Context, rate float64, n int, do func(i int, due time.Time)) {
+	schedule := arrivals.At(rate, arrivals.Constant, 0).Schedule()
+	begin := time.Now()
+	for i := range n {
+		at, _, _ := schedule.Next() // it has no end
+		due := begin.Add(at)
+		if !r.await(ctx, due) {
+			return
+		}
+		do(i, due)
+	}
+}
+
 // connectOnSchedule logs users in at a rate, or all at once.
 func (r *run) connectOnSchedule(ctx context.Context, login func(int, time.Time)) {
 	var logins sync.WaitGroup
-	begin := time.Now()
-	for i := range r.users {
-		due := begin
-		if rate := r.options.connectRate; rate > 0 {
-			due = begin.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-		}
-		if !r.await(ctx, due) {
-			break
-		}
-		logins.Go(func() { login(i, due) })
-	}
+	r.pace(ctx, r.options.connectRate, len(r.users), func(i int, due time.Time) { logins.Go(func() { login(i, due) }) })
 	logins.Wait()
 }
 
 // disconnect logs the users out.
 func (r *run) disconnect() {
-	next := make(chan *user)
-	var workers sync.WaitGroup
-	for range connecting {
-		workers.Go(func() {
-			for u := range next {
-				r.leave(u)
-			}
-		})
-	}
-	for _, u := range r.users {
-		if u != nil {
-			next <- u
-		}
-	}
-	close(next)
-	workers.Wait()
+	r.inTurn(context.Background(), func(i int) { r.leave(r.users[i]) })
 }

@@ -50,7 +50,8 @@ const maxInFlight = 200_000
 func (r *run) open(ctx context.Context) {
 	random := mathrand.New(mathrand.NewPCG(r.options.seed, 0))
 	var calls sync.WaitGroup
-	schedule := r.options.plan().Schedule()
+	plan := r.options.plan()
+	schedule := plan.Schedule()
 	begin, last := time.Now(), -1
 	for n := int64(0); r.options.calls == 0 || n < r.options.calls; n++ {
 		at, stage, more := schedule.Next()
@@ -73,7 +74,7 @@ func (r *run) open(ctx context.Context) {
 		s, caller, callee := r.draw(random)
 		calls.Go(func() { r.make(ctx, s, caller, callee, due) })
 	}
-	if lasts := r.options.plan().Lasts(); lasts > 0 && ctx.Err() == nil { // what is left of the last stage
+	if lasts := plan.Lasts(); lasts > 0 && ctx.Err() == nil { // what is left of the last stage
 		pause(ctx, time.Until(begin.Add(lasts)))
 	}
 	calls.Wait()

@@ -53,12 +53,8 @@ const (
 	holdAnswersIn = time.Minute
 )
 
-// scenarios of invitations that are held; what is done comes from outside.
-var holdScenarios = []*scenario{
-	{name: "hold-accept", about: "held, then accepted", timers: invitation.Timers{Expire: holdExpire}, outcomes: []invitation.Outcome{invitation.Accepted}},
-	{name: "hold-refuse", about: "held, then refused", timers: invitation.Timers{Expire: holdExpire}, outcomes: []invitation.Outcome{invitation.Refused}},
-	{name: "hold-cancel", about: "held, then canceled", timers: invitation.Timers{Expire: holdExpire}, outcomes: []invitation.Outcome{invitation.Canceled}},
-}
+// holdScenarios are those of invitations that are held for longer than the fault lasts.
+var holdScenarios = steadyScenarios(holdExpire)[:3]
 
 // hold lets the invitations ring, hurts a node, asks for every one of them, and answers them all.
 func (r *run) hold(ctx context.Context) *holding {
@@ -103,8 +99,7 @@ func (h *holding) sendAll(ctx context.Context, calls *sync.WaitGroup) {
 	h.pace(ctx, n, func(i int) {
 		s := holdScenarios[i%len(holdScenarios)]
 		if i >= n-short {
-			s = &scenario{name: "hold-expire", about: "held until it runs out", outcomes: []invitation.Outcome{invitation.Unanswered}}
-			s.timers.Expire = leastRunOut + time.Duration(h.random.Int64N(int64(mostRunOut-leastRunOut)))
+			s = steadyScenarios(leastRunOut + time.Duration(h.random.Int64N(int64(mostRunOut-leastRunOut))))[3]
 		}
 		caller, callee := users[i%pairs], users[pairs+i%pairs]
 		calls.Go(func() { h.run.make(ctx, s, caller, callee, time.Now()) })

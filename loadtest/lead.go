@@ -54,8 +54,7 @@ func (o *options) lead(ctx context.Context, out *screen) (*result, error) {
 	if err := l.gather(ctx); err != nil {
 		return nil, err
 	}
-	r := newRun(o, out) // for its nodes: it makes no calls
-	l.nodes = r.all
+	_, l.nodes = o.newNodes()
 	if err := l.nodes.begin(ctx); err != nil {
 		return nil, err
 	}

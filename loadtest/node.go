@@ -34,20 +34,20 @@ type node struct {
 	accept stats.Histogram // from the accept to Accepted, on both sides
 }
 
-// newNodes makes the nodes of the options.
-func (r *run) newNodes() {
-	o := r.options
+// newNodes returns those that users connect to, and all.
+func (o *options) newNodes() (loaded []*node, all meters) {
 	for i := range max(len(o.targets), len(o.metrics)) {
 		n := &node{}
 		if i < len(o.targets) {
 			n.target, n.carrier = o.targets[i], o.carrier(o.targets[i])
-			r.nodes = append(r.nodes, n)
+			loaded = append(loaded, n)
 		}
 		if i < len(o.metrics) {
 			n.meter = &scrape.Meter{URL: o.metrics[i], TokenFile: o.tokens.metrics}
 		}
-		r.all = append(r.all, n)
+		all = append(all, n)
 	}
+	return loaded, all
 }
 
 // place is where one user's client connects: to one node at a time, and after every connection that was

@@ -65,7 +65,7 @@ func newRun(o *options, out io.Writer) *run {
 	}
 	r.series.width, r.series.parts = o.windows, o.parts > 0
 	r.series.gauges = func() (inFlight, online int64) { return r.inFlight.Load(), r.online.Load() }
-	r.newNodes()
+	r.nodes, r.all = o.newNodes()
 	return r
 }
 

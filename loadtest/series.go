@@ -21,7 +21,7 @@ type tally struct {
 func newTally(digits int) *tally { return &tally{counted: figures.NewCounted(digits)} }
 
 func (t *tally) reset() {
-	for _, h := range []*stats.Histogram{t.counted.Setup, t.counted.Connected, t.counted.Accept, t.counted.Connects} {
+	for _, h := range t.counted.All() {
 		h.Reset()
 	}
 	t.begun, t.completed, t.errors, t.violations, t.failed, t.reconnects = 0, 0, 0, 0, 0, 0
@@ -59,7 +59,7 @@ type packed [4][]byte
 
 func pack(c *figures.Counted) packed {
 	var p packed
-	for i, h := range []*stats.Histogram{c.Setup, c.Connected, c.Accept, c.Connects} {
+	for i, h := range c.All() {
 		p[i], _ = h.MarshalText() // of a histogram of ours it cannot fail
 	}
 	return p
@@ -67,7 +67,7 @@ func pack(c *figures.Counted) packed {
 
 func (p packed) unpack() *figures.Counted {
 	c := figures.NewCounted(stats.Coarse)
-	for i, h := range []*stats.Histogram{c.Setup, c.Connected, c.Accept, c.Connects} {
+	for i, h := range c.All() {
 		_ = h.UnmarshalText(p[i]) // as we have made it
 	}
 	return c

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ringfleet/ringfleet/invitation"
-	"github.com/ringfleet/ringfleet/loadtest/arrivals"
 	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
@@ -95,26 +94,12 @@ func (r *run) holdSteady(ctx context.Context) {
 	r.judging.Wait()
 }
 
-// pace calls do for 0 to n-1, at --hold-rate, until ctx is done.
-func (s *steady) pace(ctx context.Context, n int, do func(i int, due time.Time)) {
-	schedule := arrivals.At(s.run.options.holdRate, arrivals.Constant, 0).Schedule()
-	begin := time.Now()
-	for i := range n {
-		at, _, _ := schedule.Next() // it has no end
-		due := begin.Add(at)
-		if !s.run.await(ctx, due) {
-			return
-		}
-		do(i, due)
-	}
-}
-
 // sendAll sends the invitations: of each pair the first user to the second, over and over.
 func (s *steady) sendAll(ctx context.Context) {
 	users := s.run.users
 	pairs := len(users) / 2
 	all := steadyScenarios(s.expire)
-	s.pace(ctx, s.run.options.chaos.hold, func(i int, due time.Time) {
+	s.run.pace(ctx, s.run.options.holdRate, s.run.options.chaos.hold, func(i int, due time.Time) {
 		caller, callee := users[i%pairs], users[pairs+i%pairs]
 		s.calls.Go(func() { s.run.makeHeld(ctx, all[i%len(all)], caller, callee, due, s.hold) })
 	})
@@ -152,7 +137,7 @@ func (s *steady) answerAll() int64 {
 	s.mu.Lock()
 	held := slices.Clone(s.held)
 	s.mu.Unlock()
-	s.pace(context.Background(), len(held), func(i int, due time.Time) {
+	s.run.pace(context.Background(), s.run.options.holdRate, len(held), func(i int, due time.Time) {
 		c := held[i]
 		c.mu.Lock()
 		defer c.mu.Unlock()

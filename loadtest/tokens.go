@@ -18,6 +18,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/loadtest/scrape"
 )
 
 // tokenOptions are the flags about what users log in with.
@@ -60,7 +61,7 @@ func (t *tokenOptions) complete() error {
 	case t.lifetime < minLifetime:
 		return fmt.Errorf("--jwt-lifetime %v: want %v or more", t.lifetime, minLifetime)
 	case t.file != "":
-		_, err := readToken(t.file)
+		_, err := scrape.ReadToken(t.file)
 		return err
 	case t.keyFile == "":
 		return nil
@@ -113,7 +114,7 @@ func (t *tokenOptions) source() func(context.Context, invitation.User) (string, 
 	case t.token != "":
 		return func(context.Context, invitation.User) (string, error) { return t.token, nil }
 	case t.file != "":
-		return func(context.Context, invitation.User) (string, error) { return readToken(t.file) }
+		return func(context.Context, invitation.User) (string, error) { return scrape.ReadToken(t.file) }
 	case t.method != nil:
 		return t.sign
 	}
@@ -134,16 +135,4 @@ func (t *tokenOptions) sign(_ context.Context, user invitation.User) (string, er
 		token.Header["kid"] = t.keyID
 	}
 	return token.SignedString(t.key)
-}
-
-func readToken(file string) (string, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
-		return "", fmt.Errorf("%s has no token", file)
-	}
-	return string(text), nil
 }

@@ -2,7 +2,6 @@ package figures
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/ringfleet/ringfleet/loadtest/stats"
@@ -168,16 +167,20 @@ func (c *Counted) add(more *Counted) {
 	if more == nil {
 		return
 	}
-	c.Setup.Merge(more.Setup)
-	c.Connected.Merge(more.Connected)
-	c.Accept.Merge(more.Accept)
-	c.Connects.Merge(more.Connects)
+	for i, h := range c.All() {
+		h.Merge(more.All()[i])
+	}
+}
+
+// All returns the histograms, always in one order.
+func (c *Counted) All() [4]*stats.Histogram {
+	return [4]*stats.Histogram{c.Setup, c.Connected, c.Accept, c.Connects}
 }
 
 // Close works out the percentiles of what was counted, and drops what they are from but for that of the whole run.
 func (r *Run) Close() {
 	r.Latency = map[string]stats.Percentiles{}
-	for name, h := range maps.All(r.Histograms) {
+	for name, h := range r.Histograms {
 		r.Latency[name] = h.Percentiles()
 	}
 	for i := range r.Nodes {

@@ -26,7 +26,7 @@ func linear(most float64) scale {
 	if !(most > 0) {
 		most = 1
 	}
-	step := round125(most / 4)
+	step := above125(most / 4)
 	s := scale{ticks: []float64{0}}
 	for i := 1; s.to < most; i++ {
 		s.to = float64(i) * step
@@ -71,9 +71,7 @@ func logarithmic(least, most float64) scale {
 	return s
 }
 
-// round125 returns the next 1, 2 or 5 of a power of ten that is at least v.
-func round125(v float64) float64 { return above125(v) }
-
+// above125 returns the next 1, 2 or 5 of a power of ten that is at least v.
 func above125(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, f := range []float64{1, 2, 5, 10} {

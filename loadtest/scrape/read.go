@@ -94,11 +94,11 @@ func get(ctx context.Context, url, tokenFile string) (io.Reader, error) {
 		return nil, err
 	}
 	if tokenFile != "" {
-		token, err := os.ReadFile(tokenFile)
+		token, err := ReadToken(tokenFile)
 		if err != nil {
 			return nil, err
 		}
-		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := scraper.Do(request)
 	if err != nil {
@@ -113,4 +113,17 @@ func get(ctx context.Context, url, tokenFile string) (io.Reader, error) {
 		return nil, err
 	}
 	return bytes.NewReader(text), nil
+}
+
+// ReadToken returns the bearer token in a file.
+func ReadToken(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return "", fmt.Errorf("%s has no token", file)
+	}
+	return string(text), nil
 }

@@ -133,6 +133,13 @@ func TestDiscover(t *testing.T) {
 	if _, err := Discover(t.Context(), "ws://"+clients(server), ""); !errors.As(err, &typed) || !strings.Contains(err.Error(), "401") {
 		t.Error(err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Discover(t.Context(), "ws://"+clients(server), empty); err == nil || !strings.Contains(err.Error(), "has no token") {
+		t.Errorf("of a file without a token it says: %v", err)
+	}
 	other := admin(t, "127.0.0.1:1", "")
 	if _, err := Discover(t.Context(), "ws://"+clients(other), ""); err == nil || !strings.Contains(err.Error(), "--metrics") {
 		t.Errorf("another node's admin address was taken: %v", err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
@@ -69,11 +70,7 @@ func Compare(from, to *figures.Run, rules []Rule, tolerance float64) *Comparison
 
 // worse reports whether a decisive figure is.
 func (r Row) worse(tolerance float64) bool {
-	decides := false
-	for _, name := range decisive {
-		decides = decides || name == r.Name
-	}
-	if !decides || r.From == nil || r.To == nil {
+	if !slices.Contains(decisive, r.Name) || r.From == nil || r.To == nil {
 		return false
 	}
 	change := -float64(r.Figure.Better) * Change(*r.From, *r.To)
