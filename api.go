@@ -283,7 +283,7 @@ func (n *Node) holdsFor(shard invitation.Shard) error {
 // forward has a method done by another node.
 func (n *Node) forward(ctx context.Context, method string, request proto.Message, send func(*ask.Request) error) (proto.Message, error) {
 	response := n.desk.Response(method)
-	body, err := desk.Encode(request)
+	body, err := proto.Marshal(request)
 	if err != nil || response == nil {
 		return nil, fmt.Errorf("ringfleet: ask another node for %s: %w", method, err)
 	}

@@ -81,15 +81,11 @@ func (n *Node) tellOwners(outcomes []snapshot.Outcome) (untold []snapshot.Outcom
 }
 
 func (n *Node) tellOutcomes(owner string, list []snapshot.Outcome) error {
-	body, err := desk.Encode(peerwire.OutcomesMessage(list))
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), mirrorsTime)
 	defer cancel()
-	_, err = n.asker.Ask(ctx, func(r *ask.Request) error {
+	_, err := n.forward(ctx, desk.Remember, peerwire.OutcomesMessage(list), func(r *ask.Request) error {
 		return n.member.router.SendNode(owner, peerwire.KindRequest, "", r)
-	}, desk.Remember, body)
+	})
 	return err
 }
 

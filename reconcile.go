@@ -47,15 +47,12 @@ func (n *Node) rounds(round func(*pacer)) {
 type pacer struct {
 	node *Node
 	had  int // turns that were had
-	over bool
 }
 
 // next waits, if it has to, and reports whether there is to be another turn.
 func (p *pacer) next() bool {
-	if p.had++; p.had%reconcileBatch == 0 && !p.over {
-		p.over = !p.node.waits(time.Second * reconcileBatch / reconcilePace)
-	}
-	return !p.over
+	p.had++
+	return p.had%reconcileBatch != 0 || p.node.waits(time.Second*reconcileBatch/reconcilePace)
 }
 
 // waits reports whether the node runs on.

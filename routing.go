@@ -50,7 +50,7 @@ func (n *Node) deliver(e cluster.Envelope) error {
 // sheds refuses a new send that another node's gateway has taken, if this node has too much to do, and reports
 // whether it did. The gateway that has the device knows how busy its own node is, not this one.
 func (n *Node) sheds(user invitation.User, in *session.Input) bool {
-	if in.Kind != session.InCall || in.Call.Request != invitation.Send || in.Call.Resumed != nil || !n.gateway.Busy() {
+	if in.Kind != session.InCall || !n.gateway.Busy(in.Call) {
 		return false
 	}
 	network{n}.Device(user, in.Conn, invitation.Down{Answer: &invitation.Answer{

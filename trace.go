@@ -43,10 +43,7 @@ func (c TraceConfig) tracing(node *Config) tracing.Config {
 func (n *Node) deviceSaid(conn uint64, user invitation.User, device invitation.Device, up *invitation.Up) {
 	switch {
 	case up.Call != nil:
-		id := up.Call.ID
-		if up.Call.Request == invitation.Send {
-			id = invitation.NewID(user, device, up.Call.Key)
-		}
+		id := callID(user, device, up.Call)
 		if n.tracer.Traces(id) {
 			n.tracer.Note(id, connection(callSide(up.Call.Request)), conn, n.config.WallClock(), "said "+up.Call.Request.String(), false)
 		}
@@ -87,10 +84,7 @@ func (n *Node) tracedSession(user invitation.User, in *session.Input) {
 	side, what, over := invitation.Caller, "", false
 	switch {
 	case in.Call != nil:
-		id, side, what = in.Call.ID, callSide(in.Call.Request), "device: "+in.Call.Request.String()
-		if in.Call.Request == invitation.Send {
-			id = invitation.NewID(user, in.Device, in.Call.Key)
-		}
+		id, side, what = callID(user, in.Device, in.Call), callSide(in.Call.Request), "device: "+in.Call.Request.String()
 	case in.Word != nil:
 		id, side, what = in.Word.ID, in.Word.Side, "device: "+in.Word.Kind.String()
 		over = in.Word.Kind == invitation.WordDone
@@ -112,6 +106,14 @@ func (n *Node) tracedSession(user invitation.User, in *session.Input) {
 		party = tracing.CalleeSession
 	}
 	n.tracer.Note(id, party, 0, n.config.WallClock(), what, over)
+}
+
+// callID returns the id of the invitation that a device's call is about.
+func callID(user invitation.User, device invitation.Device, call *invitation.Call) invitation.ID {
+	if call.Request == invitation.Send {
+		return invitation.NewID(user, device, call.Key)
+	}
+	return call.ID
 }
 
 func connection(side invitation.Side) tracing.Party {

@@ -289,7 +289,7 @@ func (c *conn) say(up invitation.Up, over time.Duration) func() {
 		c.answer(call, invitation.Answer{Error: code})
 		return nil
 	}
-	if c.g.busy(call) {
+	if c.g.Busy(call) {
 		c.answer(call, c.g.unavailable(nil))
 		return nil
 	}

@@ -63,13 +63,14 @@ func (r *rates[K]) take(now invitation.Time, from K) time.Duration {
 		return 0
 	}
 	b, known := r.by[from]
-	if !known && !r.room(now) {
+	apart := known || r.room(now)
+	if !apart {
 		b = r.others
 	}
 	if over := b.take(now, r.rate, r.rate*sourceBurst); over > 0 {
 		return over
 	}
-	if _, fits := r.by[from]; !fits && !r.room(now) {
+	if !apart {
 		r.others = b
 		return 0
 	}

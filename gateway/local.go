@@ -135,7 +135,7 @@ func (l *Local) judge(call *invitation.Call) invitation.Answer {
 	if code := refusal(l.user, call); code != invitation.OK {
 		return invitation.Answer{Error: code}
 	}
-	if l.g.busy(call) {
+	if l.g.Busy(call) {
 		return l.g.unavailable(nil)
 	}
 	if call.Request == invitation.Send && l.g.config.MayInvite != nil {

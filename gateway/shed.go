@@ -93,14 +93,11 @@ func (s *shedder) back(now invitation.Time) {
 	s.taken.Store(false)
 }
 
-// Busy reports whether new sends are to be refused with UNAVAILABLE: what comes in waits for longer than
-// Config.MaxDelay. It counts the refusal of one, so it is to be asked once for each, also for those that did not come
-// by a connection of this gateway.
-func (g *Gateway) Busy() bool { return g.shed.refuses(g.now()) }
-
-// busy reports whether a call is a new send, and is to be refused. A send that was said before may have been taken.
-func (g *Gateway) busy(call *invitation.Call) bool {
-	return call.Request == invitation.Send && call.Resumed == nil && g.Busy()
+// Busy reports whether a call is a new send, and is to be refused with UNAVAILABLE: what comes in waits for longer than
+// Config.MaxDelay. A send that was said before may have been taken. It counts the refusal, so it is to be asked once for
+// each call, also for those that did not come by a connection of this gateway.
+func (g *Gateway) Busy(call *invitation.Call) bool {
+	return call.Request == invitation.Send && call.Resumed == nil && g.shed.refuses(g.now())
 }
 
 // startShedding makes the way of the probes.

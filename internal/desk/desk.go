@@ -110,7 +110,7 @@ func New(config Config) *Desk {
 		DrainNode:           by(d.drainNode),
 		sendHere:            by(d.sendHere),
 		cancelHere:          by(d.cancelHere),
-		Remember:            look(by(d.remember)),
+		Remember:            by(d.remember),
 	}
 	return d
 }
@@ -155,15 +155,12 @@ func (d *Desk) Serve(ctx context.Context, name string, body []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	answer, err := Encode(response)
+	answer, err := proto.Marshal(response)
 	if err != nil {
 		return nil, fault.New(connect.CodeInternal, "the answer could not be encoded")
 	}
 	return answer, nil
 }
-
-// Encode returns a request or response as [Desk.Serve] takes it.
-func Encode(m proto.Message) ([]byte, error) { return proto.Marshal(m) }
 
 // remember takes how invitations of users ended that are here since the node that knew was lost.
 func (d *Desk) remember(_ context.Context, m *peerpb.Outcomes) (*peerpb.OutcomesHeard, error) {
