@@ -101,6 +101,9 @@ func (r *rollReport) String() string {
 		r.Reconnects, r.Causes, r.Delayed, r.Repeats, ringing.P50, ringing.P99, ringing.Max)
 }
 
+// takeoverTime is for how long endings may wait when a process has died (docs/spec.md §7, P2).
+const takeoverTime = 5 * time.Second
+
 // roll restarts all pods of the default overlay under load, whose nodes are a program.
 func roll(t *testing.T, program string, drain bool) *rollReport {
 	t.Helper()
@@ -119,7 +122,11 @@ func roll(t *testing.T, program string, drain bool) *rollReport {
 	for i := range replicas {
 		k.awaitReady(i)
 	}
-	load, stop := k.load()
+	takeover := time.Second
+	if !drain {
+		takeover = takeoverTime
+	}
+	load, stop := k.load(takeover)
 	k.wait(3 * time.Second)
 	begin := time.Now()
 	for i := replicas - 1; i >= 0; i-- { // the order of a StatefulSet
@@ -318,8 +325,8 @@ func (k *kubelet) ready(r *running) string {
 	return net.JoinHostPort(r.ip, port)
 }
 
-// load starts the load generator at the service. The function that it returns ends it, after its last call.
-func (k *kubelet) load() (*rollReport, func()) {
+// load starts the load generator at the service, which allows events to be later by a time. The function that it returns ends it, after its last call.
+func (k *kubelet) load(takeover time.Duration) (*rollReport, func()) {
 	k.Helper()
 	dir, err := tree()
 	if err != nil {
@@ -332,7 +339,7 @@ func (k *kubelet) load() (*rollReport, func()) {
 	}
 	var said strings.Builder
 	cmd := exec.Command(command(k.T, "loadtest"), "--target", "ws://"+k.service.address(), "--users", users, "--rate", rate, "--duration", "1h",
-		"--allow-reconnects", "--takeover", "1s", "--seed", "1", "--json", file, "--jwt-audience", k.pod.env["RINGFLEET_TOKEN_AUDIENCE"],
+		"--allow-reconnects", "--takeover", takeover.String(), "--seed", "1", "--json", file, "--jwt-audience", k.pod.env["RINGFLEET_TOKEN_AUDIENCE"],
 		"--jwt-key-file", filepath.Join(dir, "overlays", production, "secrets", "tokens-key.pem"))
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
