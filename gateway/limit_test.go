@@ -188,6 +188,7 @@ func TestPendingConnectionsAreBounded(t *testing.T) {
 		other := w.connect(wire.Binary)
 		w.refused(http.StatusServiceUnavailable)
 		other.login("alice")
+		synctest.Wait() // the client may know before the place is free
 		third := w.connect(wire.Binary)
 		w.refused(http.StatusServiceUnavailable)
 		third.nc.Close()

@@ -108,11 +108,10 @@ func (g *Gateway) startShedding() {
 		act = func() { turns.Run(back) }
 	}
 	g.probed = act
-	turn := 0 // of whoever sends the one probe
+	var turn atomic.Int64
 	g.shed.limit = g.config.MaxDelay
 	g.shed.send = func() {
-		turn++
-		if !g.probe(turn) {
+		if !g.probe(int(turn.Add(1))) {
 			act()
 		}
 	}
