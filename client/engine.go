@@ -80,6 +80,8 @@ func (c *Client) step(h *half, n *invitation.Notice) {
 	out := h.machine().Notice(n)
 	if h.machine().Current(n) {
 		switch now := c.now(); {
+		case n.Remaining > 0 && h.remote != nil && h.deadline != 0: // what rings, rings no longer for being shown anew
+			h.deadline = min(h.deadline, now+n.Remaining)
 		case n.Remaining > 0:
 			h.deadline = now + n.Remaining
 		case h.deadline > now: // else its time is over, and nobody has ended it yet

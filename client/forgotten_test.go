@@ -75,6 +75,30 @@ func TestAcceptThatWasForgotten(t *testing.T) {
 	})
 }
 
+// TestRingThatIsShownAnew: a node that does not know since when an invitation rings offers it again, with a whole time. It
+// rings no longer for that, and the node is told.
+func TestRingThatIsShownAnew(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		offer := invitation.Notice{Remote: invitation.RemoteInvitationReceived, Remaining: time.Minute}
+		w.tellRemote(r, offer)
+		w.link().take()
+		time.Sleep(20 * time.Second)
+		w.tellRemote(r, offer)
+		w.told(true, invitation.Word{
+			Kind: invitation.WordSeen, ID: r.ID(), Side: invitation.Callee, Remaining: 40 * time.Second,
+		}, nil)
+		if got := r.Remaining(); got != 40*time.Second {
+			t.Errorf("%v remain", got)
+		}
+		offer.Remaining = 30 * time.Second
+		w.tellRemote(r, offer)
+		if got := r.Remaining(); got != 30*time.Second {
+			t.Errorf("%v remain of a time that is known better", got)
+		}
+	})
+}
+
 // TestRefusalIsSaidAgain: until both sides have heard of it, less and less often.
 func TestRefusalIsSaidAgain(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {

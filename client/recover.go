@@ -186,11 +186,16 @@ func (c *Client) sendAgain(l *LocalInvitation) {
 	}
 }
 
-// truth returns what to say instead of w: a node that offers what it was asked to accept, and has said that it is
-// recorded, has forgotten that.
+// truth returns what to say instead of w: a node that offers what this device has seen before may not know since when it
+// rings; and one that offers what it was asked to accept, and has said that it is recorded, has forgotten that.
 func (c *Client) truth(h *half, w invitation.Word) invitation.Word {
-	if w.Kind != invitation.WordSeen || h.remote == nil || h.remote.machine.State() != invitation.RemoteAcceptSentToLocal {
+	switch {
+	case w.Kind != invitation.WordSeen || h.remote == nil:
 		return w
+	case h.remote.machine.State() != invitation.RemoteAcceptSentToLocal && h.said == invitation.NoWord:
+		return w // for the first time
+	case h.remote.machine.State() != invitation.RemoteAcceptSentToLocal:
+		return h.vouch()
 	}
 	for p := range c.pending.all {
 		if p.h == h && p.call.Request == invitation.Accept {

@@ -117,9 +117,9 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 	return nil
 }
 
-// left returns what is left of the time that a word begins: an arbiter that was lost may have heard it before.
+// left returns what is left of the time that a word begins: another arbiter may have heard it before.
 func (r *referee) left(most time.Duration, msg *invitation.Message) time.Duration {
-	if r.again && msg.Remaining != 0 {
+	if msg.Remaining != 0 {
 		return min(most, msg.Remaining)
 	}
 	return most

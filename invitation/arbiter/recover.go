@@ -167,10 +167,11 @@ func (m *Machine) reach(stage invitation.Stage, deadline Time) bool {
 	return moved
 }
 
-// left returns what is left of the time of a stage that a word of a callee's device begins: all of it, unless an
-// arbiter that was lost may have heard the word before this one.
+// left returns what is left of the time of a stage that a word of a callee's device begins: all of it, unless another
+// arbiter may have heard the word before this one, and told how long it has: one that was lost, or one on a node that
+// was cut off and lives.
 func (m *Machine) left(most time.Duration, msg *invitation.Message) time.Duration {
-	if m.view.Version >= recovered && msg.Remaining != 0 {
+	if msg.Remaining != 0 {
 		return min(most, msg.Remaining)
 	}
 	return most

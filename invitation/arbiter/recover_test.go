@@ -70,7 +70,7 @@ func TestFinal(t *testing.T) {
 }
 
 // TestRecoveredTimeRunsOn: what a callee's device has said to an arbiter that was lost began a time that goes on, also
-// if the new arbiter has learned of it last. Of one that was not lost every word is the first.
+// if the new arbiter has learned of it last; and so did what it has said to one on a node that was cut off from this one.
 func TestRecoveredTimeRunsOn(t *testing.T) {
 	terms := &invitation.Terms{
 		ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: invitation.DefaultTimers,
@@ -85,6 +85,8 @@ func TestRecoveredTimeRunsOn(t *testing.T) {
 	}
 	seen := invitation.Message{Kind: invitation.MsgSeen, ID: terms.ID, User: "bob", Device: "desk", Remaining: 20 * time.Second}
 	accept := invitation.Message{Kind: invitation.MsgAccept, ID: terms.ID, User: "bob", Device: "desk", Remaining: 3 * time.Second}
+	first := seen
+	first.Remaining = 0
 	now := Time(time.Second)
 	for _, test := range []struct {
 		name string
@@ -93,8 +95,9 @@ func TestRecoveredTimeRunsOn(t *testing.T) {
 	}{
 		{"rings", []invitation.Message{resumed, unknown, seen}, 20 * time.Second},
 		{"has accepted", []invitation.Message{resumed, unknown, accept}, 3 * time.Second},
-		{"rings, nothing was lost", []invitation.Message{start, seen}, terms.Timers.Expire},
-		{"has accepted, nothing was lost", []invitation.Message{start, accept}, terms.Timers.AcceptWindow},
+		{"rings, nothing was lost", []invitation.Message{start, seen}, 20 * time.Second},
+		{"has accepted, nothing was lost", []invitation.Message{start, accept}, 3 * time.Second},
+		{"rings for the first time", []invitation.Message{start, first}, terms.Timers.Expire},
 	} {
 		m := New(terms)
 		for i := range test.said {

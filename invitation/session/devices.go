@@ -244,6 +244,7 @@ func (m *Machine) unlist(now Time, name invitation.Device, out []Effect) []Effec
 
 // update brings a device that has just connected up to date, and the arbiters about the user.
 func (m *Machine) update(now Time, d *device, words []invitation.Word, out []Effect) []Effect {
+	m.remind(now, words)
 	for _, e := range m.entries {
 		if e.side == invitation.Caller && e.view.Terms.Device == d.name && e.answered && e.view.Version != 0 ||
 			e.side == invitation.Callee && e.rings(d.name) {

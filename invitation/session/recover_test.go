@@ -114,6 +114,36 @@ func TestReplyTellsTheSession(t *testing.T) {
 	}
 }
 
+// TestRingBehindACutIsToldItsTime: this session has shown a device an invitation on a node that it heard nothing of, and
+// another one there has heard that it rings. The device comes back: it is told the time that is left, and the arbiter too.
+func TestRingBehindACutIsToldItsTime(t *testing.T) {
+	m := New(bob, &config)
+	steps(m, login("phone", 1, 1), offered(1, invitation.Offering))
+	again := login("phone", 2, 1)
+	again.Login.Resume = true
+	again.Login.Words = []invitation.Word{{
+		ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: 20 * time.Second,
+	}}
+	told, heard := 0, 0
+	for _, e := range steps(m, again) {
+		switch {
+		case e.Kind == ToDevice && e.Down.Notice != nil:
+			told++
+			if got := e.Down.Notice.Remaining; got != 20*time.Second {
+				t.Errorf("the device is told that %v are left, want 20 s", got)
+			}
+		case e.Kind == ToArbiter && e.Message.Kind == invitation.MsgSeen:
+			heard++
+			if got := e.Message.Remaining; got != 20*time.Second {
+				t.Errorf("the arbiter is told that %v are left, want 20 s", got)
+			}
+		}
+	}
+	if told == 0 || heard != 1 {
+		t.Errorf("the device was told %d times, the arbiter %d times", told, heard)
+	}
+}
+
 // TestRecoveredRingIsToldItsTime: a device that rings comes back to a new session, which takes the invitation for one
 // that was not shown. It tells the device the time that is left, not a whole one.
 func TestRecoveredRingIsToldItsTime(t *testing.T) {
