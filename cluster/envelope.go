@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -32,6 +33,13 @@ type Codec interface {
 	Decode(kind Kind, key string, data []byte) (payload any, err error)
 }
 
+// Ager is a [Codec] of messages in which time goes by.
+type Ager interface {
+	// DecodeOlder is Decode of what was written for so long ago that the times in it, those that remained then, are
+	// others by now.
+	DecodeOlder(kind Kind, key string, data []byte, age time.Duration) (payload any, err error)
+}
+
 // ErrUnknown is wrapped by the errors of a Codec for messages that this version does not know.
 var ErrUnknown = errors.New("message of another version")
 
@@ -53,10 +61,14 @@ const (
 	fieldKey     protowire.Number = 5
 	fieldNode    protowire.Number = 6
 	fieldPayload protowire.Number = 7
+	fieldAge     protowire.Number = 8
 )
 
+// maxAge bounds how old an envelope counts as: no time that travels is longer.
+const maxAge = time.Hour
+
 // fixedHeader is the most that a header takes beside key and node: tags, numbers and lengths.
-const fixedHeader = 32
+const fixedHeader = 48
 
 // header is an envelope without what it carries.
 type header struct {
@@ -66,7 +78,8 @@ type header struct {
 	shard   invitation.Shard
 	key     string
 	node    string
-	later   bool // of this node only: nobody waits for it
+	age     time.Duration // how long it was under way to the node that has passed it on; whole microseconds
+	later   bool          // of this node only: nobody waits for it
 }
 
 // size bounds the bytes of a header.
@@ -90,6 +103,7 @@ func (h *header) append(b []byte, size int) []byte {
 	number(fieldShard, uint64(h.shard))
 	text(fieldKey, h.key)
 	text(fieldNode, h.node)
+	number(fieldAge, uint64(h.age/time.Microsecond))
 	b = protowire.AppendTag(b, fieldPayload, protowire.BytesType)
 	return protowire.AppendVarint(b, uint64(size))
 }
@@ -163,6 +177,8 @@ func (h *header) setNumber(field protowire.Number, v uint64) bool {
 	case fieldShard:
 		h.shard = invitation.Shard(v)
 		return v < invitation.Shards
+	case fieldAge:
+		h.age = time.Duration(min(v, uint64(maxAge/time.Microsecond))) * time.Microsecond
 	}
 	return true
 }

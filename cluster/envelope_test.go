@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -39,6 +40,9 @@ var headers = rapid.Custom(func(t *rapid.T) header {
 	if rapid.Bool().Draw(t, "to a node") {
 		h.node = rapid.StringN(1, 20, MaxName).Draw(t, "node")
 	}
+	if rapid.Bool().Draw(t, "held back") {
+		h.age = time.Duration(rapid.Int64Range(1, int64(maxAge/time.Microsecond)).Draw(t, "age")) * time.Microsecond
+	}
 	return h
 })
 
@@ -50,7 +54,7 @@ func TestEnvelopeIsTheSchemas(t *testing.T) {
 		h, payload := headers.Draw(t, "header"), payloads.Draw(t, "payload")
 		m := &peerpb.Envelope{
 			ProtocolVersion: uint32(h.version), Kind: peerpb.Kind(h.kind), Hops: uint32(h.hops), Shard: uint32(h.shard),
-			Key: []byte(h.key), Node: h.node, Payload: payload,
+			Key: []byte(h.key), Node: h.node, Payload: payload, AgeUs: uint64(h.age / time.Microsecond),
 		}
 		ours, _, err := h.encode(nil, raw{}, payload)
 		if err != nil {
@@ -115,6 +119,7 @@ var envelopeSamples = map[string]struct {
 	"arbiter":   {header{version: 1, kind: 2, shard: 4095}, "to an arbiter"},
 	"device":    {header{version: 1, kind: 3, node: "node-2"}, "to a device"},
 	"passed_on": {header{version: 1, kind: 1, hops: 3, key: "\xff"}, ""},
+	"held_back": {header{version: 1, kind: 2, hops: 1, shard: 7, age: 2750 * time.Millisecond}, "late"},
 }
 
 // TestGoldenEnvelopes: nodes of two versions read each other's envelopes. The file is added to, never edited.

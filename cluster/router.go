@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringfleet/ringfleet/cluster/placement"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -54,6 +55,7 @@ type Shards interface {
 type Router struct {
 	config  Config
 	patient Patient // the link, if it is one
+	ager    Ager    // the codec, if it is one
 	state   atomic.Pointer[state]
 	views   sync.Mutex // held by SetView
 	counts  counts
@@ -91,6 +93,7 @@ func NewRouter(config Config) (*Router, error) {
 	}
 	r := &Router{config: config}
 	r.patient, _ = config.Link.(Patient)
+	r.ager, _ = config.Codec.(Ager)
 	r.state.Store(&state{self: -1})
 	return r, nil
 }
@@ -310,9 +313,9 @@ func (s *state) relay(self, target string, shard invitation.Shard) *Member {
 }
 
 // Receive takes an envelope from a peer, of which it keeps nothing: it is what a link calls. An envelope
-// that is for another node is passed on. Whatever the bytes are, it returns without a panic; what it had to drop it
-// counts.
-func (r *Router) Receive(from string, envelope []byte) {
+// that is for another node is passed on. age is for how long it was held back on the link: the times in it are made less by
+// that, if the codec is an [Ager]. Whatever the bytes are, it returns without a panic; what it had to drop it counts.
+func (r *Router) Receive(from string, envelope []byte, age time.Duration) {
 	defer r.contain(from)
 	h, payload, err := parse(envelope, r.config.Self)
 	switch {
@@ -323,6 +326,7 @@ func (r *Router) Receive(from string, envelope []byte) {
 		r.counts.unknown.Add(1)
 		return
 	}
+	h.age = min(h.age+age.Truncate(time.Microsecond), maxAge)
 	s := r.state.Load()
 	to, here := r.destination(s, &h)
 	switch {
@@ -349,7 +353,7 @@ func (r *Router) destination(s *state, h *header) (to *Member, here bool) {
 }
 
 func (r *Router) receive(h *header, data []byte) {
-	payload, err := r.config.Codec.Decode(h.kind, h.key, data)
+	payload, err := r.decode(h, data)
 	switch {
 	case errors.Is(err, ErrUnknown):
 		r.counts.unknown.Add(1)
@@ -365,7 +369,15 @@ func (r *Router) receive(h *header, data []byte) {
 	}
 }
 
-// forward passes an envelope on as it came, but for its hops.
+func (r *Router) decode(h *header, data []byte) (any, error) {
+	if h.age > 0 && r.ager != nil {
+		r.counts.aged.Add(1)
+		return r.ager.DecodeOlder(h.kind, h.key, data, h.age)
+	}
+	return r.config.Codec.Decode(h.kind, h.key, data)
+}
+
+// forward passes an envelope on as it came, but for its hops and its age.
 func (r *Router) forward(s *state, to *Member, h *header, payload []byte) {
 	h.hops++
 	buf := buffers.Get().(*[]byte)

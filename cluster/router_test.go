@@ -327,14 +327,14 @@ func TestReceiveIsTotal(t *testing.T) {
 	for _, data := range [][]byte{
 		nil, []byte("\xff\xff\xff"), envelope(0, 1, "x"), envelope(1, 0, "x"), envelope(1, 1, "!"), envelope(1, 1, "x")[:6],
 	} {
-		r.Receive("b", data)
+		r.Receive("b", data, 0)
 	}
-	r.Receive("b", envelope(9, 1, "x"))
-	r.Receive("b", envelope(1, 1, "?"))
-	r.Receive("b", envelope(1, 1, "panic"))
-	r.Receive("b", envelope(1, 1, "good"))
+	r.Receive("b", envelope(9, 1, "x"), 0)
+	r.Receive("b", envelope(1, 1, "?"), 0)
+	r.Receive("b", envelope(1, 1, "panic"), 0)
+	r.Receive("b", envelope(1, 1, "good"), 0)
 	n.err = cluster.ErrBusy
-	r.Receive("b", envelope(1, 1, "refused"))
+	r.Receive("b", envelope(1, 1, "refused"), 0)
 	if s := r.Stats(); s.Malformed != 6 || s.Unknown != 2 || s.Panics != 1 || s.Received != 3 || s.Refused != 1 {
 		t.Errorf("counted %+v", s)
 	}

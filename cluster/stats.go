@@ -8,6 +8,7 @@ type Stats struct {
 	Remote    uint64 // given to the link, those passed on included
 	Bytes     uint64 // of the envelopes in Remote
 	Received  uint64 // from peers, for this node
+	Aged      uint64 // of them, those that were held back on the way, so that time went by in them
 	Forwarded uint64 // from peers, passed on to another node
 	Relayed   uint64 // given to another member, as the right one could not be reached
 
@@ -24,9 +25,9 @@ type Stats struct {
 }
 
 type counts struct {
-	local, remote, bytes, received, forwarded, relayed atomic.Uint64
-	refused, busy, unreachable, noOwner, hopLimit      atomic.Uint64
-	tooLarge, malformed, unknown, panics               atomic.Uint64
+	local, remote, bytes, received, aged, forwarded, relayed atomic.Uint64
+	refused, busy, unreachable, noOwner, hopLimit            atomic.Uint64
+	tooLarge, malformed, unknown, panics                     atomic.Uint64
 }
 
 // Stats returns the counts. They are read one after the other, not at one instant.
@@ -34,6 +35,7 @@ func (r *Router) Stats() Stats {
 	c := &r.counts
 	return Stats{
 		Local: c.local.Load(), Remote: c.remote.Load(), Bytes: c.bytes.Load(), Received: c.received.Load(),
+		Aged:      c.aged.Load(),
 		Forwarded: c.forwarded.Load(), Relayed: c.relayed.Load(), Refused: c.refused.Load(), Busy: c.busy.Load(),
 		Unreachable: c.unreachable.Load(), NoOwner: c.noOwner.Load(), HopLimit: c.hopLimit.Load(),
 		TooLarge: c.tooLarge.Load(), Malformed: c.malformed.Load(), Unknown: c.unknown.Load(), Panics: c.panics.Load(),

@@ -54,6 +54,14 @@ func (w *Word) Older(by time.Duration) *Word {
 	return &older
 }
 
+// Older lets time go by for a notice that has waited. One that offers an invitation is as it was: the time that it tells
+// begins with the device's ack.
+func (n *Notice) Older(by time.Duration) {
+	if n != nil && n.Remote != RemoteInvitationReceived {
+		n.Remaining = Older(n.Remaining, by)
+	}
+}
+
 // Older returns a copy of a login that has waited.
 func (l *Login) Older(by time.Duration) *Login {
 	if l == nil || len(l.Words) == 0 {

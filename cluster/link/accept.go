@@ -18,6 +18,7 @@ type inbound struct {
 	conn net.Conn
 	node string
 	boot uint64
+	time dated // of what comes, once it is seated
 }
 
 // accept takes connections until the link is closed.
@@ -129,6 +130,7 @@ func (s *Stream) welcome(raw net.Conn) (conn net.Conn, reader *frameReader, in *
 		return nil, nil, nil, err
 	}
 	in = &inbound{conn: raw, node: hello.GetNode(), boot: hello.GetBoot()}
+	came := s.now()
 	refusal := s.judge(hello)
 	if refusal == peerpb.Refusal_REFUSAL_UNSPECIFIED {
 		refusal = s.seat(in)
@@ -144,6 +146,10 @@ func (s *Stream) welcome(raw net.Conn) (conn net.Conn, reader *frameReader, in *
 	if refusal != peerpb.Refusal_REFUSAL_UNSPECIFIED {
 		s.turnAway(raw, hello, refusal)
 		return nil, nil, nil, nil
+	}
+	if clock := ticks(hello.GetClockUs()); clock > 0 {
+		in.time.offset = s.offset(in.node, in.boot)
+		in.time.offset.hear(came, clock)
 	}
 	wait.most = s.config.Timeout
 	s.config.Logger.Debug("a peer has connected", slog.String("peer", in.node))
@@ -190,7 +196,7 @@ func (s *Stream) unseat(in *inbound) bool {
 // take hands over what a peer sends until the connection ends.
 func (s *Stream) take(conn net.Conn, reader *frameReader, in *inbound) error {
 	pong := appendHeader(nil, framePong, 0)
-	come := arrivals{stream: s, reader: reader, from: in.node}
+	come := arrivals{stream: s, reader: reader, from: in.node, time: in.time}
 	hand := come.hand // made once, as each would be an allocation
 	for {
 		t, body, err := reader.next(s.config.MaxEnvelope)
@@ -207,6 +213,10 @@ func (s *Stream) take(conn net.Conn, reader *frameReader, in *inbound) error {
 			}
 			if come.err != nil {
 				return come.err
+			}
+		case frameStamp:
+			if err := come.time.read(s.now(), body); err != nil {
+				return err
 			}
 		case framePing:
 			if err := conn.SetWriteDeadline(time.Now().Add(s.config.Timeout)); err != nil {
@@ -226,20 +236,25 @@ type arrivals struct {
 	stream *Stream
 	reader *frameReader
 	from   string
+	time   dated
 	first  []byte
 	err    error
 }
 
 // hand hands them over.
 func (a *arrivals) hand() {
-	body := a.first
+	t, body := frameEnvelope, a.first
 	for a.err == nil {
-		a.stream.counts.received.Add(1)
-		a.stream.receive(a.from, body)
-		if !a.reader.ready() {
+		if now := a.stream.now(); t == frameStamp {
+			a.err = a.time.read(now, body)
+		} else {
+			a.stream.counts.received.Add(1)
+			a.stream.receive(a.from, body, a.time.age(now))
+		}
+		if a.err != nil || !a.reader.ready() {
 			return
 		}
-		_, body, a.err = a.reader.next(a.stream.config.MaxEnvelope)
+		t, body, a.err = a.reader.next(a.stream.config.MaxEnvelope)
 	}
 }
 

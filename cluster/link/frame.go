@@ -20,6 +20,7 @@ const (
 	frameEnvelope frameType = 3
 	framePing     frameType = 4
 	framePong     frameType = 5
+	frameStamp    frameType = 6
 )
 
 const (
@@ -83,7 +84,7 @@ func (f *frameReader) next(limit int) (frameType, []byte, error) {
 	return t, body, err
 }
 
-// ready reports whether the next frame is an envelope that has come whole, so that next does not wait for it.
+// ready reports whether the next frame is an envelope, or a stamp, that has come whole, so that next does not wait for it.
 func (f *frameReader) ready() bool {
 	rest := f.r.Buffered() - f.skip
 	if rest < frameHeader {
@@ -91,7 +92,8 @@ func (f *frameReader) ready() bool {
 	}
 	b, _ := f.r.Peek(f.skip + frameHeader) // is there
 	word := binary.BigEndian.Uint32(b[f.skip:])
-	return frameType(word>>24) == frameEnvelope && frameHeader+int(word&maxFrame) <= rest
+	t := frameType(word >> 24)
+	return (t == frameEnvelope || t == frameStamp) && frameHeader+int(word&maxFrame) <= rest
 }
 
 // ended tells an end between two frames, io.EOF, from one inside a frame.

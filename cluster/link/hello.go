@@ -44,6 +44,7 @@ func (s *Stream) hello(to cluster.Member) ([]byte, error) {
 	body, err := proto.Marshal(&peerpb.Hello{
 		Cluster: s.config.Cluster, Node: s.config.Node, Boot: s.config.Boot, ToNode: to.Name, ToBoot: to.Boot,
 		MinVersion: cluster.ProtocolVersion, MaxVersion: cluster.ProtocolVersion, Shards: invitation.Shards,
+		ClockUs: uint64(s.now()),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("link: encode a hello: %w", err)
@@ -51,20 +52,20 @@ func (s *Stream) hello(to cluster.Member) ([]byte, error) {
 	return append(appendHeader([]byte(magic), frameHello, len(body)), body...), nil
 }
 
-// readAnswer reads what a peer answers to hello, and returns the largest envelope that it takes.
-func readAnswer(r *frameReader) (maxEnvelope int, err error) {
+// readAnswer reads what a peer answers to hello. The error is that of a refusal, too.
+func readAnswer(r *frameReader) (*peerpb.HelloAnswer, error) {
 	t, body, err := r.next(maxHello)
 	if err != nil {
-		return 0, fmt.Errorf("no answer to the hello: %w", err)
+		return nil, fmt.Errorf("no answer to the hello: %w", err)
 	}
-	var answer peerpb.HelloAnswer
-	if t != frameAnswer || proto.Unmarshal(body, &answer) != nil {
-		return 0, fmt.Errorf("%w: no answer to the hello", errGarbage)
+	answer := new(peerpb.HelloAnswer)
+	if t != frameAnswer || proto.Unmarshal(body, answer) != nil {
+		return nil, fmt.Errorf("%w: no answer to the hello", errGarbage)
 	}
 	if answer.GetRefusal() != peerpb.Refusal_REFUSAL_UNSPECIFIED {
-		return 0, &refusedError{answer.GetRefusal()}
+		return nil, &refusedError{answer.GetRefusal()}
 	}
-	return int(min(answer.GetMaxEnvelope(), maxFrame)), nil
+	return answer, nil
 }
 
 // readHello reads what a peer says first, magic included.
@@ -113,7 +114,7 @@ func (s *Stream) judge(hello *peerpb.Hello) peerpb.Refusal {
 func (s *Stream) answer(refusal peerpb.Refusal) ([]byte, error) {
 	body, err := proto.Marshal(&peerpb.HelloAnswer{
 		Refusal: refusal, Version: cluster.ProtocolVersion, Node: s.config.Node, Boot: s.config.Boot,
-		MaxEnvelope: uint32(s.config.MaxEnvelope),
+		MaxEnvelope: uint32(s.config.MaxEnvelope), ClockUs: uint64(s.now()),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("link: encode an answer: %w", err)

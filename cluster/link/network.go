@@ -9,8 +9,9 @@ import (
 	"github.com/ringfleet/ringfleet/cluster"
 )
 
-// Receive takes an envelope from a peer, of which it must keep nothing. It must not block.
-type Receive func(from string, envelope []byte)
+// Receive takes an envelope from a peer, of which it must keep nothing. age is for how long it was held back on its way,
+// as far as that can be told: 0 if it was for no longer than is usual. It must not block.
+type Receive func(from string, envelope []byte, age time.Duration)
 
 // DefaultQueue is how many envelopes may be on their way from one node of a [Network] to another.
 const DefaultQueue = 4_096
@@ -32,7 +33,7 @@ type Fate struct {
 }
 
 // Network is a network in memory: it lets several nodes live in one process, and tests break it. Envelopes
-// are bytes on it, as between processes, so that codecs are used. Without a Fault that delays, what one node
+// are bytes on it, as between processes, so that codecs are used, and are told their age. Without a Fault that delays, what one node
 // sends to another arrives in order. Each node that has joined has one goroutine, which ends when it
 // leaves. Safe for concurrent use, and usable in a testing/synctest bubble if it was made there.
 type Network struct {
@@ -115,6 +116,7 @@ type Memory struct {
 type delivery struct {
 	from     string
 	envelope []byte
+	sent     time.Time
 }
 
 // Start begins to take what others send. The error says that it was called before, or after Close.
@@ -149,7 +151,7 @@ func (m *Memory) Send(to cluster.Member, envelope []byte) error {
 	if err := peer.reserve(m.name, copies); err != nil {
 		return err
 	}
-	d := delivery{m.name, append([]byte(nil), envelope...)}
+	d := delivery{m.name, append([]byte(nil), envelope...), time.Now()}
 	for range copies {
 		if fate.Delay > 0 {
 			time.AfterFunc(fate.Delay, func() { peer.post(d) })
@@ -206,7 +208,11 @@ func (m *Memory) run(receive Receive, done chan struct{}) {
 			return
 		}
 		for i, d := range batch {
-			receive(d.from, d.envelope)
+			age := time.Since(d.sent)
+			if age <= tolerance {
+				age = 0
+			}
+			receive(d.from, d.envelope, age)
 			batch[i] = delivery{}
 		}
 	}

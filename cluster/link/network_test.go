@@ -20,7 +20,7 @@ type inbox struct {
 	hold chan struct{} // if set, each Receive waits for it
 }
 
-func (b *inbox) receive(from string, envelope []byte) {
+func (b *inbox) receive(from string, envelope []byte, _ time.Duration) {
 	if b.hold != nil {
 		<-b.hold
 	}

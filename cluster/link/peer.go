@@ -34,6 +34,9 @@ type peer struct {
 	handed  bool         // who began to write batch has left the rest to run
 	fault   error        // why it could not be written
 
+	unstamped bool  // the member reads no stamps
+	stamped   ticks // the last stamp that was put into waiting; 0: none since that was emptied
+
 	batch   blocks // what is being written, by whoever has set writing
 	written int    // bytes of its first block that were written
 }
@@ -60,11 +63,12 @@ func (p *peer) send(envelope []byte, later bool) error {
 	case len(envelope) > p.most:
 		p.mu.Unlock()
 		return cluster.ErrTooLarge
-	case p.waiting.bytes+len(envelope)+frameHeader > p.stream.config.Queue:
+	case p.waiting.bytes+len(envelope)+2*frameHeader+stampSize > p.stream.config.Queue:
 		p.mu.Unlock()
 		p.stream.counts.busy.Add(1)
 		return cluster.ErrBusy
 	}
+	p.stampLocked()
 	p.waiting.add(frameEnvelope, envelope)
 	try := p.try != nil
 	later = later && p.waiting.bytes < blockSize/2
@@ -125,6 +129,7 @@ func (p *peer) fail() {
 	defer p.mu.Unlock()
 	p.stream.counts.dropped.Add(uint64(p.waiting.count))
 	p.waiting.clear()
+	p.stamped = 0
 	p.down, p.up, p.try, p.fault = true, false, nil, nil
 	if p.handed {
 		p.abandonLocked()
@@ -175,15 +180,19 @@ func (p *peer) greet(ctx context.Context, conn net.Conn) (net.Conn, *frameReader
 		return nil, nil, fmt.Errorf("say hello: %w", err)
 	}
 	reader := newFrameReader(conn)
-	most, err := readAnswer(reader)
+	answer, err := readAnswer(reader)
 	if err != nil {
 		return nil, nil, err
+	}
+	if clock := ticks(answer.GetClockUs()); clock > 0 {
+		s.offset(p.member.Name, p.member.Boot).hear(s.now(), clock)
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, fmt.Errorf("clear a deadline: %w", err)
 	}
 	p.mu.Lock()
-	p.down, p.up, p.most = false, true, most
+	p.down, p.up, p.most = false, true, int(min(answer.GetMaxEnvelope(), maxFrame))
+	p.unstamped = answer.GetClockUs() == 0
 	p.mu.Unlock()
 	return conn, reader, nil
 }
@@ -217,6 +226,7 @@ func (p *peer) serve(conn net.Conn, reader *frameReader) error {
 				return errSilent
 			}
 			p.mu.Lock()
+			p.stampLocked()
 			p.waiting.add(framePing, nil)
 			p.mu.Unlock()
 		}

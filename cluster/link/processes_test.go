@@ -48,7 +48,7 @@ func receiver(dir string) error {
 	}
 	defer s.Close()
 	var got atomic.Int64
-	if err := s.Start(func(string, []byte) { got.Add(1) }); err != nil {
+	if err := s.Start(func(string, []byte, time.Duration) { got.Add(1) }); err != nil {
 		return err
 	}
 	before := cpu()

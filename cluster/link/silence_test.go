@@ -93,7 +93,7 @@ func TestSilence(t *testing.T) {
 		b := listen("b", StreamConfig{listener: p})
 		defer b.Close()
 		var got atomic.Int64
-		if err := b.Start(func(string, []byte) { got.Add(1) }); err != nil {
+		if err := b.Start(func(string, []byte, time.Duration) { got.Add(1) }); err != nil {
 			t.Fatal(err)
 		}
 		a := listen("a", StreamConfig{listener: newPipes(), dial: p.dial})
@@ -204,7 +204,7 @@ func TestUnknownFrames(t *testing.T) {
 		}
 		defer b.Close()
 		var got []string
-		if err := b.Start(func(from string, e []byte) { got = append(got, from+":"+string(e)) }); err != nil {
+		if err := b.Start(func(from string, e []byte, _ time.Duration) { got = append(got, from+":"+string(e)) }); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := p.dial(t.Context(), "")
@@ -220,8 +220,8 @@ func TestUnknownFrames(t *testing.T) {
 		if _, err := conn.Write(hello); err != nil {
 			t.Fatal(err)
 		}
-		if most, err := readAnswer(newFrameReader(conn)); err != nil || most != cluster.DefaultMaxEnvelope {
-			t.Fatalf("answered %d, %v", most, err)
+		if answer, err := readAnswer(newFrameReader(conn)); err != nil || answer.GetMaxEnvelope() != cluster.DefaultMaxEnvelope {
+			t.Fatalf("answered %v, %v", answer, err)
 		}
 		frames := append(appendHeader(nil, 99, 3), "new"...)
 		frames = append(appendHeader(frames, frameEnvelope, 5), "hello"...)

@@ -131,12 +131,14 @@ type Stream struct {
 	left     atomic.Bool                      // something was left to Flush
 	waits    atomic.Bool                      // something waits for others to go with
 	counts   streamCounts
+	began    time.Time // the origin of the clock that stamps
 
 	mu        sync.Mutex // for what follows, and for replacing peers
 	started   bool
 	strangers int
 	inbound   map[string]*inbound // by name
 	conns     map[net.Conn]bool   // accepted, to be closed by Close
+	offsets   map[string]*offset  // by name
 }
 
 // Listen opens the port. Nothing is taken from it before Start; what is sent meanwhile goes out. The error
@@ -153,7 +155,7 @@ func Listen(config StreamConfig) (*Stream, error) {
 	}
 	s := &Stream{
 		config: config, once: logonce.New(config.Logger), listener: config.listener,
-		inbound: map[string]*inbound{}, conns: map[net.Conn]bool{},
+		inbound: map[string]*inbound{}, conns: map[net.Conn]bool{}, offsets: map[string]*offset{}, began: time.Now(),
 	}
 	if s.listener == nil {
 		if s.listener, err = net.Listen("tcp", config.Listen); err != nil {

@@ -71,7 +71,7 @@ func TestStreamIsBounded(t *testing.T) {
 	}
 	defer b.Close()
 	defer close(hold)
-	if err := b.Start(func(string, []byte) { <-hold }); err != nil {
+	if err := b.Start(func(string, []byte, time.Duration) { <-hold }); err != nil {
 		t.Fatal(err)
 	}
 	member := cluster.Member{Name: "b", Boot: 2, Peer: b.Addr().String()}
@@ -233,12 +233,12 @@ func TestStreamConfig(t *testing.T) {
 		}
 	}
 	s := open(t, "a", 1, nil)
-	if s.Start(func(string, []byte) {}) == nil {
+	if s.Start(func(string, []byte, time.Duration) {}) == nil {
 		t.Error("started twice")
 	}
 	s.Close()
 	s.SetPeers([]cluster.Member{{Name: "b", Boot: 1, Peer: "127.0.0.1:1"}})
-	if s.Start(func(string, []byte) {}) == nil || s.Stats().Peers != 0 {
+	if s.Start(func(string, []byte, time.Duration) {}) == nil || s.Stats().Peers != 0 {
 		t.Error("it goes on after it was closed")
 	}
 }

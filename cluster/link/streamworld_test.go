@@ -37,7 +37,7 @@ func (e *end) logged() string {
 	return e.log.String()
 }
 
-func (e *end) take(from string, envelope []byte) {
+func (e *end) take(from string, envelope []byte, _ time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.got = append(e.got, from+":"+string(envelope))

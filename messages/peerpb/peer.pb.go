@@ -730,7 +730,10 @@ type Envelope struct {
 	// The name of the node that it is for. Only where no shard is meant.
 	Node string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
 	// The message, as kind says.
-	Payload       []byte `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
+	Payload []byte `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
+	// How long it was under way before the node that passes it on got it, as far as that node can tell: what remained
+	// when the message was written is less by this, in microseconds.
+	AgeUs         uint64 `protobuf:"varint,8,opt,name=age_us,json=ageUs,proto3" json:"age_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -812,6 +815,13 @@ func (x *Envelope) GetPayload() []byte {
 		return x.Payload
 	}
 	return nil
+}
+
+func (x *Envelope) GetAgeUs() uint64 {
+	if x != nil {
+		return x.AgeUs
+	}
+	return 0
 }
 
 // NodeRequest asks a node for something that it knows or can do. Whoever asks waits for the NodeResponse, and tries
@@ -6093,11 +6103,14 @@ type Hello struct {
 	Node    string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	Boot    uint64                 `protobuf:"fixed64,3,opt,name=boot,proto3" json:"boot,omitempty"`
 	// Who is meant: an address may have changed hands.
-	ToNode        string `protobuf:"bytes,4,opt,name=to_node,json=toNode,proto3" json:"to_node,omitempty"`
-	ToBoot        uint64 `protobuf:"fixed64,5,opt,name=to_boot,json=toBoot,proto3" json:"to_boot,omitempty"`
-	MinVersion    uint32 `protobuf:"varint,6,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
-	MaxVersion    uint32 `protobuf:"varint,7,opt,name=max_version,json=maxVersion,proto3" json:"max_version,omitempty"`
-	Shards        uint32 `protobuf:"varint,8,opt,name=shards,proto3" json:"shards,omitempty"`
+	ToNode     string `protobuf:"bytes,4,opt,name=to_node,json=toNode,proto3" json:"to_node,omitempty"`
+	ToBoot     uint64 `protobuf:"fixed64,5,opt,name=to_boot,json=toBoot,proto3" json:"to_boot,omitempty"`
+	MinVersion uint32 `protobuf:"varint,6,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	MaxVersion uint32 `protobuf:"varint,7,opt,name=max_version,json=maxVersion,proto3" json:"max_version,omitempty"`
+	Shards     uint32 `protobuf:"varint,8,opt,name=shards,proto3" json:"shards,omitempty"`
+	// What the clock says by which the node stamps what it sends, in microseconds; its origin is the node's own. 0: it
+	// stamps nothing.
+	ClockUs       uint64 `protobuf:"varint,9,opt,name=clock_us,json=clockUs,proto3" json:"clock_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6188,6 +6201,13 @@ func (x *Hello) GetShards() uint32 {
 	return 0
 }
 
+func (x *Hello) GetClockUs() uint64 {
+	if x != nil {
+		return x.ClockUs
+	}
+	return 0
+}
+
 // HelloAnswer is what the peer answers. A connection with a refusal is closed after it.
 type HelloAnswer struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -6198,7 +6218,9 @@ type HelloAnswer struct {
 	Node string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
 	Boot uint64 `protobuf:"fixed64,4,opt,name=boot,proto3" json:"boot,omitempty"`
 	// The largest envelope that is taken, in bytes.
-	MaxEnvelope   uint32 `protobuf:"varint,5,opt,name=max_envelope,json=maxEnvelope,proto3" json:"max_envelope,omitempty"`
+	MaxEnvelope uint32 `protobuf:"varint,5,opt,name=max_envelope,json=maxEnvelope,proto3" json:"max_envelope,omitempty"`
+	// As in the Hello. 0: it reads no stamps.
+	ClockUs       uint64 `protobuf:"varint,6,opt,name=clock_us,json=clockUs,proto3" json:"clock_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6268,11 +6290,18 @@ func (x *HelloAnswer) GetMaxEnvelope() uint32 {
 	return 0
 }
 
+func (x *HelloAnswer) GetClockUs() uint64 {
+	if x != nil {
+		return x.ClockUs
+	}
+	return 0
+}
+
 var File_ringfleet_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x1cringfleet/peer/v1/peer.proto\x12\x11ringfleet.peer.v1\"\xcc\x01\n" +
+	"\x1cringfleet/peer/v1/peer.proto\x12\x11ringfleet.peer.v1\"\xe3\x01\n" +
 	"\bEnvelope\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.ringfleet.peer.v1.KindR\x04kind\x12\x12\n" +
@@ -6280,7 +6309,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x05shard\x18\x04 \x01(\rR\x05shard\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\fR\x03key\x12\x12\n" +
 	"\x04node\x18\x06 \x01(\tR\x04node\x12\x18\n" +
-	"\apayload\x18\a \x01(\fR\apayload\"\x80\x01\n" +
+	"\apayload\x18\a \x01(\fR\apayload\x12\x15\n" +
+	"\x06age_us\x18\b \x01(\x04R\x05ageUs\"\x80\x01\n" +
 	"\vNodeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x16\n" +
@@ -6746,7 +6776,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\ffrom_address\x18\x05 \x01(\tR\vfromAddress\"?\n" +
 	"\vProbeAnswer\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x06R\x06number\x12\x18\n" +
-	"\areached\x18\x02 \x01(\bR\areached\"\xd5\x01\n" +
+	"\areached\x18\x02 \x01(\bR\areached\"\xf0\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -6757,13 +6787,15 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"minVersion\x12\x1f\n" +
 	"\vmax_version\x18\a \x01(\rR\n" +
 	"maxVersion\x12\x16\n" +
-	"\x06shards\x18\b \x01(\rR\x06shards\"\xa8\x01\n" +
+	"\x06shards\x18\b \x01(\rR\x06shards\x12\x19\n" +
+	"\bclock_us\x18\t \x01(\x04R\aclockUs\"\xc3\x01\n" +
 	"\vHelloAnswer\x124\n" +
 	"\arefusal\x18\x01 \x01(\x0e2\x1a.ringfleet.peer.v1.RefusalR\arefusal\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
 	"\x04boot\x18\x04 \x01(\x06R\x04boot\x12!\n" +
-	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope*\x99\x01\n" +
+	"\fmax_envelope\x18\x05 \x01(\rR\vmaxEnvelope\x12\x19\n" +
+	"\bclock_us\x18\x06 \x01(\x04R\aclockUs*\x99\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SESSION\x10\x01\x12\x10\n" +
