@@ -33,6 +33,26 @@ func member1(t *testing.T, network *peers.Network, name string) *Node {
 	return n
 }
 
+// TestFreshSessionsCountByTheNodesWallClock: the clock that is configured is the only one.
+func TestFreshSessionsCountByTheNodesWallClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func() time.Time { return time.Now().Add(-30 * time.Second) }
+		n, err := Start(Config{Name: "a", WallClock: slow, Gateway: gateway.Config{Authenticator: auth.Development{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Shutdown(context.Background())
+		login := invitation.Login{User: "alice", Device: "phone"}
+		if err := (backend{n}).Attach(1, login); err != nil {
+			t.Fatal(err)
+		}
+		s, ok, err := n.host.Session(t.Context(), "alice")
+		if want := uint64(slow().UnixMilli()); err != nil || !ok || s.First < want || s.First > want+1_000 {
+			t.Errorf("it counts from %d, want %d; %v, %v", s.First, want, ok, err)
+		}
+	})
+}
+
 // TestLossesMoveWithShards: sessions that come to be after a move, of shards that were lost before it, know that
 // their devices may know more than they do; until the grace is over.
 func TestLossesMoveWithShards(t *testing.T) {

@@ -100,6 +100,7 @@ func Start(config Config) (*Node, error) {
 		Observer:       observer{n.invitations, config.OnOutcome, n},
 		Events:         n.told(),
 		Session:        n.config.Session,
+		WallClock:      n.config.WallClock,
 		Engine:         engine.Options{Logger: slog.New(warnings{n.config.Logger.Handler()}), Stall: n.stalled, Settle: n.settle},
 		MaxSessions:    config.MaxSessions,
 		MaxInvitations: config.MaxInvitations,

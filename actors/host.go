@@ -87,6 +87,9 @@ type Options struct {
 	Events   Events         // nil: none
 	Session  session.Config // zero fields: the defaults
 	Engine   engine.Options
+	// WallClock numbers what sessions say of presence that take a lost one's place, so that it counts after what that one
+	// said. No deadline is kept by it. The default is time.Now.
+	WallClock func() time.Time
 	// Outcome, if set, is told each view of an invitation that has ended, by the session of a user that it is told to:
 	// once or more for each side. It is called by an actor, and must be quick.
 	Outcome func(user invitation.User, v *invitation.View, now invitation.Time)
@@ -102,6 +105,7 @@ type Host struct {
 	observer Observer
 	events   Events
 	config   session.Config
+	clock    func() time.Time
 	outcome  func(invitation.User, *invitation.View, invitation.Time)
 	system   *engine.System
 	logger   *slog.Logger
@@ -125,12 +129,16 @@ func New(options Options) *Host {
 		observer: options.Observer,
 		events:   options.Events,
 		config:   options.Session.WithDefaults(),
+		clock:    options.WallClock,
 		outcome:  options.Outcome,
 		system:   engine.New(options.Engine),
 		logger:   options.Engine.Logger,
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
+	}
+	if h.clock == nil {
+		h.clock = time.Now
 	}
 	h.inputs.New = func() any { return new(input) }
 	h.messages.New = func() any { return new(invitation.Message) }

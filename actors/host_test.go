@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,31 @@ func TestAcceptedCallSettlesAndLeaves(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		w.liveIs(t, 0, 0)
+	})
+}
+
+// bereft has lost what lived on all shards.
+type bereft struct{ *world }
+
+func (bereft) LostAt(invitation.Shard) invitation.Time { return 1 }
+
+// TestFreshSessionsCountByTheWallClock: a session that takes a lost one's place numbers by the clock that it is given.
+func TestFreshSessionsCountByTheWallClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		for _, wrong := range []time.Duration{-30 * time.Second, 30 * time.Second} {
+			clock := func() time.Time { return time.Now().Add(wrong) }
+			h := New(Options{Network: bereft{w}, WallClock: clock})
+			defer h.Stop(context.Background())
+			in := &session.Input{Kind: session.InAttach, Device: "phone", Login: &invitation.Login{User: "alice", Device: "phone"}}
+			if err := h.TellSession("alice", in); err != nil {
+				t.Fatal(err)
+			}
+			s, ok, err := h.Session(t.Context(), "alice")
+			if want := uint64(clock().UnixMilli()); err != nil || !ok || s.First < want || s.First > want+1 {
+				t.Errorf("a clock that is wrong by %v: it counts from %d, want %d; %v, %v", wrong, s.First, want, ok, err)
+			}
+		}
 	})
 }
 

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/ringfleet/ringfleet/actors/engine"
 	"github.com/ringfleet/ringfleet/invitation"
@@ -41,7 +40,7 @@ func (h *Host) newSession(user invitation.User, msg any) engine.Behavior {
 	}
 	shard := invitation.ShardOf(user)
 	if lostAt := h.network.LostAt(shard); lostAt != 0 && h.Now() < lostAt.Add(h.config.Timers.Grace) {
-		return &sessionActor{host: h, machine: *session.New(user, &h.config, session.Fresh(lostAt, uint64(time.Now().UnixMilli())))}
+		return &sessionActor{host: h, machine: *session.New(user, &h.config, session.Fresh(lostAt, uint64(max(h.clock().UnixMilli(), 0))))}
 	}
 	return &sessionActor{host: h, machine: *session.New(user, &h.config)}
 }

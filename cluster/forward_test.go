@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/link"
@@ -49,6 +50,29 @@ func TestForwarding(t *testing.T) {
 		}
 		if s := w.nodes["node-1"].router.Stats(); s.Forwarded != 1 || s.Received != 0 {
 			t.Errorf("node-1 counts %+v", s)
+		}
+	})
+}
+
+// TestForwardingAges: what is passed on is as old as its whole way took.
+func TestForwardingAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, link.NewNetwork(link.NetworkOptions{Fault: func(from, _ string, _ []byte) link.Fate {
+			return link.Fate{Delay: map[string]time.Duration{"node-0": 2 * time.Second, "node-1": time.Second}[from]}
+		}}), 3)
+		old := []string{"node-0", "node-1"}
+		w.setView(w.nodes["node-0"], old...)
+		shard := shardOf(t, "node-1", old, "node-2", w.names)
+		if err := w.nodes["node-0"].router.Send(shard, kind, "alice", "hello"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if got := w.nodes["node-2"].take(); len(got) != 1 || got[0].Payload != "hello after 3s" {
+			t.Errorf("node-2 has got %+v", got)
+		}
+		if s := w.nodes["node-2"].router.Stats(); s.Aged != 1 || s.Received != 1 {
+			t.Errorf("node-2 counts %+v", s)
 		}
 	})
 }

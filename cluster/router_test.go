@@ -43,6 +43,12 @@ func (texts) Decode(_ cluster.Kind, _ string, data []byte) (any, error) {
 	return string(data), nil
 }
 
+// DecodeOlder implements cluster.Ager.
+func (c texts) DecodeOlder(kind cluster.Kind, key string, data []byte, age time.Duration) (any, error) {
+	payload, err := c.Decode(kind, key, data)
+	return fmt.Sprint(payload, " after ", age), err
+}
+
 // node is a router with what it has delivered.
 type node struct {
 	name   string
