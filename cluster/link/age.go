@@ -17,10 +17,11 @@ const (
 	stampSize = 8
 	// stampEvery is how old a stamp may be that holds for an envelope.
 	stampEvery = 10 * time.Millisecond
-	// tolerance is what a message may be under way for without being taken as older than it was.
+	// tolerance is what a message may be under way for without ageing, and by how much less than it was held back it ages:
+	// no deadline may come early. It is more than what a stamp and the difference of the clocks may be wrong by.
 	tolerance = 50 * time.Millisecond
 	// window is for how long a difference counts at least, and half of for how long at most. So clocks may drift apart
-	// by 400 ppm before that shows, and what was held back for no longer than it ages by all of that.
+	// by 300 ppm before a message seems older than it is, and what was held back for no longer than it ages by all of that.
 	window = time.Minute
 )
 
@@ -117,8 +118,5 @@ func (d *dated) age(now ticks) time.Duration {
 	if d.stamp == 0 {
 		return 0
 	}
-	if age := now.sub(d.stamp) - d.least; age > tolerance {
-		return age
-	}
-	return 0
+	return max(now.sub(d.stamp)-d.least-tolerance, 0)
 }

@@ -24,8 +24,8 @@
 //
 // Where both nodes tell what their clocks say in the Hello and its answer, there are stamps between the envelopes, a
 // frame with the sender's clock in microseconds, not more than one in 10 ms. So the receiver knows for how long an envelope
-// was held back in a queue, a buffer or the network, from when it was given to Send, and tells [Receive] if that was more
-// than 50 ms: by how much the difference of the two clocks exceeds the least one of the last minute or two. A minute is
+// was held back in a queue, a buffer or the network, from when it was given to Send: by how much the difference of the two
+// clocks exceeds the least one of the last minute or two. It tells [Receive] what that is over 50 ms. A minute is
 // also for how long the messages of a machine that stood still with its clock are taken for older than they are. The
 // difference is remembered beyond a connection, for a start of the peer's process; for its very first connection it is
 // that of the Hello, or of the answer on the connection the other way.

@@ -32,35 +32,49 @@ func TestDecodeOlder(t *testing.T) {
 		left    func(any) time.Duration
 		want    time.Duration
 	}{
-		{"view", peerwire.KindSession, &session.Input{Kind: session.InView, View: view},
-			func(p any) time.Duration { return p.(*session.Input).View.Deadline.Sub(now) }, left - age},
-		{"reply", peerwire.KindSession, &session.Input{Kind: session.InReply, Reply: &invitation.Reply{ID: terms.ID, View: view}},
-			func(p any) time.Duration { return p.(*session.Input).Reply.View.Deadline.Sub(now) }, left - age},
+		{
+			"view", peerwire.KindSession, &session.Input{Kind: session.InView, View: view},
+			func(p any) time.Duration { return p.(*session.Input).View.Deadline.Sub(now) }, left - age,
+		},
+		{
+			"reply", peerwire.KindSession, &session.Input{Kind: session.InReply, Reply: &invitation.Reply{ID: terms.ID, View: view}},
+			func(p any) time.Duration { return p.(*session.Input).Reply.View.Deadline.Sub(now) }, left - age,
+		},
 		{"word", peerwire.KindSession, &session.Input{Kind: session.InWord, Conn: conn, Device: "d", Word: &invitation.Word{
 			ID: terms.ID, Side: invitation.Callee, Kind: invitation.WordSeen, Remaining: left,
 		}}, func(p any) time.Duration { return p.(*session.Input).Word.Remaining }, left - age},
 		{"send", peerwire.KindSession, &session.Input{Kind: session.InCall, Conn: conn, Device: "d", Call: &invitation.Call{
 			Request: invitation.Send, RequestID: 1, Key: "k", Callee: "bob", Resumed: resumed,
 		}}, func(p any) time.Duration { return p.(*session.Input).Call.Resumed.Remaining }, left - age},
-		{"start", peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgStart, ID: terms.ID, User: "alice", Terms: terms, Resumed: resumed},
-			func(p any) time.Duration { return p.(*invitation.Message).Resumed.Remaining }, left - age},
-		{"seen", peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgSeen, ID: terms.ID, User: "bob", Remaining: left},
-			func(p any) time.Duration { return p.(*invitation.Message).Remaining }, left - age},
-		{"recover", peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgRecover, ID: terms.ID, User: "bob", View: view},
-			func(p any) time.Duration { return p.(*invitation.Message).View.Deadline.Sub(now) }, left - age},
+		{
+			"start", peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgStart, ID: terms.ID, User: "alice", Terms: terms, Resumed: resumed},
+			func(p any) time.Duration { return p.(*invitation.Message).Resumed.Remaining }, left - age,
+		},
+		{
+			"seen", peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgSeen, ID: terms.ID, User: "bob", Remaining: left},
+			func(p any) time.Duration { return p.(*invitation.Message).Remaining }, left - age,
+		},
+		{
+			"recover", peerwire.KindArbiter, &invitation.Message{Kind: invitation.MsgRecover, ID: terms.ID, User: "bob", View: view},
+			func(p any) time.Duration { return p.(*invitation.Message).View.Deadline.Sub(now) }, left - age,
+		},
 		{"notice", peerwire.KindDevice, notice(invitation.Caller, 0), told, left - age},
 		{"accepting", peerwire.KindDevice, notice(invitation.Callee, invitation.RemoteAcceptSentToLocal), told, left - age},
 		{"offer", peerwire.KindDevice, notice(invitation.Callee, invitation.RemoteInvitationReceived), told, left},
 		{"answer", peerwire.KindDevice, &peerwire.Delivery{Conn: 1, Down: invitation.Down{Answer: &invitation.Answer{
 			Request: invitation.Send, RequestID: 1, Notice: notice(invitation.Caller, 0).Down.Notice,
 		}}}, func(p any) time.Duration { return p.(*peerwire.Delivery).Down.Answer.Notice.Remaining }, left - age},
-		{"chunk", peerwire.KindHandoff, &handoff.Message{Kind: handoff.Chunk, ID: 1, Age: left},
-			func(p any) time.Duration { return p.(*handoff.Message).Age }, left + age},
+		{
+			"chunk", peerwire.KindHandoff, &handoff.Message{Kind: handoff.Chunk, ID: 1, Age: left},
+			func(p any) time.Duration { return p.(*handoff.Message).Age }, left + age,
+		},
 		{"event", peerwire.KindEvents, &peerwire.Events{Copy: &snapshot.Event{
 			Event: invitation.Event{Kind: invitation.EventSent, ID: terms.ID}, Age: left,
 		}}, func(p any) time.Duration { return p.(*peerwire.Events).Copy.Age }, left + age},
-		{"request", peerwire.KindRequest, &ask.Request{ID: 1, Node: "a", Method: "m", Remaining: left},
-			func(p any) time.Duration { return p.(*ask.Request).Remaining }, left - age},
+		{
+			"request", peerwire.KindRequest, &ask.Request{ID: 1, Node: "a", Method: "m", Remaining: left},
+			func(p any) time.Duration { return p.(*ask.Request).Remaining }, left - age,
+		},
 	} {
 		data, err := codecAt(now).Append(nil, c.kind, c.payload)
 		if err != nil {
