@@ -17,7 +17,7 @@ const (
 	stampSize = 8
 	// stampEvery is how old a stamp may be that holds for an envelope.
 	stampEvery = 10 * time.Millisecond
-	// tolerance is what a message may be under way for without ageing, and by how much less than it was held back it ages:
+	// tolerance is what a message may be under way for without aging, and by how much less than it was held back it ages:
 	// no deadline may come early. It is more than what a stamp and the difference of the clocks may be wrong by.
 	tolerance = 50 * time.Millisecond
 	// window is for how long a difference counts at least, and half of for how long at most. So clocks may drift apart

@@ -129,29 +129,6 @@ func contradicts(older, newer *invitation.View) bool {
 	return older.Heard > newer.Heard || older.HeardCallee > newer.HeardCallee
 }
 
-// rang notes when an invitation began to ring, so far as is known here.
-func (e *entry) rang(now Time, remaining time.Duration) {
-	at := now
-	if remaining != 0 {
-		at = now.Add(remaining - e.view.Terms.Timers.Expire)
-	}
-	e.seenAt = invitation.Earliest(e.seenAt, min(at, now))
-}
-
-// remind takes since when what a device speaks of rings, as it may be told so before its words are heard: that it was
-// shown it may be known here, and its "seen" only on a node that was cut off.
-func (m *Machine) remind(now Time, words []invitation.Word) {
-	for i := range words {
-		w := &words[i]
-		if w.Side != invitation.Callee || w.Kind != invitation.WordSeen || w.Remaining == 0 {
-			continue
-		}
-		if e := m.entry(w.ID); e != nil && e.side == invitation.Callee {
-			e.rang(now, w.Remaining)
-		}
-	}
-}
-
 // lost takes that there is no arbiter of an invitation that is known here. A send that was not answered is put
 // again. If the arbiter was lost, one is made that learns from here how things stand; if it has stopped, the
 // invitation is over, and how it ended is forgotten.
