@@ -264,6 +264,9 @@ func (c *Client) answeredAbout(p *pending, a *invitation.Answer) {
 		c.step(h, n)
 	}
 	over := code == invitation.AlreadyEnd || code == invitation.NotFound
+	if code == invitation.AlreadyEnd && h.terminal() && p.call.Request != invitation.Cancel && p.call.Request != invitation.Query {
+		code = h.answer(p.call.Request) // it was repeated, and the node has forgotten that it won
+	}
 	switch {
 	case p.call.Request == invitation.Query && over && h.in == &c.live:
 		c.act(h, h.machine().Forget()) // the ending was told to nobody

@@ -288,6 +288,7 @@ func (c *Client) sweepPending(now time.Duration) {
 // what the end says: the node that would answer may be gone.
 const answerTime = 5 * time.Second
 
+// answer returns how a request was answered, as the end of the invitation tells.
 func (h *half) answer(r invitation.Request) invitation.CallError {
 	won := false
 	switch {

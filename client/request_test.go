@@ -87,6 +87,28 @@ func TestAnswerThatNeverComes(t *testing.T) {
 	}
 }
 
+// TestWinnerThatTheNodeHasForgotten: the answer to an accept is lost, and when it is repeated the node has forgotten
+// that it won.
+func TestWinnerThatTheNodeHasForgotten(t *testing.T) {
+	for remote, want := range map[invitation.RemoteState]error{
+		invitation.RemoteAccepted: nil, invitation.RemoteCanceled: invitation.AlreadyEnd,
+	} {
+		for _, err := range []invitation.CallError{invitation.AlreadyEnd, invitation.NotFound} {
+			inWorld(t, Options{}, func(w *world) {
+				r := w.shown("1")
+				accepted := make(chan error, 1)
+				go func() { accepted <- r.Accept(w.Context(), "") }()
+				w.call(invitation.Accept)
+				w.tellRemote(r, invitation.Notice{Remote: remote, Verdict: true})
+				time.Sleep(firstRepeat)
+				again := w.call(invitation.Accept)
+				w.link().answer(invitation.Answer{Request: again.Request, RequestID: again.RequestID, ID: r.ID(), Error: err})
+				w.is(<-accepted, want)
+			})
+		}
+	}
+}
+
 // TestRingingThatIsNotTold: that it rings is told once, so it is asked for, less and less often.
 func TestRingingThatIsNotTold(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {

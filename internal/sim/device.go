@@ -59,6 +59,7 @@ const (
 	lastRepeat  = 8 * time.Second
 	auditAfter  = 2 * time.Second
 	wordRepeat  = 250 * time.Millisecond
+	answerTime  = 5 * time.Second
 	remembered  = 128
 	keptFor     = 5 * time.Minute
 )
@@ -115,6 +116,12 @@ func (l *line) word() invitation.Word {
 		return l.local.Word()
 	}
 	return l.remote.Word()
+}
+
+// won reports whether the end says that an accept or a refuse of this device has won: no other end has that answer.
+func (l *line) won(r invitation.Request) bool {
+	return r == invitation.Accept && l.remote.State() == invitation.RemoteAccepted ||
+		r == invitation.Refuse && l.remote.State() == invitation.RemoteRefused
 }
 
 // act does what a machine asked for.
@@ -244,7 +251,9 @@ func (d *Device) wake() {
 	switch d.phase {
 	case online:
 		for _, p := range slices.Clone(d.calls) {
-			if p.next <= d.w.now {
+			if l := p.line; l.endedAt != 0 && d.w.now.Sub(l.endedAt) >= answerTime && p.call.Request != invitation.Send {
+				d.calls = slices.DeleteFunc(d.calls, func(o *pending) bool { return o == p }) // its answer is the end
+			} else if p.next <= d.w.now {
 				d.sayCall(p)
 			} else {
 				d.need(p.next)

@@ -161,6 +161,9 @@ func (d *Device) answeredAbout(p *pending, a *invitation.Answer) {
 		d.act(l, l.forget())
 	case p.call.Request == invitation.Query:
 	default:
+		if a.Error == invitation.AlreadyEnd && p.call.Request != invitation.Cancel && l.won(p.call.Request) {
+			a = &invitation.Answer{Request: a.Request, RequestID: a.RequestID, ID: a.ID, Notice: a.Notice}
+		}
 		d.w.answered(d, l, p.call, a.Error)
 		l.part.recorded = l.part.recorded || p.call.Request == invitation.Accept && a.Error == invitation.OK
 		if a.Error != invitation.OK && l.side == invitation.Caller {

@@ -310,6 +310,8 @@ func (w *world) answered(d *Device, l *line, call *invitation.Call, err invitati
 		return
 	case err == invitation.AlreadyAccept && r.referee.chosen == d.name && r.referee.answerID != call.RequestID: // an earlier program's won
 		return
+	case err == invitation.OK && !won && l.won(call.Request): // an earlier program of the device asked first; it is this one that ended so
+		return
 	case err == invitation.OK && !won:
 	case err != invitation.OK && won && exists:
 	case err == invitation.NotFound && r.hurtAt != 0 && l.part.Ended(): // its session is new; its end it knows

@@ -91,6 +91,9 @@ func (m *Machine) learn(now Time, msg *invitation.Message, begun bool, out effec
 	case invitation.MsgCalleeLost:
 		out, _ = calleeLost(m, now, msg, out)
 	case invitation.MsgAbort:
+		if m.view.Stage == invitation.Ended { // it is known how
+			return m.stand(now, out)
+		}
 		out, _ = abort(m, now, msg, out)
 	case invitation.MsgTick:
 		out, _ = tick(m, now, msg, out)

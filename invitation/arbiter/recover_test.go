@@ -141,3 +141,21 @@ func TestRunOutByTheCalleesSide(t *testing.T) {
 		}
 	}
 }
+
+// TestPanicOfOneThatKnows: an arbiter that recovers has heard of a verdict when its actor panics. The verdict stays.
+func TestPanicOfOneThatKnows(t *testing.T) {
+	terms := &invitation.Terms{
+		ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: invitation.DefaultTimers,
+	}
+	m := New(terms)
+	m.Step(Time(time.Second), &invitation.Message{Kind: invitation.MsgRecover, ID: terms.ID, User: "bob", View: &invitation.View{
+		Terms: terms, Version: 5, Stage: invitation.Ended, Outcome: invitation.Accepted, Chosen: "desk", Verdict: true,
+	}}, nil)
+	if !m.Asking() {
+		t.Fatal("it does not ask the caller's side")
+	}
+	m.Step(Time(time.Second), &invitation.Message{Kind: invitation.MsgAbort, ID: terms.ID}, nil)
+	if v := m.View(); m.Asking() || v.Stage != invitation.Ended || v.Outcome != invitation.Accepted || !v.Verdict {
+		t.Errorf("it stands as %v, %v, verdict %v", v.Stage, v.Outcome, v.Verdict)
+	}
+}

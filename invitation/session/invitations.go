@@ -339,6 +339,7 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	m.add(e)
 	m.heard(now, e)
 	out = m.takeClaims(now, e, out)
+	out = m.offerCommit(now, e, out)
 	before := len(out)
 	if v.Stage <= invitation.Ringing {
 		for i := range m.devices {
@@ -349,6 +350,17 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		return out // the "seen" of a device says so; if none comes the arbiter repeats the view, and is answered
 	}
 	return append(out, m.report(now, e, false))
+}
+
+// offerCommit tells a device that its accept was confirmed, where a session was lost that may have told it so: only the
+// device's own word says what came of that, also when its login is over.
+func (m *Machine) offerCommit(now Time, e *entry, out []Effect) []Effect {
+	v, d := e.view, m.device(e.view.Chosen)
+	if v.Stage != invitation.Confirmed || !m.fresh(now) || d == nil || !d.connected || d.agent() || e.showing(d.name) != nil {
+		return out
+	}
+	e.shown = append(e.shown, showing{device: d.name, told: true})
+	return m.notify(now, e, d, out)
 }
 
 // show shows an invitation to a device for the first time.
@@ -477,11 +489,16 @@ func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []
 }
 
 // tellChosen tells a device that its accept was confirmed, of an invitation that this session does not keep: only its
-// own word says what came of that.
+// own word says what came of that. One whose login is over is asked for it.
 func (m *Machine) tellChosen(now Time, v *invitation.View, out []Effect) []Effect {
 	d := m.device(v.Chosen)
-	if v.Stage < invitation.Confirmed || v.Verdict || d == nil || d.why != 0 {
+	if v.Stage < invitation.Confirmed || v.Verdict || d == nil {
 		return out
+	}
+	if d.why != 0 && d.connected {
+		return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
+			Retell: &invitation.Retell{ID: v.Terms.ID, Side: invitation.Callee},
+		}})
 	}
 	return m.inform(d.name, v.Notice(invitation.Callee, d.name, now), out)
 }

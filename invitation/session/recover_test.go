@@ -280,3 +280,66 @@ func TestAsksBehindTheLastWord(t *testing.T) {
 		t.Errorf("%+v, want the report once more", out)
 	}
 }
+
+// TestCommitAfterTheLogin: the session is lost that told a device that its accept was confirmed, and then another device
+// logs in. The new session does not say for the first one that it has not accepted: it asks it.
+func TestCommitAfterTheLogin(t *testing.T) {
+	m := New(bob, new(Config{}.WithDefaults()), Fresh(began, 100))
+	again := login("phone", 1, 1)
+	again.Login.Resume, again.Login.Reattach = true, true
+	owed := *sentTerms
+	owed.Device = "phone"
+	steps(m, again, &Input{Kind: InView, View: viewed(&owed, 2, invitation.Ringing)}, login("pad", 2, 2))
+	if d := m.device("phone"); d == nil || d.why == 0 {
+		t.Fatalf("the phone is not heard out: %+v", d)
+	}
+	confirmed := offered(4, invitation.Confirmed)
+	confirmed.View.Chosen, confirmed.View.HeardCallee = "phone", m.changes
+	var said []invitation.MessageKind
+	told := 0
+	for _, e := range append(steps(m, confirmed), steps(m, confirmed)...) {
+		switch {
+		case e.Kind == ToArbiter:
+			said = append(said, e.Message.Kind)
+		case e.Conn.Number == 1 && e.Down.Notice != nil && e.Down.Notice.Remote == invitation.RemoteAccepted:
+			told++
+		}
+	}
+	if told == 0 || slices.Contains(said, invitation.MsgCalleeDone) {
+		t.Errorf("the phone is told %d times, the arbiter %v", told, said)
+	}
+	done := steps(m, &Input{Kind: InWord, Device: "phone", Conn: Conn{Number: 1}, Word: &invitation.Word{
+		ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted,
+	}})
+	if !slices.ContainsFunc(done, func(e Effect) bool {
+		return e.Message.Kind == invitation.MsgCalleeDone && e.Message.Remote == invitation.RemoteAccepted
+	}) {
+		t.Errorf("its word gives %+v", done)
+	}
+}
+
+// TestAsksForAWordThatIsOver: an arbiter that was made anew awaits the word of a device about an invitation that is over
+// here, and the login of the device is. It is asked for the word, and not told the commit.
+func TestAsksForAWordThatIsOver(t *testing.T) {
+	m := New(bob, new(Config{}.WithDefaults()))
+	owed := *sentTerms
+	owed.Device = "phone"
+	settled := offered(3, invitation.Ended)
+	settled.View.Settled = true
+	steps(m, login("phone", 1, 1), &Input{Kind: InView, View: viewed(&owed, 2, invitation.Ringing)},
+		offered(1, invitation.Offering), settled, login("pad", 2, 2))
+	confirmed := offered(stale+2, invitation.Confirmed)
+	confirmed.View.Chosen = "phone"
+	asked := 0
+	for _, e := range steps(m, confirmed) {
+		switch {
+		case e.Kind == ToDevice && e.Conn.Number == 1 && e.Down.Retell != nil && e.Down.Retell.Side == invitation.Callee:
+			asked++
+		case e.Kind == ToDevice:
+			t.Errorf("%d is told %+v", e.Conn.Number, e.Down)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("it is asked %d times", asked)
+	}
+}
