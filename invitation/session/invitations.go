@@ -588,9 +588,13 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	}
 	n := r.View.Notice(e.side, r.Device, now)
 	e.tell(r.Device, &n)
-	return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{
+	out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{
 		Request: r.Request, RequestID: r.RequestID, Error: r.Error, ID: in.ID, Notice: &n,
 	}}})
+	if r.Request == invitation.Accept && r.Error == invitation.OK && r.View.Stage > invitation.Accepting {
+		out = m.notify(now, e, d, out) // the accept came twice: a device that was answered drops this answer
+	}
+	return out
 }
 
 // relayLate gives a callee's device's last word about an invitation that is over here to its arbiter, if there is

@@ -343,3 +343,25 @@ func TestAsksForAWordThatIsOver(t *testing.T) {
 		t.Errorf("it is asked %d times", asked)
 	}
 }
+
+// TestAnswerThatIsDropped: an accept comes to the arbiter twice, the second time after the end. The device drops the
+// answer to a request that was answered: it is told the end all the same.
+func TestAnswerThatIsDropped(t *testing.T) {
+	m := New(bob, &config)
+	accepting, canceled := viewed(comingTerms, 2, invitation.Accepting), viewed(comingTerms, 3, invitation.Ended)
+	accepting.Chosen, canceled.Chosen, canceled.Outcome = "phone", "phone", invitation.Canceled
+	answer := func(v *invitation.View) (notices int) {
+		for _, e := range steps(m, &Input{Kind: InReply, Reply: &invitation.Reply{
+			ID: comingTerms.ID, Device: "phone", Request: invitation.Accept, RequestID: 1, View: v,
+		}}) {
+			if e.Kind == ToDevice && e.Down.Notice != nil {
+				notices++
+			}
+		}
+		return notices
+	}
+	steps(m, login("phone", 1, 1), offered(1, invitation.Offering))
+	if first, second := answer(accepting), answer(canceled); first != 0 || second != 1 {
+		t.Errorf("it is told %d times with the first answer, %d with the second", first, second)
+	}
+}
