@@ -20,21 +20,21 @@ type past struct{ shards [pastShards]pastShard }
 
 type pastShard struct {
 	mu             sync.Mutex
-	recent, before map[invitation.ID]struct{}
+	recent, before map[invitation.ID]bool // true: its send was refused
 }
 
 func (p *past) shard(id invitation.ID) *pastShard {
 	return &p.shards[binary.LittleEndian.Uint16(id[len(id)-2:])%pastShards]
 }
 
-func (p *past) add(id invitation.ID) {
+func (p *past) add(id invitation.ID, refused bool) {
 	s := p.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.recent == nil || len(s.recent) >= pastPerShard {
-		s.before, s.recent = s.recent, make(map[invitation.ID]struct{})
+		s.before, s.recent = s.recent, make(map[invitation.ID]bool)
 	}
-	s.recent[id] = struct{}{}
+	s.recent[id] = refused
 }
 
 func (p *past) has(id invitation.ID) bool {
@@ -46,13 +46,21 @@ func (p *past) has(id invitation.ID) bool {
 	return recent || before
 }
 
+// refused reports whether the send of one of them was refused: then it never began.
+func (p *past) refused(id invitation.ID) bool {
+	s := p.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recent[id] || s.before[id]
+}
+
 // of returns the ids that belong to some shards.
 func (p *past) of(shards func(invitation.Shard) bool) []invitation.ID {
 	var ids []invitation.ID
 	for i := range p.shards {
 		s := &p.shards[i]
 		s.mu.Lock()
-		for _, generation := range [...]map[invitation.ID]struct{}{s.before, s.recent} {
+		for _, generation := range [...]map[invitation.ID]bool{s.before, s.recent} {
 			for id := range generation {
 				if shards(id.Shard()) {
 					ids = append(ids, id)

@@ -182,7 +182,7 @@ func (h *Host) unknown(id invitation.ID, m *invitation.Message) {
 	switch {
 	case m.User == "":
 	case m.Kind == invitation.MsgStart:
-		h.network.Reply(m.User, arbiter.Stopped(m))
+		h.network.Reply(m.User, arbiter.Stopped(m, h.past.refused(id)))
 	default:
 		h.network.Session(m.User, &session.Input{Kind: session.InUnknown, ID: id, Over: h.past.has(id)})
 	}
@@ -252,7 +252,7 @@ func (a *arbiterActor) carryOut(c *engine.Context, now invitation.Time, e *arbit
 		if a.host.observer != nil {
 			a.host.observer.Settled(a.stage(now))
 		}
-		a.host.past.add(terms.ID)
+		a.host.past.add(terms.ID, a.machine.Refused())
 		c.Leave()
 	}
 }

@@ -18,7 +18,7 @@ const (
 	programEnded                    // a device's register went with its program
 	loginEnded                      // §8: a device whose login is over
 	outcomeLost                     // all who knew the outcome were lost
-	overBound                       // wider than the contract: that a send was refused so is not remembered
+	overBound                       // P4: an offer that was on its way when its send was refused
 	actorPanicked                   // a bug of ours, which the simulator makes on purpose
 )
 
@@ -29,7 +29,7 @@ var causes = map[cause]string{
 	programEnded:  "the program has ended that had accepted, and its word with it",
 	loginEnded:    "the device's login was over",
 	outcomeLost:   "all who knew the outcome were lost: it is forgotten before its time",
-	overBound:     "the callee was over its bound",
+	overBound:     "the callee was over its bound when an offer was on its way",
 	actorPanicked: "the invitation's actor panicked",
 }
 
@@ -100,7 +100,7 @@ func (w *world) whyForgotten(r *record, p *part) cause {
 		return actorPanicked
 	case d.overAt != 0:
 		return loginEnded
-	case r.full:
+	case r.full && p.Side == invitation.Callee: // P4: an offer on its way is followed by its end at once; for how long it rings, P2 says
 		return overBound
 	case r.hurtAt != 0 && d.awayTo.Sub(d.awayFrom) >= w.config.Timers.Grace-2*time.Second:
 		return deviceAway // meanwhile a session that was lost had nothing to remember it by

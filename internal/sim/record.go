@@ -422,6 +422,7 @@ func (w *world) sweep() {
 		if r := w.done[n]; !r.open && r.closedAt.Add(keptRecords) <= w.now {
 			delete(w.records, r.id)
 			delete(w.server.stopped, r.id)
+			delete(w.server.refused, r.id)
 		}
 	}
 	w.done = w.done[n:]

@@ -16,6 +16,7 @@ type server struct {
 	sessions []*sessionHost // by the number of the user; nil: none
 	arbiters map[invitation.ID]*arbiterHost
 	stopped  map[invitation.ID]bool // had an arbiter; kept as long as its record
+	refused  map[invitation.ID]bool // that refused the send; kept likewise
 	asleep   bool                   // it is a paused node's, which does not know yet that it was taken for lost
 	paused   int                    // of which node, counted from 1; 0: it is the world's
 	effects  []session.Effect
@@ -40,7 +41,7 @@ const againAfter = 20 * time.Millisecond
 func newServer(w *world) *server {
 	return &server{
 		w: w, sessions: make([]*sessionHost, w.Users),
-		arbiters: map[invitation.ID]*arbiterHost{}, stopped: map[invitation.ID]bool{},
+		arbiters: map[invitation.ID]*arbiterHost{}, stopped: map[invitation.ID]bool{}, refused: map[invitation.ID]bool{},
 	}
 }
 
@@ -272,7 +273,7 @@ func (s *server) toArbiter(e *event) {
 			w.carry(e.id, s.own(e.id, user, event{what: toSession, id: e.id, who: user, over: over || r == nil}))
 			return
 		case over:
-			w.carry(e.id, s.own(e.id, user, event{what: toSession, id: e.id, who: user, reply: arbiter.Stopped(msg)}))
+			w.carry(e.id, s.own(e.id, user, event{what: toSession, id: e.id, who: user, reply: arbiter.Stopped(msg, s.refused[e.id])}))
 			return
 		}
 		a = &arbiterHost{machine: arbiter.New(terms), record: r}
@@ -342,6 +343,7 @@ func (s *server) deliver(a *arbiterHost, msg *invitation.Message, asked bool) {
 		case arbiter.Stop:
 			delete(s.arbiters, r.id)
 			s.stopped[r.id] = true
+			s.refused[r.id] = a.machine.Refused()
 			if s.paused == 0 {
 				w.dropped(r, v)
 			}

@@ -196,9 +196,19 @@ func (m *Machine) reply(msg *invitation.Message, err invitation.CallError) Effec
 	}}
 }
 
-// Stopped returns the answer to a MsgStart for an invitation whose machine was dropped: ALREADY_END.
-func Stopped(start *invitation.Message) *invitation.Reply {
+// Refused reports whether the machine, which has stopped, has refused the send: nothing came of it.
+func (m *Machine) Refused() bool { return m.view.Stage != invitation.Ended }
+
+// Stopped returns the answer to a MsgStart for an invitation whose machine was dropped: ALREADY_END, or LIMIT_EXCEEDED
+// again, if the machine had refused the send (see [Machine.Refused]).
+func Stopped(start *invitation.Message, refused bool) *invitation.Reply {
 	terms := start.Terms
+	if refused {
+		return &invitation.Reply{
+			ID: terms.ID, Device: terms.Device, Request: invitation.Send, RequestID: start.RequestID,
+			Error: invitation.LimitExceeded, View: &invitation.View{Terms: terms},
+		}
+	}
 	return &invitation.Reply{
 		ID: terms.ID, Device: terms.Device, Request: invitation.Send, RequestID: start.RequestID,
 		Error: invitation.AlreadyEnd,

@@ -159,3 +159,25 @@ func TestPanicOfOneThatKnows(t *testing.T) {
 		t.Errorf("it stands as %v, %v, verdict %v", v.Stage, v.Outcome, v.Verdict)
 	}
 }
+
+// TestRefusedStaysRefused: a send that comes again after it was refused is refused again; one of an invitation that has
+// ended is told so.
+func TestRefusedStaysRefused(t *testing.T) {
+	terms := &invitation.Terms{
+		ID: invitation.NewID("alice", "phone", "k"), Caller: "alice", Device: "phone", Callee: "bob", Timers: invitation.DefaultTimers,
+	}
+	start := &invitation.Message{
+		Kind: invitation.MsgStart, ID: terms.ID, User: "alice", Device: "phone", RequestID: 1, Terms: terms, Online: true, Connected: true,
+	}
+	for want, last := range map[invitation.CallError]*invitation.Message{
+		invitation.LimitExceeded: {Kind: invitation.MsgCallee, ID: terms.ID, User: "bob", Full: true},
+		invitation.AlreadyEnd:    {Kind: invitation.MsgAbort, ID: terms.ID},
+	} {
+		m := New(terms)
+		m.Step(Time(time.Second), start, nil)
+		m.Step(Time(time.Second), last, nil)
+		if r := Stopped(start, m.Refused()); r.Error != want || r.RequestID != 1 {
+			t.Errorf("after %v the send is answered %v", last.Kind, r.Error)
+		}
+	}
+}
