@@ -117,7 +117,7 @@ func (h *Host) Import(records []Record) {
 		case r.Arbiter != nil:
 			err = h.arbiters.TellAlways(r.Arbiter.State.View.Terms.ID, &arrival{Record: *r})
 		default:
-			h.past.add(r.Past, false)
+			h.past.add(r.Past, 0)
 		}
 		if err != nil {
 			return // the host stops
@@ -286,7 +286,7 @@ func (a *arbiterActor) lost(c *engine.Context, x *export) {
 	defer c.Leave()
 	a.step(c, arbiterAbort)
 	a.conclude(c.Now())
-	a.host.past.add(a.machine.View().Terms.ID, false)
+	a.host.past.add(a.machine.View().Terms.ID, 0)
 	if a.host.observer != nil && a.sent != 0 {
 		a.host.observer.Settled(a.stage(c.Now()))
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/arbiter"
 )
 
 // The size of a past: at least pastPerShard × pastShards ids are remembered once as many have gone, at
@@ -20,19 +21,19 @@ type past struct{ shards [pastShards]pastShard }
 
 type pastShard struct {
 	mu             sync.Mutex
-	recent, before map[invitation.ID]bool // true: its send was refused
+	recent, before map[invitation.ID]uint64 // the request id of its send, if that was refused; 0: it was not
 }
 
 func (p *past) shard(id invitation.ID) *pastShard {
 	return &p.shards[binary.LittleEndian.Uint16(id[len(id)-2:])%pastShards]
 }
 
-func (p *past) add(id invitation.ID, refused bool) {
+func (p *past) add(id invitation.ID, refused uint64) {
 	s := p.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.recent == nil || len(s.recent) >= pastPerShard {
-		s.before, s.recent = s.recent, make(map[invitation.ID]bool)
+		s.before, s.recent = s.recent, make(map[invitation.ID]uint64)
 	}
 	s.recent[id] = refused
 }
@@ -46,12 +47,28 @@ func (p *past) has(id invitation.ID) bool {
 	return recent || before
 }
 
-// refused reports whether the send of one of them was refused: then it never began.
-func (p *past) refused(id invitation.ID) bool {
+// refused returns the request id of its send, if one of them was refused: then it never began. Else 0.
+func (p *past) refused(id invitation.ID) uint64 {
 	s := p.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.recent[id] || s.before[id]
+	if refused, recent := s.recent[id]; recent {
+		return refused
+	}
+	return s.before[id]
+}
+
+// anew forgets an invitation whose send was refused, if this is another send of it, and reports whether it may begin.
+func (p *past) anew(id invitation.ID, msg *invitation.Message) bool {
+	if !arbiter.Anew(msg, p.refused(id)) {
+		return false
+	}
+	s := p.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.recent, id)
+	delete(s.before, id)
+	return true
 }
 
 // of returns the ids that belong to some shards.
@@ -60,7 +77,7 @@ func (p *past) of(shards func(invitation.Shard) bool) []invitation.ID {
 	for i := range p.shards {
 		s := &p.shards[i]
 		s.mu.Lock()
-		for _, generation := range [...]map[invitation.ID]bool{s.before, s.recent} {
+		for _, generation := range [...]map[invitation.ID]uint64{s.before, s.recent} {
 			for id := range generation {
 				if shards(id.Shard()) {
 					ids = append(ids, id)

@@ -157,7 +157,7 @@ func (h *Host) newArbiter(id invitation.ID, msg any) engine.Behavior {
 		return h.restoreArbiter(moved)
 	}
 	first, ok := msg.(*invitation.Message)
-	if !ok || !h.network.Holds(id.Shard()) || h.past.has(id) {
+	if !ok || !h.network.Holds(id.Shard()) || h.past.has(id) && !h.past.anew(id, first) {
 		return nil
 	}
 	if terms := firstTerms(first); terms != nil {

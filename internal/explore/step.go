@@ -268,7 +268,7 @@ func (m *model) arbiterStep(machine *arbiter.Machine, ref uint32, call int, msg 
 // without returns what the host answers to a message for an invitation without an arbiter.
 func (m *model) without(msg *invitation.Message, over bool) *session.Input {
 	if msg.Kind == invitation.MsgStart { // it had one: see the duties in package arbiter
-		return &session.Input{Kind: session.InReply, Reply: arbiter.Stopped(msg, false)}
+		return &session.Input{Kind: session.InReply, Reply: arbiter.Stopped(msg, 0)}
 	}
 	return &session.Input{Kind: session.InUnknown, ID: msg.ID, Over: over}
 }

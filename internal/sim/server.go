@@ -15,10 +15,10 @@ type server struct {
 	w        *world
 	sessions []*sessionHost // by the number of the user; nil: none
 	arbiters map[invitation.ID]*arbiterHost
-	stopped  map[invitation.ID]bool // had an arbiter; kept as long as its record
-	refused  map[invitation.ID]bool // that refused the send; kept likewise
-	asleep   bool                   // it is a paused node's, which does not know yet that it was taken for lost
-	paused   int                    // of which node, counted from 1; 0: it is the world's
+	stopped  map[invitation.ID]bool   // had an arbiter; kept as long as its record
+	refused  map[invitation.ID]uint64 // and which send it refused; kept likewise
+	asleep   bool                     // it is a paused node's, which does not know yet that it was taken for lost
+	paused   int                      // of which node, counted from 1; 0: it is the world's
 	effects  []session.Effect
 	tells    []arbiter.Effect
 }
@@ -41,7 +41,7 @@ const againAfter = 20 * time.Millisecond
 func newServer(w *world) *server {
 	return &server{
 		w: w, sessions: make([]*sessionHost, w.Users),
-		arbiters: map[invitation.ID]*arbiterHost{}, stopped: map[invitation.ID]bool{}, refused: map[invitation.ID]bool{},
+		arbiters: map[invitation.ID]*arbiterHost{}, stopped: map[invitation.ID]bool{}, refused: map[invitation.ID]uint64{},
 	}
 }
 
@@ -263,7 +263,7 @@ func (s *server) toArbiter(e *event) {
 		msg = &invitation.Message{Kind: invitation.MsgAbort, ID: e.id}
 	}
 	if a == nil {
-		over, user := s.stopped[e.id] && !w.hooks.Amnesia, w.numberOf(r, msg.User)
+		over, user := s.stopped[e.id] && !arbiter.Anew(msg, s.refused[e.id]) && !w.hooks.Amnesia, w.numberOf(r, msg.User)
 		terms := msg.Terms
 		if msg.Kind == invitation.MsgRecover {
 			terms = msg.View.Terms

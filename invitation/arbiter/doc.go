@@ -12,8 +12,8 @@
 //  5. After the effect Stop, drop the machine. Answer messages for ids that have no machine with
 //     "unknown" to the session that sent them.
 //  6. Remember the ids of dropped machines for as long as a message may be under way, and answer a
-//     MsgStart for one of them with [Stopped]: a duplicate must not start the invitation again. Of those that
-//     refused the send remember that, too.
+//     MsgStart for one of them with [Stopped]: a duplicate must not start the invitation again. Of one
+//     that has refused the send remember [Machine.Refused], too: another send begins it (see [Anew]).
 //
 // The machine can not break agreement, even if it exists twice: "accepted" is decided by the two
 // devices' own words (docs/spec.md §7), which it only carries. Its own decisions are proposals that a

@@ -196,14 +196,25 @@ func (m *Machine) reply(msg *invitation.Message, err invitation.CallError) Effec
 	}}
 }
 
-// Refused reports whether the machine, which has stopped, has refused the send: nothing came of it.
-func (m *Machine) Refused() bool { return m.view.Stage != invitation.Ended }
+// Refused returns the request id of the send that the machine, which has stopped, has refused: nothing came of it. It
+// returns 0 if it has not.
+func (m *Machine) Refused() uint64 {
+	if m.view.Stage == invitation.Ended {
+		return 0
+	}
+	return m.sendID
+}
+
+// Anew reports whether a message is a send that was begun after the one that was refused, of the same invitation.
+func Anew(msg *invitation.Message, refused uint64) bool {
+	return refused != 0 && msg.Kind == invitation.MsgStart && int64(msg.RequestID-refused) > 0
+}
 
 // Stopped returns the answer to a MsgStart for an invitation whose machine was dropped: ALREADY_END, or LIMIT_EXCEEDED
-// again, if the machine had refused the send (see [Machine.Refused]).
-func Stopped(start *invitation.Message, refused bool) *invitation.Reply {
+// again, if the machine had refused a send (see [Machine.Refused]).
+func Stopped(start *invitation.Message, refused uint64) *invitation.Reply {
 	terms := start.Terms
-	if refused {
+	if refused != 0 {
 		return &invitation.Reply{
 			ID: terms.ID, Device: terms.Device, Request: invitation.Send, RequestID: start.RequestID,
 			Error: invitation.LimitExceeded, View: &invitation.View{Terms: terms},

@@ -179,5 +179,10 @@ func TestRefusedStaysRefused(t *testing.T) {
 		if r := Stopped(start, m.Refused()); r.Error != want || r.RequestID != 1 {
 			t.Errorf("after %v the send is answered %v", last.Kind, r.Error)
 		}
+		again := *start
+		again.RequestID++
+		if Anew(start, m.Refused()) || Anew(&again, m.Refused()) != (want == invitation.LimitExceeded) {
+			t.Errorf("after %v: the same send begins anew %v, another one %v", last.Kind, Anew(start, m.Refused()), Anew(&again, m.Refused()))
+		}
 	}
 }
