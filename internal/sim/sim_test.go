@@ -45,14 +45,15 @@ func TestFixed(t *testing.T) {
 		run(t, Draw(seed, *callsFlag))
 	}
 	for _, seed := range []uint64{
-		272,  // a report of presence and the last word after it are lost
-		600,  // a device that comes back says its last word, which is lost with what says that it is back
-		1022, // an arbiter that recovers does not hear that the caller's device is there
-		181,  // a device has accepted, its session is lost, and another device logs in
-		479,  // an accept comes twice, and the second answer tells of the end
-		397,  // an arbiter awaits the word of a device whose login is over, about what is over for its session
-		905,  // an arbiter's actor panics when it has learned that its invitation was accepted
-		1175, // a session forgets an accept that it has answered, and the answer was lost
+		272,   // a report of presence and the last word after it are lost
+		600,   // a device that comes back says its last word, which is lost with what says that it is back
+		1022,  // an arbiter that recovers does not hear that the caller's device is there
+		181,   // a device has accepted, its session is lost, and another device logs in
+		479,   // an accept comes twice, and the second answer tells of the end
+		397,   // an arbiter awaits the word of a device whose login is over, about what is over for its session
+		905,   // an arbiter's actor panics when it has learned that its invitation was accepted
+		1175,  // a session forgets an accept that it has answered, and the answer was lost
+		20353, // a device is back for a moment while the arbiter that awaits its word stands still
 	} {
 		run(t, Draw(seed, *callsFlag))
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -226,4 +227,35 @@ func TestMergeOfAny(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestMergeTellsOfAReturn: a device whose word is awaited was back for a moment at one of two sessions. The arbiter, which
+// has heard from the other one, is told that it was, and then that it is away.
+func TestMergeTellsOfAReturn(t *testing.T) {
+	confirmed := offered(2, invitation.Confirmed)
+	confirmed.View.Chosen = "phone"
+	m, other := New(bob, multi()), New(bob, multi())
+	lose := func(m *Machine, at Time) {
+		m.Step(at, &Input{Kind: InDetach, Device: "phone", Conn: Conn{Number: 1}}, nil)
+	}
+	steps(m, login("phone", 1, 1))
+	lose(m, began.Add(15*time.Second))
+	steps(other, login("phone", 1, 1), offered(1, invitation.Offering), confirmed)
+	lose(other, began)
+	var told []bool
+	var permit uint64
+	for _, e := range m.Merge(began.Add(20*time.Second), other.State(), nil) {
+		if e.Kind == ToArbiter && e.Message.Kind == invitation.MsgCallee && e.Message.Chosen == "phone" {
+			if e.Message.Permit <= permit {
+				t.Errorf("report %d after %d", e.Message.Permit, permit)
+			}
+			told, permit = append(told, e.Message.Connected), e.Message.Permit
+		}
+	}
+	if !slices.Equal(told, []bool{true, false}) {
+		t.Errorf("the phone is told to be connected: %v", told)
+	}
+	if d := m.device("phone"); d.lostAt != began.Add(15*time.Second) {
+		t.Errorf("it was lost at %v", d.lostAt)
+	}
 }

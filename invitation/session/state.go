@@ -196,7 +196,8 @@ func (s *EntryState) entry(user invitation.User) *entry {
 // other one, stays: its arbiter, or that there is none, ends it.
 func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 	other := Restore(s, m.config, Option{noTimer: m.noTimer})
-	m.changes = max(m.changes, other.changes) + 1
+	back := m.cameBack(other)
+	m.changes = max(m.changes, other.changes) + 1 + uint64(min(1, len(back)))
 	m.mergeTokens(now, other)
 	m.resumes, m.freshAt = max(m.resumes, other.resumes), max(m.freshAt, other.freshAt)
 	m.calmAt, m.first = max(m.calmAt, other.calmAt), max(m.first, other.first)
@@ -215,9 +216,33 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 			}
 		}
 	}
-	out = m.cancelWithdrawn(out)
+	out = m.reportBack(back, m.cancelWithdrawn(out))
 	out = m.release(now, m.keepNewest(now, m.reportAll(now, out)))
 	m.idle(now)
+	return out
+}
+
+// cameBack returns the devices that either session has lost, but not at the same time: they were back between.
+func (m *Machine) cameBack(other *Machine) []invitation.Device {
+	var back []invitation.Device
+	for _, theirs := range other.devices {
+		if ours := m.device(theirs.name); ours != nil && !ours.connected && !theirs.connected && ours.lostAt != theirs.lostAt {
+			back = append(back, ours.name)
+		}
+	}
+	return back
+}
+
+// reportBack tells the arbiters that await the word of a device that it was there, before they are told that it is away: one
+// of them has heard of its first loss only, and would give up when that is longer ago than the grace.
+func (m *Machine) reportBack(back []invitation.Device, out []Effect) []Effect {
+	for _, e := range m.entries {
+		if e.side == invitation.Callee && slices.Contains(back, e.view.Chosen) && !e.view.Verdict {
+			out = append(out, m.message(&invitation.Message{
+				Kind: invitation.MsgCallee, ID: e.view.Terms.ID, Online: true, Chosen: e.view.Chosen, Connected: true, Permit: m.changes - 1,
+			}))
+		}
+	}
 	return out
 }
 
@@ -245,6 +270,8 @@ func (m *Machine) mergeDevices(now Time, other *Machine, out []Effect) []Effect 
 			*ours = theirs
 		case theirs.connected && theirs.conn != ours.conn:
 			out = append(out, end(theirs.conn, invitation.EndInternal))
+		case !theirs.connected && !ours.connected:
+			ours.lostAt = max(ours.lostAt, theirs.lostAt)
 		}
 	}
 	for i := range m.devices {
