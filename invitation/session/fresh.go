@@ -43,3 +43,29 @@ func (m *Machine) bornHere(v *invitation.View) bool {
 	sent := v.Deadline.Add(-v.Terms.Timers.NoResponse)
 	return v.Stage == invitation.Offering && v.Version <= stale && sent > m.freshAt.Add(bornTime-m.config.Timers.Grace)
 }
+
+// offerCommit tells a device that its accept was confirmed, where a session was lost that may have told it so: only the
+// device's own word says what came of that, also when its login is over.
+func (m *Machine) offerCommit(now Time, e *entry, out []Effect) []Effect {
+	v, d := e.view, m.device(e.view.Chosen)
+	if v.Stage != invitation.Confirmed || !m.fresh(now) || d == nil || !d.connected || d.agent() || e.showing(d.name) != nil {
+		return out
+	}
+	e.shown = append(e.shown, showing{device: d.name, told: true})
+	return m.notify(now, e, d, out)
+}
+
+// tellChosen tells a device that its accept was confirmed, of an invitation that this session does not keep: only its
+// own word says what came of that. One whose login is over is asked for it.
+func (m *Machine) tellChosen(now Time, v *invitation.View, out []Effect) []Effect {
+	d := m.device(v.Chosen)
+	if v.Stage < invitation.Confirmed || v.Verdict || d == nil {
+		return out
+	}
+	if d.why != 0 && d.connected {
+		return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
+			Retell: &invitation.Retell{ID: v.Terms.ID, Side: invitation.Callee},
+		}})
+	}
+	return m.inform(d.name, v.Notice(invitation.Callee, d.name, now), out)
+}

@@ -352,17 +352,6 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	return append(out, m.report(now, e, false))
 }
 
-// offerCommit tells a device that its accept was confirmed, where a session was lost that may have told it so: only the
-// device's own word says what came of that, also when its login is over.
-func (m *Machine) offerCommit(now Time, e *entry, out []Effect) []Effect {
-	v, d := e.view, m.device(e.view.Chosen)
-	if v.Stage != invitation.Confirmed || !m.fresh(now) || d == nil || !d.connected || d.agent() || e.showing(d.name) != nil {
-		return out
-	}
-	e.shown = append(e.shown, showing{device: d.name, told: true})
-	return m.notify(now, e, d, out)
-}
-
 // show shows an invitation to a device for the first time.
 func (m *Machine) show(now Time, e *entry, d *device, out []Effect) []Effect {
 	if !d.connected || d.agent() || d.why != 0 || e.showing(d.name) != nil {
@@ -486,21 +475,6 @@ func concludedBefore(m *Machine, now Time, _ *entry, in *Input, out []Effect) []
 	out = append(out, m.report(now, &entry{view: &invitation.View{Terms: in.View.Terms, Stage: invitation.Ended}, side: invitation.Callee}, false))
 	out[len(out)-1].Message.Concluded = true
 	return m.tellChosen(now, in.View, out)
-}
-
-// tellChosen tells a device that its accept was confirmed, of an invitation that this session does not keep: only its
-// own word says what came of that. One whose login is over is asked for it.
-func (m *Machine) tellChosen(now Time, v *invitation.View, out []Effect) []Effect {
-	d := m.device(v.Chosen)
-	if v.Stage < invitation.Confirmed || v.Verdict || d == nil {
-		return out
-	}
-	if d.why != 0 && d.connected {
-		return append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{
-			Retell: &invitation.Retell{ID: v.Terms.ID, Side: invitation.Callee},
-		}})
-	}
-	return m.inform(d.name, v.Notice(invitation.Callee, d.name, now), out)
 }
 
 // Both sides.
