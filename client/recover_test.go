@@ -374,6 +374,26 @@ func TestForgottenAfterAll(t *testing.T) {
 	})
 }
 
+// TestEndedSendIsNotRepeated: a send that was asked for again is not answered when its invitation ends, and the connection
+// breaks. On the next one it is not said: a node that has forgotten it would begin it anew, and ring.
+func TestEndedSendIsNotRepeated(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		l := w.sent()
+		w.retell(l.ID(), invitation.Caller)
+		w.call(invitation.Send)
+		w.tellLocal(l, invitation.Notice{Local: invitation.LocalFailure, Reason: invitation.CalleeOffline})
+		w.fired(LocalInvitationFailure)
+		w.tell()
+		for range 4 {
+			time.Sleep(firstRepeat)
+			synctest.Wait()
+			for _, call := range w.link().calls() {
+				w.Fatalf("says %+v", call)
+			}
+		}
+	})
+}
+
 // TestResumedSendCountsDown: it is repeated with the time that remains then, on the connection on which it
 // was asked for, until it is answered; an error ends nothing.
 func TestResumedSendCountsDown(t *testing.T) {

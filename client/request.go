@@ -88,8 +88,13 @@ func (c *Client) begin(p *pending) {
 	c.sayCall(p)
 }
 
-// again repeats p.
+// again repeats p, unless it is the send of an invitation that has ended: to a node that has forgotten that it would be
+// a new one, and ring.
 func (c *Client) again(p *pending) {
+	if p.call.Request == invitation.Send && p.h.terminal() {
+		c.resolve(p, nil)
+		return
+	}
 	if l := p.mayBeTaken(); l != nil {
 		call := p.call
 		call.Resumed = l.machine.Resumed(l.left())

@@ -126,8 +126,12 @@ func (p *Phone) Login(conn uint64) *invitation.Login {
 // Lose loses the connection.
 func (p *Phone) Lose() { p.Conn = 0 }
 
-// Repeat returns the calls that are unanswered, to be said again.
+// Repeat returns the calls that are unanswered, to be said again. The send of what has ended is not: it would begin anew.
 func (p *Phone) Repeat() []invitation.Up {
+	p.calls = slices.DeleteFunc(slices.Clone(p.calls), func(c pending) bool {
+		l := p.Keyed(c.key)
+		return c.call.Request == invitation.Send && l != nil && l.Local.State().Terminal()
+	})
 	ups := make([]invitation.Up, len(p.calls))
 	for i := range p.calls {
 		c := p.again(&p.calls[i])

@@ -221,6 +221,10 @@ func (d *Device) begin(l *line, call invitation.Call) {
 }
 
 func (d *Device) sayCall(p *pending) {
+	if p.call.Request == invitation.Send && p.line.terminal() { // it would be a new one
+		d.calls = slices.DeleteFunc(d.calls, func(o *pending) bool { return o == p })
+		return
+	}
 	if p.call.Request == invitation.Send && p.wait > firstRepeat || p.call.Resumed != nil {
 		again := *p.call
 		again.Resumed = p.line.local.Resumed(p.line.left(d.w.now))
