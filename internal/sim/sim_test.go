@@ -51,6 +51,7 @@ func TestFixed(t *testing.T) {
 		181,   // a device has accepted, its session is lost, and another device logs in
 		479,   // an accept comes twice, and the second answer tells of the end
 		346,   // the answer to a send is lost, its invitation ends, and so does what knew that
+		444,   // a node that stood still hears that a device has accepted, and not that this was confirmed
 		397,   // an arbiter awaits the word of a device whose login is over, about what is over for its session
 		905,   // an arbiter's actor panics when it has learned that its invitation was accepted
 		1175,  // a session forgets an accept that it has answered, and the answer was lost

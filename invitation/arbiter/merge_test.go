@@ -166,3 +166,24 @@ func TestMergeProperties(t *testing.T) {
 		}
 	})
 }
+
+// TestMergeOfAnAcceptHeardElsewhere: an arbiter that was paused heard that a device has accepted, and not the confirm; it
+// ended as nobody had answered. Merged with the one that has confirmed, it is accepted. A confirm that comes to it does the same.
+func TestMergeOfAnAcceptHeardElsewhere(t *testing.T) {
+	said := &invitation.Message{Kind: doneBy, User: terms.Callee, Device: "desk", Remote: invitation.RemoteAccepted}
+	confirm := &invitation.Message{Kind: confirmBy, User: terms.Caller, Device: terms.Device, Named: "desk"}
+	paused, other, late := after(started), after(started), after(started, seenBy)
+	paused.Step(began, said, nil)
+	for paused.view.Stage != invitation.Ended {
+		paused.Step(paused.Deadline(), &invitation.Message{Kind: invitation.MsgTick}, nil)
+	}
+	other.Step(began, confirm, nil)
+	late.Step(began, said, nil)
+	late.Step(began, confirm, nil)
+	other.Merge(began.Add(time.Minute), paused.State(), nil)
+	for name, m := range map[string]*Machine{"merged": other, "confirmed": late} {
+		if v := m.View(); v.Stage != invitation.Ended || v.Outcome != invitation.Accepted || v.Chosen != "desk" || !v.Verdict {
+			t.Errorf("%s: %v %v by %q, verdict %v", name, v.Stage, v.Outcome, v.Chosen, v.Verdict)
+		}
+	}
+}

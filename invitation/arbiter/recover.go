@@ -308,8 +308,13 @@ func (m *Machine) commit(now Time, named invitation.Device, out effects) effects
 }
 
 // calleeQuit takes what devices were told of an invitation which rings, by an arbiter that was lost: that one of them
-// has refused; or, while there was none, that the caller's device has not come back.
+// has refused; or, while there was none, that the caller's device has not come back. That a device has accepted says
+// that the caller's has confirmed that to another arbiter: it is kept until that is heard here, or both are merged.
 func calleeQuit(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if msg.Remote == invitation.RemoteAccepted {
+		m.said = msg.Device
+		return out, invitation.OK
+	}
 	if msg.Remote == invitation.RemoteRefused {
 		out = m.end(now, invitation.Refused, invitation.NoReason, out)
 		m.view.Chosen = msg.Device

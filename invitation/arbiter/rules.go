@@ -35,7 +35,7 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 	invitation.Offering: {
 		invitation.MsgStart:      stays(start),
 		invitation.MsgCancel:     moves(cancel, invitation.Ended),
-		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed), // another arbiter asked for it
+		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed, invitation.Ended), // another arbiter asked for it
 		invitation.MsgCallerDone: moves(callerQuit, invitation.Ended),
 		invitation.MsgCaller:     stays(callerPresence),
 		invitation.MsgSeen:       moves(seen, invitation.Ringing),
@@ -52,7 +52,7 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 	invitation.Ringing: {
 		invitation.MsgStart:      repeats(startAgain),
 		invitation.MsgCancel:     moves(cancel, invitation.Ended),
-		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed), // another arbiter asked for it
+		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed, invitation.Ended), // another arbiter asked for it
 		invitation.MsgCallerDone: moves(callerQuit, invitation.Ended),
 		invitation.MsgCaller:     stays(callerPresence),
 		invitation.MsgSeen:       repeats(seenAgain),
@@ -69,7 +69,7 @@ var rules = [invitation.Stages][invitation.MessageKinds]rule{
 	invitation.Accepting: {
 		invitation.MsgStart:      repeats(startAgain),
 		invitation.MsgCancel:     moves(cancel, invitation.Ended),
-		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed),
+		invitation.MsgConfirm:    moves(confirm, invitation.Confirmed, invitation.Ended),
 		invitation.MsgCallerDone: moves(callerQuit, invitation.Ended),
 		invitation.MsgCaller:     stays(callerPresence),
 		invitation.MsgSeen:       repeats(seenAgain),

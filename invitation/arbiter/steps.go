@@ -55,6 +55,12 @@ func callerQuit(m *Machine, now Time, _ *invitation.Message, out effects) (effec
 // recorded here, if any, means that another arbiter of this invitation asked it (see Machine.Merge): it will
 // confirm no other, and the device that it names says what comes of it.
 func confirm(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
+	if m.said == msg.Named {
+		m.confirmed = msg.Named
+		out = m.end(now, invitation.Accepted, invitation.NoReason, out)
+		m.view.Chosen, m.view.Verdict = m.said, true
+		return out, invitation.OK
+	}
 	return m.commit(now, msg.Named, out), invitation.OK
 }
 
@@ -276,7 +282,11 @@ func verdict(m *Machine, now Time, msg *invitation.Message, out effects) (effect
 // chosenQuit takes "done" from the chosen device before the caller's device has confirmed: that
 // device has given up on the invitation.
 func chosenQuit(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
-	if msg.Device != m.view.Chosen || msg.Remote == invitation.RemoteAccepted {
+	if msg.Remote == invitation.RemoteAccepted {
+		m.said = msg.Device // see calleeQuit
+		return out, invitation.OK
+	}
+	if msg.Device != m.view.Chosen {
 		return out, invitation.OK
 	}
 	m.denied = msg.Device
