@@ -442,7 +442,7 @@ func (r *referee) resume(w *world, rec *record, state *arbiter.State, v *invitat
 	heard, calleeHeard := v.Heard, state.CalleeHeard
 	*r = referee{
 		stage: now, due: state.Deadline, gone: state.GoneAt, verdict: state.Patience, chosen: v.Chosen, late: r.late, reason: v.Reason,
-		callerHeard: heard, calleeHeard: calleeHeard, cancelID: state.CancelID, answerID: state.AnswerID, changed: w.now,
+		callerHeard: heard, calleeHeard: calleeHeard, cancelID: state.CancelID, answerID: state.AnswerID, changed: w.now, said: state.Said,
 		again: v.Version >= 1<<16,
 	}
 	if state.LostAt != 0 {

@@ -32,7 +32,8 @@ type referee struct {
 	verdict Time // when the chosen device, being there, need not be awaited any more
 	changed Time // when the chosen device was last heard to come or go
 	chosen  invitation.Device
-	outcome device.Event // when decided
+	said    invitation.Device // the callee's device that has said "accepted", perhaps before the confirm has come
+	outcome device.Event      // when decided
 	reason  invitation.Reason
 	late    bool // the verdict was awaited for longer than the contract promises
 	again   bool // the arbiter took the place of one that was lost
@@ -95,6 +96,9 @@ func (r *referee) watch(now Time, t *invitation.Timers, msg *invitation.Message,
 		}
 		if r.stage == accepting && msg.Named == r.chosen {
 			r.stage, r.verdict, r.due, r.gone = confirmed, max(now, r.due).Add(t.Grace), 0, 0
+			if r.said == r.chosen { // another arbiter told it the commit: both have said their word
+				r.decide(device.Accepted, invitation.NoReason)
+			}
 		}
 	case invitation.MsgCalleeDone:
 		r.calleeDone(msg)
@@ -131,6 +135,9 @@ func (r *referee) decide(outcome device.Event, reason invitation.Reason) {
 }
 
 func (r *referee) calleeDone(msg *invitation.Message) {
+	if msg.Remote == invitation.RemoteAccepted {
+		r.said = msg.Device
+	}
 	switch {
 	case r.stage < accepting && msg.Remote == invitation.RemoteRefused:
 		r.chosen = msg.Device
