@@ -41,7 +41,7 @@ func (a *answering) Attach(conn uint64, _ invitation.Login) error {
 
 func (a *answering) Say(conn uint64, _ invitation.User, _ invitation.Device, up invitation.Up) error {
 	if up.Call != nil {
-		a.g.Deliver(conn, invitation.Down{Answer: &invitation.Answer{RequestID: up.Call.RequestID, ID: up.Call.ID}})
+		a.g.Deliver(conn, invitation.Down{Answer: &invitation.Answer{Request: up.Call.Request, RequestID: up.Call.RequestID, ID: up.Call.ID}})
 	}
 	return nil
 }

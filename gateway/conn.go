@@ -103,7 +103,7 @@ func (c *conn) deliver(down invitation.Down) {
 // send encodes a frame into the queue. Over the queue's bounds the connection ends.
 func (c *conn) send(f wire.ServerFrame) {
 	if f.Down.Answer != nil {
-		c.g.stats.answer(f.Down.Answer)
+		c.g.answered(c.id, f.Down.Answer)
 	}
 	slow, err := c.enqueue(f)
 	if err != nil {

@@ -28,6 +28,7 @@ type Gateway struct {
 	wheel    wheel
 	flushers []flusher
 	stats    stats
+	timing   timing
 	buffered atomic.Int64 // bytes of unfinished frames and stalled queues
 
 	admission admission
@@ -60,6 +61,7 @@ func New(config Config, backend Backend) (*Gateway, error) {
 		log:      config.Logger,
 		faults:   logonce.New(config.Logger),
 		started:  time.Now().Add(-time.Second), // so that no time is the zero Time, "never"
+		timing:   newTiming(),
 		flushers: make([]flusher, min(runtime.GOMAXPROCS(0), 16)),
 		admission: admission{
 			maxSockets: config.MaxConnections, maxPending: config.MaxPending, maxPerAddress: config.MaxPerAddress,

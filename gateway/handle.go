@@ -47,7 +47,7 @@ func (c *conn) handle(h ws.Header, payload []byte, now invitation.Time) func() {
 		return nil
 	}
 	if message, whole := c.assemble(h, payload); whole {
-		return c.message(message, over)
+		return c.message(message, over, now)
 	}
 	return nil
 }
@@ -98,8 +98,11 @@ func (c *conn) assemble(h ws.Header, payload []byte) (message []byte, whole bool
 }
 
 // message handles one frame of the protocol, which came too early by over.
-func (c *conn) message(data []byte, over time.Duration) func() {
+func (c *conn) message(data []byte, over time.Duration, now invitation.Time) func() {
 	f, err := wire.DecodeUp(c.codec, data)
+	if f.Up.Call != nil {
+		c.g.timing.begin(c.id, f.Up.Call.RequestID, now)
+	}
 	switch {
 	case err != nil:
 		c.badFrame(strings.TrimPrefix(err.Error(), wire.ErrBadFrame.Error()+": "))
@@ -114,6 +117,7 @@ func (c *conn) message(data []byte, over time.Duration) func() {
 	case c.joined:
 		return c.say(f.Up, over)
 	case f.Login != nil:
+		c.g.timing.begin(c.id, loginID, now)
 		return func() { c.login(f.Login) }
 	default:
 		c.beforeLogin(f.Up)
@@ -154,6 +158,7 @@ func (c *conn) login(l *wire.Login) {
 	if err == nil {
 		return
 	}
+	c.g.loggedIn(c.id, end)
 	var said *saidError
 	e := invitation.Ending{End: end}
 	switch {

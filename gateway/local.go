@@ -56,11 +56,13 @@ func (g *Gateway) Open(login invitation.Login, receiver Receiver) (*Local, error
 	l := &Local{g: g, id: g.lastID.Add(1), user: login.User, device: login.Device, receiver: receiver}
 	g.conns.add(l.id, l)
 	end := invitation.End(0)
+	g.timing.begin(l.id, loginID, g.now())
 	if err := g.backend.Attach(l.id, login); err != nil {
 		end, _ = g.refusedAttach(err)
 	}
 	g.stats.login(end)
 	if end != 0 {
+		g.loggedIn(l.id, end)
 		l.closed.Store(&end)
 		l.forget()
 		return nil, end
@@ -91,6 +93,9 @@ func (g *Gateway) enterLocal() invitation.End {
 func (l *Local) Say(up invitation.Up) error {
 	if err := l.err(); err != nil {
 		return err
+	}
+	if up.Call != nil {
+		l.g.timing.begin(l.id, up.Call.RequestID, l.g.now())
 	}
 	if l.g.config.MayInvite != nil && up.Call != nil && up.Call.Request == invitation.Send {
 		go func() { _ = l.say(up) }() // after an end the client repeats it on the next connection
@@ -174,7 +179,7 @@ func (l *Local) Close() error {
 // deliver hands what the device is told to the receiver.
 func (l *Local) deliver(down invitation.Down) {
 	if down.Answer != nil {
-		l.g.stats.answer(down.Answer)
+		l.g.answered(l.id, down.Answer)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -208,9 +208,12 @@ func (c *conn) reattach(of func(invitation.User) bool) attaching {
 // greet takes a Welcome, and reports whether the device is to hear of it.
 func (c *conn) greet(w *invitation.Welcome) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	first := !c.greeted
 	c.stamp, c.greeted = w.Stamp, true
+	c.mu.Unlock()
+	if first {
+		c.g.loggedIn(c.id, 0)
+	}
 	return first || w.Tell
 }
 
@@ -229,4 +232,10 @@ func (l *Local) reattach(of func(invitation.User) bool) attaching {
 }
 
 // greet is that of a conn.
-func (l *Local) greet(w *invitation.Welcome) bool { return l.stamp.Swap(w.Stamp) == 0 || w.Tell }
+func (l *Local) greet(w *invitation.Welcome) bool {
+	first := l.stamp.Swap(w.Stamp) == 0
+	if first {
+		l.g.loggedIn(l.id, 0)
+	}
+	return first || w.Tell
+}

@@ -177,6 +177,7 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- renewalsDesc
 	ch <- delayDesc
 	ch <- answersDesc
+	ch <- durationDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -196,6 +197,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
+	c.g.timing.collect(ch)
 	for i, end := range ends {
 		result := endName(end)
 		if end == 0 {

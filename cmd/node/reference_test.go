@@ -115,7 +115,7 @@ func vector(t *testing.T, name, kind string) string {
 	observe.NewInvitations().Describe(descs)
 	close(descs)
 	for d := range descs {
-		m := regexp.MustCompile(`fqName: "(\w+)", help: "(.*)", constLabels: .*variableLabels: {(.*)}`).FindStringSubmatch(d.String())
+		m := regexp.MustCompile(`fqName: "(\w+)", help: "([^"]*)".*variableLabels: {([^}]*)}`).FindStringSubmatch(d.String())
 		if m != nil && m[1] == name {
 			return fmt.Sprintf("| `%s` | %s | `%s` | %s |\n", name, kind, strings.ReplaceAll(m[3], ",", "`, `"), m[2])
 		}
