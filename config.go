@@ -9,6 +9,7 @@ import (
 	"github.com/ringfleet/ringfleet/events"
 	"github.com/ringfleet/ringfleet/gateway"
 	"github.com/ringfleet/ringfleet/internal/bearer"
+	"github.com/ringfleet/ringfleet/internal/logonce"
 	"github.com/ringfleet/ringfleet/internal/observe"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/invitation/session"
@@ -51,7 +52,8 @@ type Config struct {
 	// Trace makes traces of some invitations. The default is none.
 	Trace TraceConfig
 	// Logger gets what an operator wants to know; neither user ids nor content above level debug, but that each
-	// request to the API is told with whom it is about. The default is to discard.
+	// request to the API is told with whom it is about. Of a warning or error that comes again and again it gets a sample,
+	// with how many were left out ("repeated"). The default is to discard.
 	Logger *slog.Logger
 	// MaxSessions and MaxInvitations bound what is live on the node; over them requests are answered
 	// with UNAVAILABLE. The default of each is 8,388,608.
@@ -84,6 +86,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = logonce.Sampled(c.Logger)
 	if c.WallClock == nil {
 		c.WallClock = time.Now
 	}

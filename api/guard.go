@@ -135,27 +135,44 @@ func (g guard) end(ctx context.Context, spec connect.Spec, peer connect.Peer, na
 		err = fault.New(connect.CodeDeadlineExceeded, "the deadline of the request is over") // its own, not ours
 	}
 	err = fault.Typed(err)
-	code, level := "ok", slog.LevelInfo
-	if err != nil {
-		code = connect.CodeOf(err).String()
-		if connect.CodeOf(err) == connect.CodeInternal {
-			level = slog.LevelError
-		}
-	}
 	took := time.Since(began)
-	g.server.metrics.observe(spec.Procedure, code, took)
-	attributes := []slog.Attr{
-		slog.String("who", name), slog.String("what", strings.TrimPrefix(spec.Procedure, "/ringfleet.api.v1.")),
-		slog.String("target", target), slog.String("result", code), slog.Duration("took", took), slog.String("from", peer.Addr),
+	g.server.metrics.observe(spec.Procedure, codeName(err), took)
+	g.server.log(ctx, line{name, spec.Procedure, target, peer.Addr, took, err})
+	return err
+}
+
+// line is what the log has of a request that is over.
+type line struct {
+	who, procedure, target, from string
+	took                         time.Duration
+	err                          error
+}
+
+// log logs a request. No line is left out, however many there are: they say who did what.
+func (s *Server) log(ctx context.Context, l line) {
+	level := slog.LevelInfo
+	if l.err != nil && connect.CodeOf(l.err) == connect.CodeInternal {
+		level = slog.LevelError
 	}
-	if id, err := invitation.ParseID(target); err == nil {
+	attributes := []slog.Attr{
+		slog.String("who", l.who), slog.String("what", strings.TrimPrefix(l.procedure, "/ringfleet.api.v1.")),
+		slog.String("target", l.target), slog.String("result", codeName(l.err)), slog.Duration("took", l.took), slog.String("from", l.from),
+	}
+	if id, err := invitation.ParseID(l.target); err == nil {
 		attributes = append(attributes, slog.String("trace_id", id.TraceID())) // as in all lines about an invitation
 	}
-	if err != nil {
-		attributes = append(attributes, slog.String("error", err.Error()))
+	if l.err != nil {
+		attributes = append(attributes, slog.String("error", l.err.Error()))
 	}
-	g.server.config.Logger.LogAttrs(ctx, level, "api", attributes...)
-	return err
+	s.requests.LogAttrs(ctx, level, "api", attributes...)
+}
+
+// codeName returns a result as logs and metrics have it.
+func codeName(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return connect.CodeOf(err).String()
 }
 
 // recovered is the error of a request whose handling panicked.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/ringfleet/ringfleet/internal/bearer"
+	"github.com/ringfleet/ringfleet/internal/logonce"
 	"github.com/ringfleet/ringfleet/invitation"
 	"github.com/ringfleet/ringfleet/messages/apipb"
 	"github.com/ringfleet/ringfleet/messages/apipb/apipbconnect"
@@ -70,9 +71,10 @@ type Config struct {
 
 // Server serves the API. Make one with [New].
 type Server struct {
-	config  Config
-	metrics *metrics
-	limits  *limits
+	config   Config
+	requests *slog.Logger // config.Logger, of which nothing is left out
+	metrics  *metrics
+	limits   *limits
 }
 
 // New returns a server.
@@ -92,7 +94,7 @@ func New(config Config) (*Server, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: config, metrics: newMetrics(), limits: newLimits(config.Rate)}, nil
+	return &Server{config: config, requests: logonce.Whole(config.Logger), metrics: newMetrics(), limits: newLimits(config.Rate)}, nil
 }
 
 // Collector returns the metrics.

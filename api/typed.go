@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -46,12 +45,9 @@ func (s *Server) refused(r *http.Request, err *connect.Error, took time.Duration
 	what := "none"
 	if _, known := scopes[r.URL.Path]; known {
 		what = r.URL.Path
-		s.metrics.observe(what, err.Code().String(), took)
+		s.metrics.observe(what, codeName(err), took)
 	}
-	s.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "api",
-		slog.String("who", ""), slog.String("what", strings.TrimPrefix(what, "/ringfleet.api.v1.")), slog.String("target", ""),
-		slog.String("result", err.Code().String()), slog.Duration("took", took), slog.String("from", r.RemoteAddr),
-		slog.String("error", err.Error()))
+	s.log(r.Context(), line{procedure: what, from: r.RemoteAddr, took: took, err: err})
 }
 
 // refusal keeps a response back whose status is that of an error, to be written anew.
