@@ -131,10 +131,15 @@ func (c *Client) sayCall(p *pending) {
 	c.need(p.next)
 }
 
-// postpone takes the answer "try again" to p.
+// postpone takes the answer "try again" to p. What is about an invitation that there may be is not put off for longer
+// than it would be without an answer: the node may know of it at any moment.
 func (c *Client) postpone(p *pending, a *invitation.Answer) {
 	p.refused = a.Error
-	p.next = c.now() + max(a.RetryAfter, p.wait/2) + rand.N(p.wait/2)
+	wait := p.wait
+	if p.call.Request != invitation.Send {
+		wait /= 2 // it was doubled when p was said
+	}
+	p.next = c.now() + max(a.RetryAfter, wait/2) + rand.N(wait/2)
 	c.need(p.next)
 }
 
@@ -196,6 +201,9 @@ func (c *Client) leave(w *waiter, cause error) (bool, error) {
 	}
 	if p.waiters == nil && request == invitation.Query {
 		c.resolve(p, nil)
+		if p.refused != invitation.OK {
+			return true, fmt.Errorf("client: stopped repeating the %s: %w: %w", request, p.refused, cause)
+		}
 	}
 	return true, fmt.Errorf("client: stopped waiting for the answer to %s: %w", request, cause)
 }

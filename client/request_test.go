@@ -440,3 +440,42 @@ func TestQuery(t *testing.T) {
 		w.is((<-results).err, invitation.NotFound)
 	})
 }
+
+// TestNodeThatDoesNotKnowYet: what it is asked about an invitation is repeated until it does. Who stops waiting for a query
+// is told that it has answered so.
+func TestNodeThatDoesNotKnowYet(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		r := w.shown("1")
+		notYet := func(call *invitation.Call) {
+			w.link().answer(invitation.Answer{
+				Request: call.Request, RequestID: call.RequestID, ID: call.ID, Error: invitation.Unavailable, RetryAfter: firstRepeat / 2,
+			})
+			time.Sleep(firstRepeat) // no later than without an answer
+		}
+		accepted := make(chan error, 1)
+		go func() { accepted <- r.Accept(w.Context(), "") }()
+		first := w.call(invitation.Accept)
+		notYet(first)
+		again := w.call(invitation.Accept)
+		w.link().answer(invitation.Answer{Request: again.Request, RequestID: again.RequestID, ID: r.ID()})
+		if again.RequestID != first.RequestID {
+			w.Errorf("repeated as %d, was %d", again.RequestID, first.RequestID)
+		}
+		ctx, cancel := context.WithCancelCause(w.Context())
+		stop := errors.New("stop")
+		asked := make(chan error, 1)
+		go func() {
+			_, err := w.c.Query(ctx, invitation.ID{7})
+			asked <- err
+		}()
+		query := w.call(invitation.Query)
+		w.link().answer(invitation.Answer{Request: query.Request, RequestID: query.RequestID, Error: invitation.Unavailable, RetryAfter: time.Minute})
+		synctest.Wait()
+		cancel(stop)
+		err := <-asked
+		w.is(err, invitation.Unavailable)
+		w.is(err, stop)
+		w.tellRemote(r, invitation.Notice{Remote: invitation.RemoteAccepted, Verdict: true})
+		w.is(<-accepted, nil)
+	})
+}

@@ -107,7 +107,7 @@ var Codes = []Code{
 	},
 	{
 		Unavailable, "UNAVAILABLE", true, 503, "UNAVAILABLE",
-		"overloaded or draining", "retry after the given time with the same request id and send key",
+		"overloaded or draining, or what a lost node knew is not known yet", "retry after the given time with the same request id and send key",
 	},
 }
 

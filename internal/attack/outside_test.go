@@ -184,28 +184,11 @@ func (s *socket) answer(id uint64) *invitation.Answer {
 	return s.until(func(f wire.ServerFrame) bool { return f.Down.Answer != nil && f.Down.Answer.RequestID == id }).Down.Answer
 }
 
-// query asks for an invitation, again and again as a client does: while the device's own words about it are looked into
-// there is no answer.
+// query asks how an invitation stands, and returns the answer.
 func (s *socket) query(id uint64, of invitation.ID) *invitation.Answer {
 	s.t.Helper()
-	answered, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		again := time.NewTicker(200 * time.Millisecond)
-		defer again.Stop()
-		for {
-			s.call(invitation.Call{Request: invitation.Query, RequestID: id, ID: of})
-			select {
-			case <-again.C:
-			case <-answered:
-				return
-			}
-		}
-	}()
-	a := s.answer(id)
-	close(answered)
-	<-stopped
-	return a
+	s.call(invitation.Call{Request: invitation.Query, RequestID: id, ID: of})
+	return s.answer(id)
 }
 
 // end reads to the end of the connection, and returns why it ended.

@@ -235,7 +235,7 @@ func (p *Phone) Take(d *invitation.Down) Output {
 
 func (p *Phone) answered(a *invitation.Answer, out *Output) {
 	i := slices.IndexFunc(p.calls, func(c pending) bool { return c.call.RequestID == a.RequestID })
-	if i < 0 {
+	if i < 0 || a.Error == invitation.Unavailable && a.Request != invitation.Send { // it is repeated
 		return
 	}
 	c := p.calls[i]

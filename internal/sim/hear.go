@@ -119,7 +119,7 @@ func (d *Device) unknownLocal(n *invitation.Notice) {
 
 func (d *Device) answered(a *invitation.Answer) {
 	i := slices.IndexFunc(d.calls, func(p *pending) bool { return p.call.RequestID == a.RequestID })
-	if i < 0 {
+	if i < 0 || a.Error == invitation.Unavailable && a.Request != invitation.Send { // it is repeated
 		return
 	}
 	p := d.calls[i]

@@ -13,6 +13,18 @@ import (
 // fresh reports whether devices may have more to say that a lost session knew.
 func (m *Machine) fresh(now Time) bool { return m.freshAt > now }
 
+// notFound answers a call about an invitation that is not known here. While a lost session may have known it, or after
+// a device has spoken of it, it is to be said again, until it is known here or the grace is over.
+func notFound(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
+	d := m.device(in.Device)
+	if in.ID.IsZero() || d.telling <= now && !m.fresh(now) && !m.claimed(in.ID) {
+		return m.answer(now, in, invitation.NotFound, nil, out)
+	}
+	out = m.answer(now, in, invitation.Unavailable, nil, out)
+	out[len(out)-1].Down.Answer.RetryAfter = askAgain / 2 // no later than it would be repeated without an answer
+	return out
+}
+
 // renew takes that devices may know more than this session: while nodes did not see each other, the user may have
 // had another one. What was offered since is known here from its begin.
 func (m *Machine) renew(now Time) {

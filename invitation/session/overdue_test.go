@@ -51,17 +51,25 @@ func TestRunsOutWhereItWasLost(t *testing.T) {
 	}
 }
 
-// TestNotFoundWhereItWasLost: for the grace a session that is new does not say that there is no such invitation.
+// TestNotFoundWhereItWasLost: for the grace a session that is new says not that there is no such invitation, but when to ask again.
 func TestNotFoundWhereItWasLost(t *testing.T) {
 	m := New(bob, &config, Fresh(began, 0))
 	m.Step(began, login("phone", 1, 1), nil)
-	query := call("phone", invitation.Call{Request: invitation.Query, RequestID: 7, ID: comingTerms.ID})
+	query := call("phone", invitation.Call{Request: invitation.Query, ID: comingTerms.ID})
 	query.Conn = login("phone", 1, 1).Conn
-	if out := m.Step(began.Add(config.Timers.Grace-1), query, nil); len(out) != 0 {
-		t.Errorf("answered %+v", out)
+	answer := func(age time.Duration, want invitation.CallError) {
+		t.Helper()
+		out := m.Step(began.Add(age), query, nil)
+		if len(out) != 1 || out[0].Down.Answer == nil {
+			t.Fatalf("after %v: %+v", age, out)
+		}
+		if a := out[0].Down.Answer; a.Error != want || a.RequestID != 77 || a.Notice != nil || (a.RetryAfter > 0) != (want == invitation.Unavailable) {
+			t.Errorf("after %v it is answered %+v, want %v", age, a, want)
+		}
 	}
-	out := m.Step(began.Add(config.Timers.Grace), query, nil)
-	if len(out) != 1 || out[0].Down.Answer == nil || out[0].Down.Answer.Error != invitation.NotFound {
-		t.Errorf("answered %+v after the grace", out)
-	}
+	answer(time.Second, invitation.Unavailable)
+	answer(config.Timers.Grace-1, invitation.Unavailable)
+	answer(config.Timers.Grace, invitation.NotFound)
+	query.ID, query.Call.ID = invitation.ID{}, invitation.ID{}
+	answer(time.Second, invitation.NotFound) // that is nobody's, whatever was lost
 }

@@ -12,7 +12,7 @@ import (
 // claims, until an arbiter speaks of the invitation, or for the grace; last words for the linger.
 
 // tellTime is how long a device that was re-attached has to say what it knows. Until then its calls about
-// invitations that are not known here are not answered: it repeats them.
+// invitations that are not known here are to be repeated.
 const tellTime = 3 * time.Second
 
 // lastWait is how long a device that rings waits for an arbiter's word when its time is over.
@@ -577,13 +577,4 @@ func notShown(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect 
 		}})
 	}
 	return m.answer(now, in, invitation.NotFound, e, out)
-}
-
-// notFound answers a call about an invitation that is not known here, unless a lost session may have known it, or a
-// device has spoken of it: the call is repeated, until it is known here or the grace is over.
-func notFound(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
-	if d := m.device(in.Device); d.telling > now || m.fresh(now) || m.claimed(in.ID) {
-		return out
-	}
-	return m.answer(now, in, invitation.NotFound, nil, out)
 }
