@@ -49,28 +49,8 @@ type series struct {
 	begin  time.Time // zero: not begun
 	now    *tally    // of the window that is open
 	done   []figures.Window
-	packed []packed // of done, if parts
-	phase  *phase   // that lasts; nil: none
+	phase  *phase // that lasts; nil: none
 	phases []*phase
-}
-
-// packed is what the latencies of a window are from, in as few bytes as may be.
-type packed [4][]byte
-
-func pack(c *figures.Counted) packed {
-	var p packed
-	for i, h := range c.All() {
-		p[i], _ = h.MarshalText() // of a histogram of ours it cannot fail
-	}
-	return p
-}
-
-func (p packed) unpack() *figures.Counted {
-	c := figures.NewCounted(stats.Coarse)
-	for i, h := range c.All() {
-		_ = h.UnmarshalText(p[i]) // as we have made it
-	}
-	return c
 }
 
 // phase is the time, or times, for which the --mark file had one text.
@@ -124,10 +104,10 @@ func (s *series) close(length time.Duration) {
 	if s.gauges != nil {
 		w.InFlight, w.Online = s.gauges()
 	}
-	s.done = append(s.done, w)
 	if s.parts {
-		s.packed = append(s.packed, pack(s.now.counted))
+		w.Counted = s.now.counted.Packed()
 	}
+	s.done = append(s.done, w)
 }
 
 // name returns the name of the phase that lasts.
@@ -171,9 +151,6 @@ func (s *series) report() (windows, phases []figures.Window) {
 	s.roll(now)
 	if last := time.Duration(len(s.done)) * s.width; now > last {
 		s.close(now - last)
-	}
-	for i := range s.packed {
-		s.done[i].Counted = s.packed[i].unpack()
 	}
 	for _, p := range s.phases {
 		lasted := p.lasted

@@ -123,7 +123,7 @@ func (r *Run) addNodes(more []Node) {
 func (r *Run) addWindows(more []Window) {
 	for i := range more {
 		if i == len(r.Windows) {
-			r.Windows = append(r.Windows, Window{T: more[i].T, Counted: NewCounted(stats.Coarse)})
+			r.Windows = append(r.Windows, Window{T: more[i].T, Counted: NewCounted(stats.Coarse).Packed()}) // of which there are many
 		}
 		r.Windows[i].add(&more[i])
 		r.Windows[i].Seconds = max(r.Windows[i].Seconds, more[i].Seconds)
@@ -170,6 +170,11 @@ func (c *Counted) add(more *Counted) {
 	for i, h := range c.All() {
 		h.Merge(more.All()[i])
 	}
+}
+
+// Packed returns a copy that takes little memory, see [stats.Histogram.Packed].
+func (c *Counted) Packed() *Counted {
+	return &Counted{Setup: c.Setup.Packed(), Connected: c.Connected.Packed(), Accept: c.Accept.Packed(), Connects: c.Connects.Packed()}
 }
 
 // All returns the histograms, always in one order.

@@ -1,9 +1,6 @@
 package stats
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Percentiles are those of a step of a call, in milliseconds. The JSON names are stable.
 type Percentiles struct {
@@ -37,27 +34,3 @@ func (h *Histogram) Quick() Quick { return Quick(h.Percentiles()) }
 
 // Ms returns a duration in milliseconds, to the microsecond.
 func Ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// Point is a point of a distribution.
-type Point struct {
-	Quantile float64 // 0 to 1
-	Ms       float64
-}
-
-// Curve returns the distribution for a plot: points that get denser towards the slowest, perHalving of them each
-// time that what is left of all halves; the last one is the maximum. It is nil when nothing was counted.
-func (h *Histogram) Curve(perHalving int) []Point {
-	n := h.Count()
-	if n == 0 {
-		return nil
-	}
-	var points []Point
-	for i := 0; ; i++ {
-		left := math.Pow(2, -float64(i)/float64(perHalving))
-		if left*float64(n) < 1 {
-			break
-		}
-		points = append(points, Point{Quantile: 1 - left, Ms: Ms(h.At(1 - left))})
-	}
-	return append(points, Point{Quantile: 1, Ms: Ms(h.Max())})
-}

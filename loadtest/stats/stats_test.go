@@ -56,7 +56,7 @@ func TestEmpty(t *testing.T) {
 	var h, other Histogram
 	h.Merge(&other)
 	text, err := json.Marshal(&h)
-	if err != nil || string(text) != `""` || h.Percentiles() != (Percentiles{}) || h.Curve(2) != nil {
+	if err != nil || string(text) != `""` || h.Percentiles() != (Percentiles{}) {
 		t.Errorf("%s, %v, %+v", text, err, h.Percentiles())
 	}
 	if err := json.Unmarshal(text, &other); err != nil || other.Count() != 0 {
@@ -78,23 +78,6 @@ func TestDamagedTextIsRefused(t *testing.T) {
 	}
 }
 
-// TestCurve gets denser towards the slowest, never falls, and ends with the maximum.
-func TestCurve(t *testing.T) {
-	var h Histogram
-	for i := range 1000 {
-		h.Record(time.Duration(i+1) * time.Millisecond)
-	}
-	c := h.Curve(2)
-	if len(c) != 21 || c[0].Quantile != 0 || c[2].Quantile != 0.5 || c[len(c)-1].Ms < 1000 {
-		t.Errorf("%d points: %v", len(c), c)
-	}
-	for i := 1; i < len(c); i++ {
-		if c[i].Quantile <= c[i-1].Quantile || c[i].Ms < c[i-1].Ms {
-			t.Errorf("point %d: %v after %v", i, c[i], c[i-1])
-		}
-	}
-}
-
 func TestCoarse(t *testing.T) {
 	coarse := Histogram{Digits: Coarse}
 	var h Histogram
@@ -105,4 +88,52 @@ func TestCoarse(t *testing.T) {
 	if p := h.Percentiles(); p.Count != 1000 || p.P99 < 98 || p.P99 > 100.5 {
 		t.Errorf("%+v", p)
 	}
+}
+
+// TestPacked wants a copy that is packed to be what it is of, to stay packed while it is merged and sent, and to be no part
+// of what it is of.
+func TestPacked(t *testing.T) {
+	h := Histogram{Digits: Coarse}
+	if p := h.Packed(); p.Count() != 0 || p.Max() != 0 {
+		t.Errorf("of nothing: %+v", p.Percentiles())
+	}
+	for i := range 1000 {
+		h.Record(time.Duration(i+1) * time.Millisecond)
+	}
+	was, text := h.Percentiles(), marshaled(t, &h)
+	p := h.Packed()
+	h.Reset()
+	var sum, later Histogram
+	sum.Merge(p)
+	later.Merge(&sum)
+	if got := marshaled(t, p); got != text || p.hdr != nil {
+		t.Errorf("%s, want %s; unpacked: %v", got, text, p.hdr != nil)
+	}
+	twice := (&Histogram{Digits: Coarse}).Packed()
+	twice.Merge(p)
+	twice.Merge(p)
+	if twice.hdr != nil || twice.Count() != 2000 || twice.At(1) != p.At(1) {
+		t.Errorf("merged %+v", twice.Percentiles())
+	}
+	if p.Percentiles() != was || sum.Count() != 1000 || p.hdr == nil {
+		t.Errorf("%+v, was %+v", p.Percentiles(), was)
+	}
+	p.Record(time.Hour)
+	if p.Count() != 1001 || h.Count() != 0 {
+		t.Errorf("%d after another, %d of what was reset", p.Count(), h.Count())
+	}
+	q := (&sum).Packed()
+	q.Reset()
+	if q.Count() != 0 {
+		t.Error("not reset")
+	}
+}
+
+func marshaled(t *testing.T, h *Histogram) string {
+	t.Helper()
+	text, err := h.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
