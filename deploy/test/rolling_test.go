@@ -17,6 +17,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/ringfleet/ringfleet/loadtest/figures"
 )
 
 var rolling = flag.String("rolling", "", "restart real nodes under load: short or full (make rolling-test)")
@@ -38,14 +40,14 @@ func TestRolling(t *testing.T) {
 	if drained.Violations+drained.Failed+drained.Errors+drained.Excused > 0 || drained.Completed == 0 || drained.Completed != drained.Calls {
 		t.Errorf("a rolling restart is not without loss:\n%s", drained.said)
 	}
-	if drained.Causes["broken"] > 0 || drained.Reconnects == 0 {
-		t.Errorf("connections were lost as %v: want each to be told", drained.Causes)
+	if drained.Losses["broken"] > 0 || drained.Reconnects == 0 {
+		t.Errorf("connections were lost as %v: want each to be told", drained.Losses)
 	}
 	killed := roll(t, command(t, entrypoint(t)), false)
 	if killed.Violations+killed.Failed > 0 {
 		t.Errorf("killed nodes lose calls:\n%s", killed.said)
 	}
-	if killed.Causes["broken"] == 0 {
+	if killed.Losses["broken"] == 0 {
 		t.Error("killed nodes lose no connection without a word: this test shows nothing")
 	}
 	broken := roll(t, brokenNode(t), false)
@@ -69,36 +71,18 @@ func brokenNode(t *testing.T) string {
 
 // rollReport is what the load generator says of a run.
 type rollReport struct {
-	Calls      int64            `json:"calls"`
-	Completed  int64            `json:"completed"`
-	Violations int64            `json:"violations"`
-	Failed     int64            `json:"failed"`
-	FailedBy   map[string]int64 `json:"failed_causes"`
-	Errors     int64            `json:"errors"`
-	ErrorTexts map[string]int64 `json:"error_texts"`
-	Excused    int64            `json:"excused"`
-	ExcusedBy  map[string]int64 `json:"excused_causes"`
-	Reconnects int64            `json:"reconnects"`
-	Causes     map[string]int64 `json:"reconnect_causes"`
-	Delayed    int64            `json:"delayed"`
-	Repeats    int64            `json:"repeats"`
-	Latency    map[string]struct {
-		P50 float64 `json:"p50_ms"`
-		P99 float64 `json:"p99_ms"`
-		Max float64 `json:"max_ms"`
-	} `json:"latency"`
-
+	*figures.Run
 	said string
 	took time.Duration // all three restarts
 }
 
 // String says what matters.
 func (r *rollReport) String() string {
-	ringing := r.Latency["send_to_ringing"]
+	ringing := r.Latency[figures.Ringing]
 	return fmt.Sprintf("  %d calls, %d completed, %d violations, %d failed %v, %d errors %v, %d excused %v; three restarts in %v\n"+
 		"  %d connections lost %v, %d calls with a side away, %d requests repeated; ringing after p50 %.1f p99 %.0f max %.0f ms",
 		r.Calls, r.Completed, r.Violations, r.Failed, r.FailedBy, r.Errors, r.ErrorTexts, r.Excused, r.ExcusedBy, r.took.Round(time.Second),
-		r.Reconnects, r.Causes, r.Delayed, r.Repeats, ringing.P50, ringing.P99, ringing.Max)
+		r.Reconnects, r.Losses, r.Delayed, r.Repeats, ringing.P50, ringing.P99, ringing.Max)
 }
 
 // takeoverTime is for how long endings may wait when a process has died (docs/spec.md §7, P2).
@@ -365,11 +349,8 @@ func (k *kubelet) load(takeover time.Duration) (*rollReport, func()) {
 			k.Fatal("the load does not end")
 		}
 		report.said = said.String()
-		text, err := os.ReadFile(file)
-		if err == nil {
-			err = json.Unmarshal(text, report)
-		}
-		if err != nil {
+		var err error
+		if report.Run, err = figures.Read(file); err != nil {
 			k.Fatalf("%v\n%s", err, report.said)
 		}
 	}
