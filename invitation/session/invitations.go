@@ -162,7 +162,7 @@ func (m *Machine) answer(now Time, in *Input, err invitation.CallError, e *entry
 	if e != nil && (e.side == invitation.Callee || e.answered && e.view.Version != 0) && err != invitation.NotFound {
 		n := e.notice(in.Device, now)
 		e.tell(in.Device, &n)
-		a.Notice = &n
+		a = answerWith(*a, n)
 	}
 	return append(out, Effect{Kind: ToDevice, Conn: in.Conn, Down: invitation.Down{Answer: a}})
 }
@@ -201,7 +201,8 @@ func (m *Machine) notify(now Time, e *entry, d *device, out []Effect) []Effect {
 
 func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	call := in.Call
-	terms := &invitation.Terms{
+	e, terms := newOutgoing()
+	*terms = invitation.Terms{
 		ID: in.ID, Caller: m.user, Device: in.Device, Callee: call.Callee,
 		Content: call.Content, ChannelID: call.ChannelID, Timers: call.Timers,
 	}
@@ -227,7 +228,7 @@ func send(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 		return out
 	}
 	terms.Timers = terms.Timers.Or(m.config.Timers)
-	e := &entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID}
+	*e = entry{view: &invitation.View{Terms: terms}, side: invitation.Caller, sendID: call.RequestID}
 	e.resume(now, call.Resumed)
 	m.unclaim(in.ID)
 	m.add(e)
@@ -272,8 +273,7 @@ func (m *Machine) sent(now Time, e *entry, err invitation.CallError, out []Effec
 	a := &invitation.Answer{Request: invitation.Send, RequestID: e.sendID, Error: err, ID: e.view.Terms.ID}
 	switch {
 	case err == invitation.OK, err == invitation.AlreadyEnd:
-		n := e.view.Notice(invitation.Caller, d.name, now)
-		a.Notice = &n
+		a = answerWith(*a, e.view.Notice(invitation.Caller, d.name, now))
 	case err == invitation.Unavailable:
 		a.RetryAfter = askAgain
 	}
@@ -321,7 +321,7 @@ func adopt(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 // devices that are connected.
 func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	v := in.View
-	e := &entry{view: v, side: invitation.Callee}
+	e := newIncoming(v)
 	switch {
 	case v.Settled:
 		m.remember(v.Terms.ID)
@@ -562,9 +562,9 @@ func reply(m *Machine, now Time, e *entry, in *Input, out []Effect) []Effect {
 	}
 	n := r.View.Notice(e.side, r.Device, now)
 	e.tell(r.Device, &n)
-	out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: &invitation.Answer{
-		Request: r.Request, RequestID: r.RequestID, Error: r.Error, ID: in.ID, Notice: &n,
-	}}})
+	out = append(out, Effect{Kind: ToDevice, Conn: d.conn, Down: invitation.Down{Answer: answerWith(invitation.Answer{
+		Request: r.Request, RequestID: r.RequestID, Error: r.Error, ID: in.ID,
+	}, n)}})
 	if r.Request == invitation.Accept && r.Error == invitation.OK && r.View.Stage > invitation.Accepting {
 		out = m.notify(now, e, d, out) // the accept came twice: a device that was answered drops this answer
 	}
