@@ -100,13 +100,40 @@ func (n *Node) session(user invitation.User, in *session.Input) error {
 	sent := inputs.Get().(*session.Input) // that an input for this node stays off the heap
 	*sent = *in
 	send := n.member.router.Send
-	if in.Kind == session.InWord && in.Word.Kind == invitation.WordDone || in.Kind == session.InView && in.View.Settled {
-		send = n.member.router.SendLater // the call is over, and both sides know
+	if patient(in) {
+		send = n.member.router.SendLater
 	}
 	err := send(shard, peerwire.KindSession, string(user), sent)
 	*sent = session.Input{}
 	inputs.Put(sent)
 	return err
+}
+
+// patient reports whether nobody waits for an input: the call is over, and both sides know, or it says only that an
+// accept was recorded, and is soon followed by how that ended.
+func patient(in *session.Input) bool {
+	switch in.Kind {
+	case session.InWord:
+		return in.Word.Kind == invitation.WordDone
+	case session.InView:
+		return in.View.Settled
+	case session.InReply:
+		return in.Reply.Request == invitation.Accept && in.Reply.Error == invitation.OK
+	default:
+		return false
+	}
+}
+
+// patientDown is patient for what a device is told.
+func patientDown(down *invitation.Down) bool {
+	switch {
+	case down.Notice != nil:
+		return down.Notice.Settled // it may forget it
+	case down.Answer != nil:
+		return down.Answer.Request == invitation.Accept && down.Answer.Error == invitation.OK
+	default:
+		return false
+	}
 }
 
 // tellHere gives an input to a session of this node.
@@ -176,8 +203,8 @@ var errNoConnection = errors.New("ringfleet: no such connection")
 func (n *Node) device(user invitation.User, conn session.Conn, down invitation.Down) error {
 	if n.member != nil && conn.Node != n.config.Name {
 		send := n.member.router.SendNode
-		if down.Notice != nil && down.Notice.Settled {
-			send = n.member.router.SendNodeLater // the device may forget it
+		if patientDown(&down) {
+			send = n.member.router.SendNodeLater
 		}
 		sent := deliveries.Get().(*peerwire.Delivery)
 		*sent = peerwire.Delivery{Conn: conn.Number, Down: down, User: user}

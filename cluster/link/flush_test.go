@@ -74,6 +74,32 @@ func TestStreamSendLater(t *testing.T) {
 	}
 }
 
+// TestStreamFlushLeavesOut: what may wait for one peer does not go out with what another one is sent.
+func TestStreamFlushLeavesOut(t *testing.T) {
+	promise := new(turns)
+	promise.promise.Store(true)
+	a := open(t, "a", 1, func(c *link.StreamConfig) { c.Turns = promise })
+	b, c := open(t, "b", 2, nil), open(t, "c", 3, nil)
+	a.SetPeers([]cluster.Member{b.member, c.member})
+	eventually(t, "connected", connected(a, 2))
+	sent, once := 0, 0
+	eventually(t, "written once, five times in a row", func() bool { // it does not wait for ever, and that moment may have come
+		before := a.Stats().Writes
+		if err := a.SendLater(b.member, []byte("later")); err != nil {
+			t.Fatal(err)
+		}
+		sendAll(t, a, c.member, "now")
+		a.Flush()
+		if sent++; a.Stats().Writes == before+1 {
+			once++
+		} else {
+			once = 0
+		}
+		return once == 5
+	})
+	eventually(t, "arrived", func() bool { return len(b.received()) == sent && len(c.received()) == sent })
+}
+
 // TestStreamFlushAtOnce: many send and flush at once, more than a socket takes; the peer goes and comes back.
 func TestStreamFlushAtOnce(t *testing.T) {
 	promise := new(turns)

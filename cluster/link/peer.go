@@ -26,6 +26,7 @@ type peer struct {
 
 	mu      sync.Mutex
 	waiting blocks       // frames
+	urgent  bool         // some of them are not to wait for others
 	down    bool         // the last attempt has failed: nothing is taken
 	up      bool         // a connection stands
 	most    int          // bytes of an envelope that the member takes
@@ -72,6 +73,7 @@ func (p *peer) send(envelope []byte, later bool) error {
 	p.waiting.add(frameEnvelope, envelope)
 	try := p.try != nil
 	later = later && p.waiting.bytes < blockSize/2
+	p.urgent = p.urgent || !later
 	p.mu.Unlock()
 	if later {
 		p.stream.wait()

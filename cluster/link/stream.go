@@ -239,7 +239,7 @@ func (s *Stream) waited() {
 	s.waits.Store(false)
 	for _, p := range *s.peers.Load() {
 		if queued, up := p.load(); up && queued > 0 {
-			if !p.flush() {
+			if !p.flush(true) {
 				p.rouse()
 			}
 		}
@@ -252,7 +252,7 @@ func (s *Stream) Flush() {
 		return
 	}
 	for _, p := range *s.peers.Load() {
-		p.flush()
+		p.flush(false)
 	}
 }
 

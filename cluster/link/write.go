@@ -12,12 +12,12 @@ import (
 // actors calls and which does not block, or by the peer's own goroutine, which may. When a batch does not go out
 // at once, flush hands it to that goroutine.
 
-// flush writes what waits, as far as that goes without blocking. It returns false if it cannot on this
-// connection.
-func (p *peer) flush() bool {
+// flush writes what waits, as far as that goes without blocking; not if all of it may wait for others, unless patient
+// too is set. It returns false if it cannot on this connection.
+func (p *peer) flush(patient bool) bool {
 	p.mu.Lock()
 	try := p.try
-	if try == nil || p.fault != nil || !p.beginLocked() {
+	if try == nil || p.fault != nil || !p.urgent && !patient || !p.beginLocked() {
 		p.mu.Unlock()
 		return try != nil
 	}
@@ -112,7 +112,7 @@ func (p *peer) beginLocked() bool {
 	if p.writing || p.waiting.bytes == 0 {
 		return false
 	}
-	p.writing = true
+	p.writing, p.urgent = true, false
 	p.batch, p.waiting = p.waiting, p.batch
 	return true
 }
