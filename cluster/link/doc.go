@@ -33,7 +33,8 @@
 // What waits for a peer is a buffer of bytes with a bound ([StreamConfig.Queue]). It is written by whoever has
 // run the actors that sent it, before it rests ([Turns]), as far as that goes without blocking; by a goroutine of the
 // link in all other cases, with TLS too. Whatever has come together is one write, so the busier a link is, the fewer
-// system calls a message takes. [Stream.SendLater] lets a message that nobody waits for go with the next one.
+// system calls a message takes. [Stream.SendLater] lets a message that nobody waits for go with the next one
+// to the same peer; what goes to other peers meanwhile does not take it out.
 //
 // When a connection breaks, what waited is dropped and counted; sends are refused with
 // cluster.ErrUnreachable until the next connection stands. Refused and broken connections, in either
