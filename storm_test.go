@@ -22,11 +22,15 @@ import (
 // other. Run it with -benchtime 1x. It reports
 //
 //   - s/notice: from the kill until a living node counts the dead one out,
-//   - s/recovered: from the kill until each user has a session and each client a connection,
-//   - cpu-µs/user: the CPU time of the process from the kill until then, per user whose session or
-//     connection was lost, the calls beside it included,
+//   - s/sessions: from the kill until each user has a session,
+//   - s/recovered: from the kill until each client has a connection, too,
+//   - cpu-µs/user: the CPU time of the process from the kill until then, per session and per connection that was lost,
+//     the clients' and that of the calls beside it included,
+//   - B/user: the memory of the process before the kill, per user, clients included,
 //   - MB/peak: the most memory that the process was seen to have, before and after the kill,
-//   - ms/set-up: how long the slowest of the calls made meanwhile took to be accepted, whomever the loss hit.
+//   - ms/set-up: how long the slowest of the calls made meanwhile took to be accepted, whomever the loss hit,
+//   - calls-away: of these calls, those whose callee was away for longer than the no-response time. Any other end is a
+//     failure.
 func BenchmarkRecoveryStorm(b *testing.B) {
 	users := 9_000
 	if n, err := strconv.Atoi(os.Getenv("STORM")); err == nil {
@@ -43,20 +47,28 @@ func storm(b *testing.B, users int) {
 		f.start(name)
 	}
 	defer f.end()
+	empty := residentMemory(os.Getpid())
 	clients := f.crowd(users)
 	defer closeAll(clients)
 	before := residentMemory(os.Getpid())
+	b.ReportMetric(float64(before-empty)/float64(users), "B/user")
 	lost := f.sessionsOn("b") + len(f.lines["b"])
 
 	beside := callBeside(b, clients)
 	atKill, start := cpu(), time.Now()
 	f.kill("b")
 	peak := before
-	noticed := time.Duration(0)
-	for !f.whole(clients) {
+	var noticed, sessions time.Duration
+	for back := 0; back < users || sessions == 0; {
 		peak = max(peak, residentMemory(os.Getpid()))
 		if noticed == 0 && len(f.nodes[0].Status().Cluster.Members) < 3 {
 			noticed = time.Since(start)
+		}
+		if sessions == 0 && f.sessions() >= users {
+			sessions = time.Since(start)
+		}
+		for back < users && clients[back].Connected() { // who is back stays
+			back++
 		}
 		if time.Since(start) > 5*time.Minute {
 			b.Fatalf("after %v, %d sessions of %d users", time.Since(start), f.sessions(), users)
@@ -65,13 +77,15 @@ func storm(b *testing.B, users int) {
 	}
 	took, used := time.Since(start), cpu()-atKill
 	b.ReportMetric(noticed.Seconds(), "s/notice")
+	b.ReportMetric(sessions.Seconds(), "s/sessions")
 	b.ReportMetric(took.Seconds(), "s/recovered")
 	b.ReportMetric(float64(used.Microseconds())/float64(lost), "cpu-µs/user")
 	b.ReportMetric(float64(before)/1e6, "MB/before")
 	b.ReportMetric(float64(peak)/1e6, "MB/peak")
-	calls, slowest := beside()
+	calls, away, slowest := beside()
 	b.ReportMetric(float64(slowest.Milliseconds()), "ms/set-up")
 	b.ReportMetric(float64(calls), "calls")
+	b.ReportMetric(float64(away), "calls-away")
 }
 
 // crowd connects users with an SDK client each.
@@ -113,21 +127,16 @@ func (f *fleet) sessionsOn(name string) int {
 	return f.nodes[i].Status().Sessions
 }
 
-// whole reports whether each of some clients has a connection, and its user a session.
-func (f *fleet) whole(clients []*client.Client) bool {
-	return f.sessions() >= len(clients) &&
-		!slices.ContainsFunc(clients, func(c *client.Client) bool { return !c.Connected() })
-}
-
 // callBeside lets some pairs of clients call each other, one call after the other for each pair, until the function is
-// called that it returns: that tells how many calls there were, and the longest that one took to be accepted.
-func callBeside(b *testing.B, clients []*client.Client) func() (int, time.Duration) {
+// called that it returns: that tells how many calls there were, how many of them ended as their callee was away, and the
+// longest that one took to be accepted.
+func callBeside(b *testing.B, clients []*client.Client) func() (calls, away int, slowest time.Duration) {
 	const pairs = 100
 	var (
-		mu      sync.Mutex
-		calls   int
-		slowest time.Duration
-		running sync.WaitGroup
+		mu          sync.Mutex
+		calls, away int
+		slowest     time.Duration
+		running     sync.WaitGroup
 	)
 	stop := make(chan struct{})
 	for i := range pairs {
@@ -140,25 +149,29 @@ func callBeside(b *testing.B, clients []*client.Client) func() (int, time.Durati
 				case <-time.After(250 * time.Millisecond):
 				}
 				start, call := time.Now(), caller.NewLocalInvitation(callee)
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 				err := call.Send(ctx)
 				if err == nil {
 					err = call.Wait(ctx)
 				}
 				cancel()
-				if err != nil || call.State() != invitation.LocalAcceptedByRemote {
-					b.Errorf("a call ended as %v, %v, %v: %v", call.State(), call.Code(), call.Reason(), err)
-				}
 				mu.Lock()
 				calls++
-				slowest = max(slowest, time.Since(start))
+				switch {
+				case err == nil && call.State() == invitation.LocalAcceptedByRemote:
+					slowest = max(slowest, time.Since(start))
+				case err == nil && call.Reason() == invitation.CalleeOffline:
+					away++
+				default:
+					b.Errorf("a call ended as %v, %v, %v: %v", call.State(), call.Code(), call.Reason(), err)
+				}
 				mu.Unlock()
 			}
 		})
 	}
-	return func() (int, time.Duration) {
+	return func() (int, int, time.Duration) {
 		close(stop)
 		running.Wait()
-		return calls, slowest
+		return calls, away, slowest
 	}
 }
