@@ -150,7 +150,8 @@ func BenchmarkRinging(b *testing.B) {
 // BenchmarkGrowing measures what a call costs while more and more actors live. Users log in, in process, and random
 // pairs of all of them make accepted calls, 256 at once. Run it with -benchtime 1x; ACTORS bounds how many live, by
 // default 1,000,000. cpu-µs/at-1000 is the CPU time of node and clients for each call while 1,000 users are logged in,
-// and so on; ratio is the last of these to the first.
+// and so on; ratio is the last of these to the first. gc-ms/at-1000 is the CPU time of one garbage collection then, of
+// which there is one each time that twice what lives was allocated (at GOGC=200), or two minutes have gone.
 func BenchmarkGrowing(b *testing.B) {
 	most := 1_000_000
 	if n, err := strconv.Atoi(os.Getenv("ACTORS")); err == nil {
@@ -173,8 +174,10 @@ func BenchmarkGrowing(b *testing.B) {
 				clients = append(clients, c)
 			}
 			callRandomly(b, clients, calls/10, atOnce) // warms up
-			runtime.GC()
 			before := cpu()
+			runtime.GC()
+			b.ReportMetric(float64((cpu()-before).Microseconds())/1000, fmt.Sprintf("gc-ms/at-%d", live))
+			before = cpu()
 			callRandomly(b, clients, calls, atOnce)
 			last = float64((cpu() - before).Microseconds()) / calls
 			if first == 0 {
