@@ -193,8 +193,8 @@ func (m *model) carries(n int, cores float64) (cluster, error) {
 	c.bounds[byMemory] = whole / full * ram * usable / m.perUser()
 	c.bounds[byFiles] = (whole - 1) * files / m.of("connection.files")
 	c.bounds[byPings] = whole * budget / m.connectionCPU()
-	c.bounds[byReturn] = m.returnIn(inTime, n, c.leftForBack*cores, m.of("login.token"))
-	c.bounds[byTLS] = m.returnIn(inTime, n, c.leftForBack*cores, m.of("login.tls-token"))
+	c.bounds[byReturn] = m.returnIn(n, c.leftForBack*cores, m.of("login.token"))
+	c.bounds[byTLS] = m.returnIn(n, c.leftForBack*cores, m.of("login.tls-token"))
 	c.users = math.Inf(1)
 	for _, name := range []string{byMemory, byFiles, byReturn, byPings} {
 		if c.bounds[name] < c.users {
@@ -206,11 +206,11 @@ func (m *model) carries(n int, cores float64) (cluster, error) {
 
 // returnIn returns of how many users of n nodes those of one node are back in time, 99 % of them, if each of the others has so
 // many processors left and an attempt takes µs.
-func (m *model) returnIn(limit time.Duration, n int, left, µs float64) float64 {
+func (m *model) returnIn(n int, left, µs float64) float64 {
 	low, high := 0.0, 1e7
 	for high-low > high/20 {
 		middle := (low + high) / 2
-		if simulate(int(middle), n-1, attempt(µs, left), roughly).most <= limit {
+		if simulate(int(middle), n-1, attempt(µs, left), roughly).most <= inTime {
 			low = middle
 		} else {
 			high = middle

@@ -132,8 +132,8 @@ func TestReturn(t *testing.T) {
 	if least := 9 * time.Second; r.last < least || r.last > 2*least {
 		t.Errorf("9,000 clients, 1,000 attempts a second: %+v", r)
 	}
-	few := evenModel(t).returnIn(20*time.Second, 3, 0.4, 400)
-	many := evenModel(t).returnIn(20*time.Second, 3, 1.6, 400)
+	few := evenModel(t).returnIn(3, 0.4, 400)
+	many := evenModel(t).returnIn(3, 1.6, 400)
 	if few < 3*2*500 || few > 3*2*21*1_000 || many < 2*few {
 		t.Errorf("back in 20 s at 1,000 attempts a second: %v, at 4,000: %v", few, many)
 	}
