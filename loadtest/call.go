@@ -31,6 +31,7 @@ type call struct {
 	history history
 	acting  time.Time // when the callee is to answer; zero: nothing is to be done, or by somebody else
 	cancel  time.Time // when the caller is to cancel
+	noted   bool      // when its users were away is in the history
 }
 
 // observe notes a step of one side and does what the scenario says.
@@ -75,7 +76,7 @@ func (c *call) event(o client.Observation) {
 		}
 		if s.cancel == onRinging {
 			local := o.Local
-			c.cancel = c.later(o.At, func() { c.caller.request(func(ctx context.Context) error { return local.Cancel(ctx) }) })
+			c.cancel = c.later(o.At, func() { c.request(c.caller, func(ctx context.Context) error { return local.Cancel(ctx) }) })
 		}
 	case client.RemoteInvitationReceived:
 		c.remote = o.Remote
@@ -113,7 +114,7 @@ func (c *call) answer(at time.Time, remote *client.RemoteInvitation) {
 	switch s.answer {
 	case invitation.Accept:
 		accept := func() {
-			c.peer.request(func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
+			c.request(c.peer, func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
 		}
 		if s.cancel == never || s.wait.most > 0 {
 			c.acting = c.later(at, accept)
@@ -123,8 +124,16 @@ func (c *call) answer(at time.Time, remote *client.RemoteInvitation) {
 		c.acting = at.Add(spread)
 		time.AfterFunc(spread, accept)
 	case invitation.Refuse:
-		c.acting = c.later(at, func() { c.peer.request(func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
+		c.acting = c.later(at, func() { c.request(c.peer, func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
 	default:
+	}
+}
+
+// request makes a request of one of the call's users. What comes of one that fails is printed with the call's history, once
+// more has come of the call.
+func (c *call) request(u *user, do func(context.Context) error) {
+	if err := u.request(do); err != nil {
+		time.AfterFunc(settleTime, func() { c.run.explain(c, err) })
 	}
 }
 

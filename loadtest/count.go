@@ -100,17 +100,40 @@ func (r *run) outcome(c *call, met circumstances, o invitation.Outcome) {
 		return
 	}
 	r.violations++
-	alike := h.alike()
+	if r.shows(h.alike()) {
+		r.tell("VIOLATION", c, strings.Join(h.broken, "\n  "))
+	}
+}
+
+// explain prints the history of a call of which a request has failed.
+func (r *run) explain(c *call, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noteAbsences()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shows(err.Error()) {
+		r.tell("ERROR", c, err.Error())
+	}
+}
+
+// shows reports whether one more history is to be printed, of calls that went wrong in a way.
+func (r *run) shows(alike string) bool {
 	if r.alike[alike]++; r.shown >= maxHistories || r.alike[alike] > maxAlike {
-		return
+		return false
 	}
 	r.shown++
-	more := ""
+	return true
+}
+
+// tell prints the history of a call.
+func (r *run) tell(what string, c *call, why string) {
+	h, more := &c.history, ""
 	if r.chaos != nil {
 		more = r.chaos.around(r, h)
 	}
-	fmt.Fprintf(r.out, "\nVIOLATION in a call of scenario %s, %v, at %.3f s, from %s:\n  %s\n%s%s",
-		name, h.survival.id, c.intended.Sub(r.begin).Seconds(), c.node.target, strings.Join(h.broken, "\n  "), h, more)
+	fmt.Fprintf(r.out, "\n%s in a call of scenario %s, %v, at %.3f s, from %s:\n  %s\n%s%s",
+		what, h.scenario.name, h.survival.id, c.intended.Sub(r.begin).Seconds(), c.node.target, why, h, more)
 }
 
 // alike names the way in which the history broke a promise: the promise, and why the call has failed.
@@ -119,8 +142,12 @@ func (h *history) alike() string {
 	return promise + ": " + h.failed
 }
 
-// noteAbsences adds to the history when its users were away.
+// noteAbsences adds to the history when its users were away, once.
 func (c *call) noteAbsences() {
+	if c.noted {
+		return
+	}
+	c.noted = true
 	note := func(side invitation.Side, u *user) {
 		for _, a := range u.absences.since(c.intended) {
 			c.history.moments = append(c.history.moments, moment{at: a.from, side: side, text: "connection lost"})

@@ -247,11 +247,11 @@ func (h *holding) answerAll() {
 		answers.Go(func() {
 			switch c.history.scenario.outcomes[0] {
 			case invitation.Accepted:
-				c.peer.request(func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
+				c.request(c.peer, func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
 			case invitation.Refused:
-				c.peer.request(func(ctx context.Context) error { return remote.Refuse(ctx, "no") })
+				c.request(c.peer, func(ctx context.Context) error { return remote.Refuse(ctx, "no") })
 			default:
-				c.caller.request(func(ctx context.Context) error { return local.Cancel(ctx) })
+				c.request(c.caller, func(ctx context.Context) error { return local.Cancel(ctx) })
 			}
 		})
 	})

@@ -199,7 +199,7 @@ func (h *history) finish(now time.Time, met circumstances) invitation.Outcome {
 		h.excused = h.excuse(h.caller.Reason, met)
 		switch {
 		case h.excused != "":
-		case h.ranOut(h.caller.Reason, met):
+		case h.ranOut(h.caller.Reason, met), h.rangOut(met):
 			h.allowed = "its time was over before a fault was taken over"
 		default:
 			h.breaks(judge.P5, "it ended as %v %v, which the scenario %q rules out", outcome, h.caller.Reason, h.scenario.about)

@@ -76,7 +76,7 @@ func (r *run) send(ctx context.Context, c *call) bool {
 		switch {
 		case err == nil:
 			if c.history.scenario.cancel == atOnce {
-				go c.caller.request(func(ctx context.Context) error { return l.Cancel(ctx) })
+				go c.request(c.caller, func(ctx context.Context) error { return l.Cancel(ctx) })
 			}
 			return true
 		case errors.As(err, &retry) && errors.Is(err, invitation.LimitExceeded):
@@ -108,16 +108,19 @@ func (r *run) sendOnce(c *call) (*client.LocalInvitation, error) {
 	return l, l.Send(ctx)
 }
 
-// request makes a request of an application; that it lost its race is no error.
-func (u *user) request(do func(context.Context) error) {
+// request makes a request of an application; that it lost its race is no error. It returns the error that it has counted.
+func (u *user) request(do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), u.run.requestTimeout())
 	defer cancel()
 	err := do(ctx)
 	switch {
 	case err == nil, errors.Is(err, invitation.AlreadyEnd), errors.Is(err, client.ErrClosed):
+		return nil
 	case errors.Is(err, client.ErrNotLoggedIn) && u.left.Load(): // its call was over before it had the answer
+		return nil
 	default:
 		u.fail(err)
+		return err
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/ringfleet/ringfleet/client"
 	"github.com/ringfleet/ringfleet/internal/judge"
 	"github.com/ringfleet/ringfleet/invitation"
+	"github.com/ringfleet/ringfleet/invitation/device"
 )
 
 // survival is what both sides were told of what an invitation must keep, whatever happens to its nodes
@@ -101,6 +102,12 @@ func (h *history) ranOut(reason invitation.Reason, met circumstances) bool {
 		}
 	}
 	return false
+}
+
+// rangOut reports whether it rang, and its time was over, on the callee's side of a fault that kept the caller's side from
+// hearing of that: there the call ends as one that never rang.
+func (h *history) rangOut(met circumstances) bool {
+	return h.caller.End == device.Failed && h.callee.Reason == invitation.Expired && h.ranOut(invitation.Expired, met)
 }
 
 // violated notes what the client saw a node break. Acceptances that nobody asked for break the contract
