@@ -64,10 +64,11 @@ func (n *Notice) Older(by time.Duration) {
 
 // Older returns a copy of a login that has waited.
 func (l *Login) Older(by time.Duration) *Login {
-	if l == nil || len(l.Words) == 0 {
+	if l == nil || by == 0 {
 		return l
 	}
 	older := *l
+	older.Age += by
 	older.Words = make([]Word, len(l.Words))
 	for i := range l.Words {
 		older.Words[i] = *l.Words[i].Older(by)

@@ -85,12 +85,19 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 			return m.update(now, d, nil, append(out, welcome(now, d))) // its words were heard
 		case login.Reattach: // which is the newer is not known
 			return append(out, end(in.Conn, invitation.EndInternal))
+		case login.Age != 0 && now.Add(-login.Age) < d.lostAt: // it was held back, and the device has come back since
+			return append(out, end(in.Conn, invitation.EndReplaced))
 		}
 	}
 	if why := m.refusal(login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
 		return m.hearOut(now, in, why, out)
 	} else if why != 0 {
 		return append(out, end(in.Conn, why))
+	}
+	if d := m.device(login.Device); d != nil && d.conn == in.Conn && d.why == 0 && !login.Resume { // taken for lost, and said again
+		same := *login
+		same.Resume, same.Stamp = true, d.stamp
+		login = &same
 	}
 	stamp := login.Stamp
 	for i := range m.devices {
@@ -128,9 +135,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	}
 	m.changes++
 	d = m.device(login.Device)
-	*d = device{name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true}
+	*d = device{name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true, lostAt: now.Add(-login.Age)}
 	if login.Reattach {
-		d.telling = now.Add(tellTime)
+		d.telling, d.lostAt = now.Add(tellTime), 0
 	}
 	return m.update(now, d, login.Words, append(out, welcome(now, d)))
 }
@@ -175,6 +182,9 @@ func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect)
 func (m *Machine) refusal(login *invitation.Login) invitation.End {
 	if login.Device == invitation.Agent {
 		return 0
+	}
+	if d := m.device(login.Device); login.Resume && !login.Reattach && d != nil && d.connected && d.stamp > login.Stamp {
+		return invitation.EndReplaced // a later login under the name is connected
 	}
 	if m.config.Policy == Single && login.Resume {
 		for i := range m.devices {

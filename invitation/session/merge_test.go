@@ -86,6 +86,33 @@ func TestMergeOfDevices(t *testing.T) {
 	}
 }
 
+// TestMergeOfOneLogin: a login comes to two sessions, one of which takes its connection for lost meanwhile and hears the login
+// again. It is one login, on one connection, which goes on; the device is told its number.
+func TestMergeOfOneLogin(t *testing.T) {
+	first, second := New(bob, multi()), New(bob, multi())
+	steps(first, login("phone", 1, 5))
+	steps(second, login("tablet", 2, 9), login("phone", 1, 5))
+	stamp := second.device("phone").stamp
+	steps(second, &Input{Kind: InDetach, Device: "phone", Conn: Conn{Number: 1}}, login("phone", 1, 5))
+	if got := second.device("phone").stamp; got != stamp {
+		t.Errorf("said again it is login %d, was %d", got, stamp)
+	}
+	for name, merged := range map[string][2]*Machine{"one": {first, second}, "the other": {second, first}} {
+		m := Restore(merged[0].State(), multi())
+		out := m.Merge(began, merged[1].State(), nil)
+		if ends := endings(out); len(ends) != 0 {
+			t.Errorf("%s: ended %v", name, ends)
+		}
+		told := slices.ContainsFunc(out, func(e Effect) bool {
+			w := e.Down.Welcome
+			return e.Kind == ToDevice && e.Conn.Number == 1 && w != nil && w.Stamp == stamp && w.Tell
+		})
+		if d := m.device("phone"); !told || !d.connected || d.stamp != stamp {
+			t.Errorf("%s: told %v, %+v", name, told, d)
+		}
+	}
+}
+
 // TestMergeOfAnInvitation: what either knows holds, and the devices of both are told.
 func TestMergeOfAnInvitation(t *testing.T) {
 	m, other := New(bob, multi()), New(bob, multi())

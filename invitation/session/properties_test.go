@@ -210,7 +210,7 @@ func (x *tester) step(in *Input) {
 		before[shownOne{c.word.ID, c.device}] = true // by its own word
 	}
 	out := x.m.Step(x.now, in, nil)
-	if in.Kind == InAttach {
+	if d := x.m.device(in.Device); in.Kind == InAttach && d != nil && d.conn == in.Conn {
 		x.since[in.Device] = x.m.changes
 	}
 	if err := checkCounts(x.m); err != nil {

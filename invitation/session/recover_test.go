@@ -244,21 +244,71 @@ func TestViewOfALostArbiter(t *testing.T) {
 	}
 }
 
-// TestWhichIsNewerIsNotKnown: a node that was paused attaches a connection that its device has given up, and the device
-// says something on the one that it has: it is to come back, and not told that another program has taken its place.
+// TestWhichIsNewerIsNotKnown: a device says something on a connection that this session does not know, and the session has
+// another one: its gateway attached that, or the login came to a session on another node. It is to come back, and is not told
+// that another program has taken its place, unless one has that logged in later and is connected.
 func TestWhichIsNewerIsNotKnown(t *testing.T) {
-	for name, test := range map[string]struct {
-		login invitation.Login
-		want  invitation.End
-	}{
-		"attached by its gateway": {invitation.Login{User: bob, Device: "phone", Resume: true, Reattach: true, Stamp: 1}, invitation.EndInternal},
-		"logged in anew":          {invitation.Login{User: bob, Device: "phone", Stamp: 2}, invitation.EndReplaced},
+	for name, login := range map[string]invitation.Login{
+		"attached by its gateway": {User: bob, Device: "phone", Resume: true, Reattach: true, Stamp: 1},
+		"resumed":                 {User: bob, Device: "phone", Resume: true, Stamp: 1},
+		"logged in anew":          {User: bob, Device: "phone", Stamp: 2},
 	} {
 		m := New(bob, &config)
-		steps(m, &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 1}, Login: &test.login})
-		out := m.Step(began, &Input{Kind: InWord, Device: "phone", Conn: Conn{Number: 2}, Word: &invitation.Word{ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen}}, nil)
-		if len(out) != 1 || out[0].Down.Ending == nil || out[0].Down.Ending.End != test.want || out[0].Conn.Number != 2 {
-			t.Errorf("%s: %+v, want the other connection ended as %v", name, out, test.want)
+		attach := func(conn uint64, login invitation.Login) []Effect {
+			return steps(m, &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: conn}, Login: &login})
+		}
+		ended := func(out []Effect, conn uint64) invitation.End {
+			for _, e := range out {
+				if e.Kind == ToDevice && e.Conn.Number == conn && e.Down.Ending != nil {
+					return e.Down.Ending.End
+				}
+			}
+			return 0
+		}
+		attach(1, login)
+		out := m.Step(began, &Input{Kind: InWord, Device: "phone", Conn: Conn{Number: 2}, Word: &invitation.Word{
+			ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordSeen,
+		}}, nil)
+		if got := ended(out, 2); got != invitation.EndInternal || len(out) != 1 {
+			t.Errorf("%s: %+v, want the other connection ended as %v", name, out, invitation.EndInternal)
+		}
+		back := invitation.Login{User: bob, Device: "phone", Resume: true, Stamp: 1}
+		out = attach(3, back)
+		if first, other := ended(out, 1), ended(out, 3); login.Stamp > 1 && (other != invitation.EndReplaced || first != 0) {
+			t.Errorf("%s: it is back, %v, though another program is there, %v", name, other, first)
+		} else if login.Stamp == 1 && (other != 0 || first != invitation.EndReplaced) {
+			t.Errorf("%s: it is not back, %v; the other connection: %v", name, other, first)
+		}
+		steps(m, &Input{Kind: InDetach, Device: "phone", Conn: Conn{Number: 1}})
+		if got := ended(attach(4, back), 4); got != 0 {
+			t.Errorf("%s: %v, and nobody else is there", name, got)
+		}
+	}
+}
+
+// TestLoginThatWasHeldBack: the login of a program that has given up comes after that of the one that the user has now. It
+// takes nobody's place. One that was said later does, and one that was not held back.
+func TestLoginThatWasHeldBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		age      time.Duration
+		replaced uint64 // the number of the connection that is ended
+	}{
+		"before": {5 * time.Second, 2}, "since": {time.Second, 1}, "at once": {0, 1},
+	} {
+		m := New(bob, &config)
+		first := &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 1}, Login: &invitation.Login{User: bob, Device: "phone", Stamp: 7}}
+		held := &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 2}, Login: &invitation.Login{User: bob, Device: "phone", Stamp: 5}}
+		held.Older(test.age)
+		m.Step(began, first, nil)
+		m = Restore(m.State(), &config)
+		ended := map[uint64]invitation.End{}
+		for _, e := range m.Step(began.Add(3*time.Second), held, nil) {
+			if e.Kind == ToDevice && e.Down.Ending != nil {
+				ended[e.Conn.Number] = e.Down.Ending.End
+			}
+		}
+		if len(ended) != 1 || ended[test.replaced] != invitation.EndReplaced {
+			t.Errorf("%s: %v, want the end of %d", name, ended, test.replaced)
 		}
 	}
 }

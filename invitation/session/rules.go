@@ -261,15 +261,12 @@ func viewTopic(v *invitation.View, user invitation.User) topic {
 	return onCalleeView
 }
 
-// silenced returns why a device's input does not count, 0 if it does: it comes over a connection
-// that was replaced, or that this session does not know. Of a device that its gateway has attached just now, which of
-// two connections is the newer is not known: the one that a device has comes back.
+// silenced returns why a device's input does not count, 0 if it does: it comes over a connection that this session does not
+// know, or that another one has taken the place of. Which of two is the newer is not known, as a login may have come to
+// a session on another node: the device is to come back, and hears then if another program has taken its place.
 func (m *Machine) silenced(in *Input) invitation.End {
-	switch d := m.device(in.Device); {
-	case d == nil || !d.connected || d.conn != in.Conn && d.telling != 0:
+	if d := m.device(in.Device); d == nil || !d.connected || d.conn != in.Conn {
 		return invitation.EndInternal
-	case d.conn != in.Conn:
-		return invitation.EndReplaced
 	}
 	return 0
 }

@@ -45,7 +45,7 @@ type DeviceState struct {
 	Stamp     uint64 // of its login
 	Attached  uint64 // the number of the change that it connected by
 	Connected bool
-	LostAt    Time
+	LostAt    Time           // when its connection was lost; of one that is connected, when it logged in, 0: not known
 	Why       invitation.End // why its login is over, while its last word is awaited; else 0
 	Until     Time           // until when that is
 	Telling   Time           // until when it has not said yet what it knows; 0: it has
@@ -258,6 +258,14 @@ func (m *Machine) mergeTokens(now Time, other *Machine) {
 func (m *Machine) mergeDevices(now Time, other *Machine, out []Effect) []Effect {
 	for _, theirs := range slices.Clone(other.devices) {
 		ours := m.device(theirs.name)
+		if ours != nil && ours.conn == theirs.conn && ours.stamp != theirs.stamp { // one login, that was numbered by both
+			ours.stamp = max(ours.stamp, theirs.stamp)
+			ours.telling = now.Add(tellTime)
+			theirs.stamp, theirs.telling = ours.stamp, ours.telling
+			if ours.connected || theirs.connected {
+				out = append(out, welcome(now, ours)) // it knows one of the two numbers
+			}
+		}
 		switch {
 		case ours == nil:
 			m.devices = append(m.devices, theirs)

@@ -310,8 +310,8 @@ func TestSilenced(t *testing.T) {
 		want   invitation.End
 	}{
 		{"unknown device", "watch", conn("watch"), invitation.EndInternal},
-		{"replaced connection", "phone", Conn{Number: 1000}, invitation.EndReplaced},
-		{"same number on another node", "phone", Conn{Node: "other", Number: conn("phone").Number}, invitation.EndReplaced},
+		{"replaced connection", "phone", Conn{Number: 1000}, invitation.EndInternal},
+		{"same number on another node", "phone", Conn{Node: "other", Number: conn("phone").Number}, invitation.EndInternal},
 	} {
 		p := places[8]
 		for on := range topic(topics) {

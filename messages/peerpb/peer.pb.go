@@ -4713,7 +4713,8 @@ type DeviceState struct {
 	// The number of the change of presence that it connected by.
 	Attached  uint64 `protobuf:"varint,4,opt,name=attached,proto3" json:"attached,omitempty"`
 	Connected bool   `protobuf:"varint,5,opt,name=connected,proto3" json:"connected,omitempty"`
-	LostUs    *int64 `protobuf:"varint,6,opt,name=lost_us,json=lostUs,proto3,oneof" json:"lost_us,omitempty"`
+	// When its connection was lost; of one that is connected, when it logged in.
+	LostUs *int64 `protobuf:"varint,6,opt,name=lost_us,json=lostUs,proto3,oneof" json:"lost_us,omitempty"`
 	// Why its login is over, an end of the client protocol, by number, while its last word is awaited; else 0.
 	Why uint32 `protobuf:"varint,7,opt,name=why,proto3" json:"why,omitempty"`
 	// Until when the word is.
