@@ -55,6 +55,7 @@ func TestFixed(t *testing.T) {
 		397,   // an arbiter awaits the word of a device whose login is over, about what is over for its session
 		905,   // an arbiter's actor panics when it has learned that its invitation was accepted
 		1175,  // a session forgets an accept that it has answered, and the answer was lost
+		30263, // a session hears of an accept with its first view; that its device is here is lost, and its word
 		20353, // a device is back for a moment while the arbiter that awaits its word stands still
 	} {
 		run(t, Draw(seed, *callsFlag))

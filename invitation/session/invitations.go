@@ -309,8 +309,11 @@ func adopt(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	m.add(e)
 	m.heard(now, e)
 	out = m.notify(now, e, m.device(in.View.Terms.Device), out)
-	if in.View.Settled {
+	switch {
+	case in.View.Settled:
 		m.drop(e)
+	case in.View.Heard != m.changes: // a question that was put about a claim may be lost, and is not put again
+		out = append(out, m.reportChange(now, e))
 	}
 	return out
 }
@@ -348,6 +351,10 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 	}
 	if len(out) > before && v.Stage == invitation.Offering && !m.fresh(now) {
 		return out // the "seen" of a device says so; if none comes the arbiter repeats the view, and is answered
+	}
+	if v.Stage == invitation.Accepting || v.Stage == invitation.Confirmed {
+		// An arbiter that takes the chosen device for away repeats nothing: it must hear that the device is here.
+		return append(out, m.reportChange(now, e))
 	}
 	return append(out, m.report(now, e, false))
 }

@@ -415,3 +415,62 @@ func TestAnswerThatIsDropped(t *testing.T) {
 		t.Errorf("it is told %d times with the first answer, %d with the second", first, second)
 	}
 }
+
+// TestAsksBehindAnOfferThatTellsOfAnAccept: a session that took another one's place learns of an invitation when an accept
+// was recorded, and what it tells the arbiter is lost: that the chosen device is here, and its last word. Nobody repeats
+// either, as the arbiter takes the device for away: the session does, until the arbiter is known to have heard it.
+func TestAsksBehindAnOfferThatTellsOfAnAccept(t *testing.T) {
+	for _, stage := range []invitation.Stage{invitation.Accepting, invitation.Confirmed} {
+		m := New(bob, &config, Fresh(began, 100))
+		again := login("phone", 1, 1)
+		again.Login.Resume = true
+		again.Login.Words = []invitation.Word{{
+			ID: comingTerms.ID, Side: invitation.Callee, Kind: invitation.WordDone, Remote: invitation.RemoteAccepted,
+		}}
+		steps(m, again)
+		view := offered(4, stage)
+		view.View.Chosen, view.View.HeardCallee = "phone", m.changes
+		for seconds := range Time(3) {
+			out := m.Step(began.Add(time.Duration(seconds)*askAgain), &Input{Kind: InTick}, nil)
+			if seconds == 0 {
+				out = steps(m, view)
+			}
+			if !slices.ContainsFunc(out, func(e Effect) bool {
+				return e.Message.Kind == invitation.MsgCallee && e.Message.Ask && e.Message.Chosen == "phone" && e.Message.Connected
+			}) {
+				t.Errorf("%v, after %d s: %+v, want a report that asks", stage, seconds, out)
+			}
+		}
+		heard := *view.View
+		heard.Permit = m.changes
+		steps(m, &Input{Kind: InView, View: &heard})
+		if out := m.Step(began.Add(4*askAgain), &Input{Kind: InTick}, nil); len(out) != 0 {
+			t.Errorf("%v, after the answer: %+v", stage, out)
+		}
+	}
+}
+
+// TestAsksBehindAViewOfBefore: a session that took another one's place asks about what its device has sent, and the question
+// is lost. A view that comes by itself makes the invitation known, but the arbiter takes the device for away.
+func TestAsksBehindAViewOfBefore(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		m := New(bob, &config, Fresh(began, 100))
+		again := login("phone", 1, 1)
+		again.Login.Resume = true
+		again.Login.Words = []invitation.Word{{ID: sentTerms.ID, Side: invitation.Caller, Kind: invitation.WordSent}}
+		steps(m, again)
+		view := viewed(sentTerms, 4, invitation.Accepting)
+		view.Chosen, view.Heard = "pad", 7
+		if heard {
+			view.Heard = m.changes
+		}
+		steps(m, &Input{Kind: InView, View: view})
+		out := m.Step(began.Add(askAgain), &Input{Kind: InTick}, nil)
+		asks := slices.ContainsFunc(out, func(e Effect) bool {
+			return e.Message.Kind == invitation.MsgCaller && e.Message.Ask && e.Message.Connected
+		})
+		if asks == heard {
+			t.Errorf("heard of this session: %v; asks again: %v", heard, asks)
+		}
+	}
+}
