@@ -349,12 +349,13 @@ func offer(m *Machine, now Time, _ *entry, in *Input, out []Effect) []Effect {
 			out = m.show(now, e, &m.devices[i], out)
 		}
 	}
+	unheard := (m.fresh(now) || v.Version > stale) && v.HeardCallee != m.changes
+	if unheard || v.Stage == invitation.Accepting || v.Stage == invitation.Confirmed {
+		// An arbiter that takes the chosen device for away, or the user, repeats nothing: it must hear who is here.
+		return append(out, m.reportChange(now, e))
+	}
 	if len(out) > before && v.Stage == invitation.Offering && !m.fresh(now) {
 		return out // the "seen" of a device says so; if none comes the arbiter repeats the view, and is answered
-	}
-	if v.Stage == invitation.Accepting || v.Stage == invitation.Confirmed {
-		// An arbiter that takes the chosen device for away repeats nothing: it must hear that the device is here.
-		return append(out, m.reportChange(now, e))
 	}
 	return append(out, m.report(now, e, false))
 }

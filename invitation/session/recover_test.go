@@ -474,3 +474,24 @@ func TestAsksBehindAViewOfBefore(t *testing.T) {
 		}
 	}
 }
+
+// TestAsksBehindAnOfferThatTellsOfNobody: a device comes back to a new session before that is offered an invitation whose
+// arbiter was told that nobody is here. That it was shown it may be lost: the session asks until the arbiter has heard.
+func TestAsksBehindAnOfferThatTellsOfNobody(t *testing.T) {
+	for _, options := range [][]Option{{Fresh(began, 100)}, nil} {
+		m := New(bob, &config, options...)
+		steps(m, login("phone", 1, 1))
+		for _, heard := range []uint64{m.changes - 1, m.changes} {
+			again := Restore(m.State(), &config)
+			view := offered(stale+2, invitation.Offering)
+			view.View.HeardCallee = heard
+			again.Step(began, view, nil)
+			asks := slices.ContainsFunc(again.Step(began.Add(askAgain), &Input{Kind: InTick}, nil), func(e Effect) bool {
+				return e.Message.Kind == invitation.MsgCallee && e.Message.Ask && e.Message.Online
+			})
+			if want := heard != m.changes; asks != want {
+				t.Errorf("heard of %d of %d: asks %v, want %v", heard, m.changes, asks, want)
+			}
+		}
+	}
+}
