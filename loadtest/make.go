@@ -124,9 +124,10 @@ func (u *user) request(do func(context.Context) error) error {
 	}
 }
 
-// requestTimeout is how long a request may take, with a reconnect on the way.
+// requestTimeout is how long a request may take, with a reconnect on the way, or with a node lost: one that takes its place
+// says for the grace that it does not know yet.
 func (r *run) requestTimeout() time.Duration {
-	return max(30*time.Second, 2*r.options.reconnectTimeout)
+	return max(invitation.DefaultTimers.Grace+15*time.Second, 2*r.options.reconnectTimeout)
 }
 
 // comeLate logs a late callee in.
