@@ -129,7 +129,10 @@ func (w *world) agree(r *record) {
 			w.callees = append(w.callees, &p.Part)
 		}
 	}
-	excuse := judge.Excuse{VerdictLate: r.excused != 0, Apart: r.doubted}
+	late := r.excused != 0
+	// An arbiter that takes the place of a lost one, while the device whose word it needs is away for longer than the grace, ends
+	// the invitation by what it hears.
+	excuse := judge.Excuse{VerdictLate: late, Apart: r.doubted || late && r.hurtAt != 0}
 	switch v := judge.Agree(&caller.Part, w.callees, excuse); {
 	case v != nil && r.panicked:
 		w.excuse(r, actorPanicked)
