@@ -57,6 +57,7 @@ func TestFixed(t *testing.T) {
 		1175,  // a session forgets an accept that it has answered, and the answer was lost
 		30263, // a session hears of an accept with its first view; that its device is here is lost, and its word
 		40765, // a device is back just before its new session is offered an invitation, and that it was shown it is lost
+		950,   // a device is away for longer than the grace, and the arbiter that needs its word is lost
 		20353, // a device is back for a moment while the arbiter that awaits its word stands still
 	} {
 		run(t, Draw(seed, *callsFlag))
