@@ -70,18 +70,7 @@ var badMetas = map[string]struct {
 	"no such life cycle": {func(m *peerpb.NodeMeta) { m.Lifecycle = 9 }, "lifecycle 9"},
 }
 
-// causes counts the lines of a log that say something for the first time.
-func causes(log, what string) int {
-	n := 0
-	for line := range strings.Lines(log) {
-		if strings.Contains(line, what) && !strings.Contains(line, " repeated=") {
-			n++
-		}
-	}
-	return n
-}
-
-// TestRefused: a node that does not belong here is in no view, whatever it does, and the cause is logged, but not each time.
+// TestRefused: a node that does not belong here is in no view, whatever it does, and the cause is logged once.
 func TestRefused(t *testing.T) {
 	for name, c := range badMetas {
 		t.Run(name, func(t *testing.T) {
@@ -95,14 +84,14 @@ func TestRefused(t *testing.T) {
 			if fmt.Sprint(names) != "[node-0 node-1]" {
 				t.Errorf("the members are %v", names)
 			}
-			if causes(text, "not let into") != 1 || !strings.Contains(text, c.log) {
+			if strings.Count(text, "not let into") != 1 || !strings.Contains(text, c.log) {
 				t.Errorf("logged\n%s", text)
 			}
 		})
 	}
 	t.Run("garbage", func(t *testing.T) {
 		text, names := visit(t, bytes.Repeat([]byte{0xff}, 512))
-		if fmt.Sprint(names) != "[node-0 node-1]" || causes(text, "does not say what it is") != 1 {
+		if fmt.Sprint(names) != "[node-0 node-1]" || strings.Count(text, "does not say what it is") != 1 {
 			t.Errorf("the members are %v, logged\n%s", names, text)
 		}
 	})
@@ -226,7 +215,7 @@ func TestRosterIsBounded(t *testing.T) {
 	}
 }
 
-// TestMemberlistLog: what memberlist warns of is logged as of one cause, whatever the ports: the first time, the tenth and the hundredth.
+// TestMemberlistLog: what memberlist warns of is logged once for each cause, whatever the ports.
 func TestMemberlistLog(t *testing.T) {
 	var text logBuffer
 	logger := slog.New(slog.NewTextHandler(&text, nil))
@@ -242,7 +231,7 @@ func TestMemberlistLog(t *testing.T) {
 		l.Printf("[WARN] memberlist: ignoring alive message for 'x': %s", refuse("cluster", "it is of another one"))
 	}
 	l.Print("[WARN] memberlist: something else")
-	if out := text.String(); strings.Count(out, "\n") != 3*5+1 || causes(out, "gossip") != 6 || !strings.Contains(out, "Decrypt") || !strings.Contains(out, "something else") {
+	if out := text.String(); strings.Count(out, "\n") != 6 || !strings.Contains(out, "Decrypt") || !strings.Contains(out, "something else") {
 		t.Errorf("logged\n%s", out)
 	}
 }

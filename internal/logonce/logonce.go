@@ -11,14 +11,14 @@ import (
 
 // Bounds of what is logged.
 const (
-	// Again is how long a cause is counted: the first is logged, then the tenth, the hundredth and so on, each with how
-	// many were not since the last line; after this time it begins anew.
+	// Again is how long a cause is counted. What a [Logger] is given is logged once in this time for each cause, with how many
+	// were not since the last line.
 	Again = 10 * time.Minute
 	// Causes is how many causes are told apart. Further ones count as one, until some have not come for Again.
 	Causes = 256
 )
 
-// Logger samples by the cause that it is given, from the first on. Make one with [New]; safe for concurrent use.
+// Logger logs each cause that it is given once in [Again]. Make one with [New]; safe for concurrent use.
 type Logger struct {
 	logger *slog.Logger
 	causes causes
@@ -49,7 +49,8 @@ func repeated(n int) slog.Attr { return slog.Int("repeated", n) }
 
 // causes counts what has come, of each cause.
 type causes struct {
-	whole int // of each cause so many are said before any is left out
+	whole int  // of each cause so many are said before any is left out
+	tens  bool // and then each power of ten
 
 	mu    sync.Mutex
 	seen  map[string]*cause
@@ -72,7 +73,7 @@ func (s *causes) count(key string, now time.Time) (left int, say bool) {
 		c.since, c.count = now, 0
 	}
 	c.count++
-	if c.count > s.whole && !powerOfTen(c.count) {
+	if c.count > s.whole && !(s.tens && powerOfTen(c.count)) {
 		c.left++
 		return 0, false
 	}

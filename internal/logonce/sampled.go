@@ -15,7 +15,7 @@ func Sampled(logger *slog.Logger) *slog.Logger {
 	if _, is := logger.Handler().(*sampler); is {
 		return logger
 	}
-	return slog.New(&sampler{logger.Handler(), &causes{whole: Hot}})
+	return slog.New(&sampler{logger.Handler(), &causes{whole: Hot, tens: true}})
 }
 
 // Whole returns the logger that Sampled was given, for what must not be left out, as who did what. Attributes and groups
