@@ -43,7 +43,7 @@ func (c TraceConfig) tracing(node *Config) tracing.Config {
 func (n *Node) deviceSaid(conn uint64, user invitation.User, device invitation.Device, up *invitation.Up) {
 	switch {
 	case up.Call != nil:
-		id := callID(user, device, up.Call)
+		id := up.Call.About(user, device)
 		if n.tracer.Traces(id) {
 			n.tracer.Note(id, connection(callSide(up.Call.Request)), conn, n.config.WallClock(), "said "+up.Call.Request.String(), false)
 		}
@@ -84,7 +84,7 @@ func (n *Node) tracedSession(user invitation.User, in *session.Input) {
 	side, what, over := invitation.Caller, "", false
 	switch {
 	case in.Call != nil:
-		id, side, what = callID(user, in.Device, in.Call), callSide(in.Call.Request), "device: "+in.Call.Request.String()
+		id, side, what = in.Call.About(user, in.Device), callSide(in.Call.Request), "device: "+in.Call.Request.String()
 	case in.Word != nil:
 		id, side, what = in.Word.ID, in.Word.Side, "device: "+in.Word.Kind.String()
 		over = in.Word.Kind == invitation.WordDone
@@ -106,14 +106,6 @@ func (n *Node) tracedSession(user invitation.User, in *session.Input) {
 		party = tracing.CalleeSession
 	}
 	n.tracer.Note(id, party, 0, n.config.WallClock(), what, over)
-}
-
-// callID returns the id of the invitation that a device's call is about.
-func callID(user invitation.User, device invitation.Device, call *invitation.Call) invitation.ID {
-	if call.Request == invitation.Send {
-		return invitation.NewID(user, device, call.Key)
-	}
-	return call.ID
 }
 
 func connection(side invitation.Side) tracing.Party {

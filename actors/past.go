@@ -52,6 +52,11 @@ func (p *past) refused(id invitation.ID) uint64 {
 	s := p.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.refused(id)
+}
+
+// refused is that of a past. It is called with the mutex.
+func (s *pastShard) refused(id invitation.ID) uint64 {
 	if refused, recent := s.recent[id]; recent {
 		return refused
 	}
@@ -60,12 +65,12 @@ func (p *past) refused(id invitation.ID) uint64 {
 
 // anew forgets an invitation whose send was refused, if this is another send of it, and reports whether it may begin.
 func (p *past) anew(id invitation.ID, msg *invitation.Message) bool {
-	if !arbiter.Anew(msg, p.refused(id)) {
-		return false
-	}
 	s := p.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !arbiter.Anew(msg, s.refused(id)) {
+		return false
+	}
 	delete(s.recent, id)
 	delete(s.before, id)
 	return true

@@ -71,6 +71,14 @@ type Call struct {
 	Resumed   *Resumed // it was sent before; nil: this is the first time
 }
 
+// About returns the id of the invitation that a call of a user's device is about: a send's follows from its key.
+func (c *Call) About(user User, device Device) ID {
+	if c.Request == Send {
+		return NewID(user, device, c.Key)
+	}
+	return c.ID
+}
+
 // Resumed is what a device says of an invitation that it sent before, to a server that may have forgotten it:
 // when a [Retell] asks for it, and whenever it repeats a send that was not answered. A server that knows the
 // invitation pays no attention to it; one that does not makes it again, where it stood.

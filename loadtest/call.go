@@ -76,7 +76,7 @@ func (c *call) event(o client.Observation) {
 		}
 		if s.cancel == onRinging {
 			local := o.Local
-			c.cancel = c.later(o.At, func() { c.request(c.caller, func(ctx context.Context) error { return local.Cancel(ctx) }) })
+			c.cancel = c.later(o.At, func() { c.sayCancel(local) })
 		}
 	case client.RemoteInvitationReceived:
 		c.remote = o.Remote
@@ -114,7 +114,7 @@ func (c *call) answer(at time.Time, remote *client.RemoteInvitation) {
 	switch s.answer {
 	case invitation.Accept:
 		accept := func() {
-			c.request(c.peer, func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
+			c.sayAccept(remote)
 		}
 		if s.cancel == never || s.wait.most > 0 {
 			c.acting = c.later(at, accept)
@@ -124,9 +124,21 @@ func (c *call) answer(at time.Time, remote *client.RemoteInvitation) {
 		c.acting = at.Add(spread)
 		time.AfterFunc(spread, accept)
 	case invitation.Refuse:
-		c.acting = c.later(at, func() { c.request(c.peer, func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
+		c.acting = c.later(at, func() { c.sayRefuse(remote) })
 	default:
 	}
+}
+
+func (c *call) sayAccept(remote *client.RemoteInvitation) {
+	c.request(c.peer, func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
+}
+
+func (c *call) sayRefuse(remote *client.RemoteInvitation) {
+	c.request(c.peer, func(ctx context.Context) error { return remote.Refuse(ctx, "no") })
+}
+
+func (c *call) sayCancel(local *client.LocalInvitation) {
+	c.request(c.caller, func(ctx context.Context) error { return local.Cancel(ctx) })
 }
 
 // request makes a request of one of the call's users. What comes of one that fails is printed with the call's history, once

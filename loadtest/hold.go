@@ -247,11 +247,11 @@ func (h *holding) answerAll() {
 		answers.Go(func() {
 			switch c.history.scenario.outcomes[0] {
 			case invitation.Accepted:
-				c.request(c.peer, func(ctx context.Context) error { return remote.Accept(ctx, "ok") })
+				c.sayAccept(remote)
 			case invitation.Refused:
-				c.request(c.peer, func(ctx context.Context) error { return remote.Refuse(ctx, "no") })
+				c.sayRefuse(remote)
 			default:
-				c.request(c.caller, func(ctx context.Context) error { return local.Cancel(ctx) })
+				c.sayCancel(local)
 			}
 		})
 	})

@@ -76,7 +76,7 @@ func (r *run) send(ctx context.Context, c *call) bool {
 		switch {
 		case err == nil:
 			if c.history.scenario.cancel == atOnce {
-				go c.request(c.caller, func(ctx context.Context) error { return l.Cancel(ctx) })
+				go c.sayCancel(l)
 			}
 			return true
 		case errors.As(err, &retry) && errors.Is(err, invitation.LimitExceeded):

@@ -148,13 +148,13 @@ func (s *steady) answerAll() int64 {
 		switch c.history.scenario.outcomes[0] {
 		case invitation.Accepted:
 			c.acting = due
-			answers.Go(func() { c.request(c.peer, func(ctx context.Context) error { return remote.Accept(ctx, "ok") }) })
+			answers.Go(func() { c.sayAccept(remote) })
 		case invitation.Refused:
 			c.acting = due
-			answers.Go(func() { c.request(c.peer, func(ctx context.Context) error { return remote.Refuse(ctx, "no") }) })
+			answers.Go(func() { c.sayRefuse(remote) })
 		case invitation.Canceled:
 			c.cancel = due
-			answers.Go(func() { c.request(c.caller, func(ctx context.Context) error { return local.Cancel(ctx) }) })
+			answers.Go(func() { c.sayCancel(local) })
 		default:
 			return
 		}

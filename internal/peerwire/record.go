@@ -150,7 +150,7 @@ func sessionMessage(s *session.State, now invitation.Time) (*peerpb.SessionState
 		}
 		m.Devices = append(m.Devices, &peerpb.DeviceState{
 			Name: string(d.Name), Conn: &peerpb.Conn{Node: d.Conn.Node, Number: d.Conn.Number}, Stamp: d.Stamp,
-			Attached: d.Attached, Connected: d.Connected, LostUs: remaining(d.LostAt, now), Why: uint32(d.Why),
+			Attached: d.Attached, Connected: d.Connected, LostUs: remaining(d.Since, now), Why: uint32(d.Why),
 			UntilUs: remaining(d.Until, now), TellingUs: remaining(d.Telling, now),
 		})
 	}
@@ -254,7 +254,7 @@ func sessionState(p *peerpb.SessionState, now invitation.Time) (*session.State, 
 func deviceState(p *peerpb.DeviceState, at *moments) (session.DeviceState, error) {
 	d := session.DeviceState{
 		Name: invitation.Device(p.GetName()), Stamp: p.GetStamp(), Attached: p.GetAttached(), Connected: p.GetConnected(),
-		LostAt: at.read(p.LostUs), Until: at.read(p.UntilUs), Telling: at.read(p.TellingUs),
+		Since: at.read(p.LostUs), Until: at.read(p.UntilUs), Telling: at.read(p.TellingUs),
 	}
 	if !d.Name.Valid() {
 		return d, malformed("a device without a name")

@@ -34,7 +34,7 @@ var records = map[string]*snapshot.Record{
 		Devices: []session.DeviceState{
 			{Name: "phone", Conn: sampleConn, Stamp: 1 << 60, Attached: 3, Connected: true},
 			{
-				Name: "tablet", Conn: session.Conn{Node: "node-3", Number: 9}, Stamp: 1<<60 - 1, Attached: 2, LostAt: now.Add(-time.Second),
+				Name: "tablet", Conn: session.Conn{Node: "node-3", Number: 9}, Stamp: 1<<60 - 1, Attached: 2, Since: now.Add(-time.Second),
 				Why: invitation.EndRemoteLogin, Until: now.Add(29 * time.Second),
 			},
 		},
@@ -313,7 +313,7 @@ func recordGen(t *rapid.T) *snapshot.Record {
 	for i := range rapid.IntRange(0, 3).Draw(t, "devices") {
 		s.Devices = append(s.Devices, session.DeviceState{
 			Name: invitation.Device("d" + string(rune('0'+i))), Conn: session.Conn{Node: namesGen.Draw(t, "node"), Number: number("conn")},
-			Stamp: number("stamp"), Attached: number("attached"), Connected: flag("connected"), LostAt: momentGen(t, "lost"),
+			Stamp: number("stamp"), Attached: number("attached"), Connected: flag("connected"), Since: momentGen(t, "lost"),
 			Why: invitation.End(rapid.Uint16().Draw(t, "why")), Until: momentGen(t, "until"),
 		})
 	}

@@ -220,9 +220,14 @@ func (d *Device) begin(l *line, call invitation.Call) {
 	d.sayCall(p)
 }
 
+// settled forgets a call of which nothing is awaited any more.
+func (d *Device) settled(p *pending) {
+	d.calls = slices.DeleteFunc(d.calls, func(o *pending) bool { return o == p })
+}
+
 func (d *Device) sayCall(p *pending) {
 	if p.call.Request == invitation.Send && p.line.terminal() { // it would be a new one
-		d.calls = slices.DeleteFunc(d.calls, func(o *pending) bool { return o == p })
+		d.settled(p)
 		return
 	}
 	if p.call.Request == invitation.Send && p.wait > firstRepeat || p.call.Resumed != nil {
@@ -256,7 +261,7 @@ func (d *Device) wake() {
 	case online:
 		for _, p := range slices.Clone(d.calls) {
 			if l := p.line; l.endedAt != 0 && d.w.now.Sub(l.endedAt) >= answerTime && p.call.Request != invitation.Send {
-				d.calls = slices.DeleteFunc(d.calls, func(o *pending) bool { return o == p }) // its answer is the end
+				d.settled(p) // its answer is the end
 			} else if p.next <= d.w.now {
 				d.sayCall(p)
 			} else {

@@ -265,8 +265,7 @@ func (m *Machine) stand(now Time, out effects) effects {
 	v := m.view
 	switch {
 	case m.confirmed != "" && !v.Verdict && m.said == m.confirmed:
-		out = m.end(now, invitation.Accepted, invitation.NoReason, out)
-		m.view.Chosen, m.view.Verdict = m.said, true
+		out = m.agreed(now, out)
 	case m.confirmed != "" && !v.Verdict && m.denied == m.confirmed:
 		out = m.end(now, invitation.Unconfirmed, invitation.AcceptNotConfirmed, out)
 		m.view.Chosen, m.view.Verdict = m.denied, true

@@ -57,9 +57,7 @@ func callerQuit(m *Machine, now Time, _ *invitation.Message, out effects) (effec
 func confirm(m *Machine, now Time, msg *invitation.Message, out effects) (effects, invitation.CallError) {
 	if m.said == msg.Named {
 		m.confirmed = msg.Named
-		out = m.end(now, invitation.Accepted, invitation.NoReason, out)
-		m.view.Chosen, m.view.Verdict = m.said, true
-		return out, invitation.OK
+		return m.agreed(now, out), invitation.OK
 	}
 	return m.commit(now, msg.Named, out), invitation.OK
 }
@@ -338,6 +336,13 @@ func (m *Machine) over(now Time, outcome invitation.Outcome, reason invitation.R
 	v := m.move(invitation.Ended, now.Add(m.view.Terms.Timers.Linger))
 	v.Outcome, v.Reason = outcome, reason
 	m.goneAt = 0
+	return out
+}
+
+// agreed ends the invitation as accepted: the caller's device has confirmed the one that has said so.
+func (m *Machine) agreed(now Time, out effects) effects {
+	out = m.end(now, invitation.Accepted, invitation.NoReason, out)
+	m.view.Chosen, m.view.Verdict = m.said, true
 	return out
 }
 

@@ -85,7 +85,7 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 			return m.update(now, d, nil, append(out, welcome(now, d))) // its words were heard
 		case login.Reattach: // which is the newer is not known
 			return append(out, end(in.Conn, invitation.EndInternal))
-		case login.Age != 0 && now.Add(-login.Age) < d.lostAt: // it was held back, and the device has come back since
+		case login.Age != 0 && now.Add(-login.Age) < d.since: // it was held back, and the device has come back since
 			return append(out, end(in.Conn, invitation.EndReplaced))
 		}
 	}
@@ -135,9 +135,9 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 	}
 	m.changes++
 	d = m.device(login.Device)
-	*d = device{name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true, lostAt: now.Add(-login.Age)}
+	*d = device{name: login.Device, conn: in.Conn, stamp: stamp, attached: m.changes, connected: true, since: now.Add(-login.Age)}
 	if login.Reattach {
-		d.telling, d.lostAt = now.Add(tellTime), 0
+		d.telling, d.since = now.Add(tellTime), 0
 	}
 	return m.update(now, d, login.Words, append(out, welcome(now, d)))
 }
@@ -224,7 +224,7 @@ func (m *Machine) makeRoom(now Time, out []Effect) []Effect {
 		if d.why != 0 {
 			return m.expel(now, d, out)
 		}
-		if !d.connected && (oldest < 0 || d.lostAt < m.devices[oldest].lostAt) {
+		if !d.connected && (oldest < 0 || d.since < m.devices[oldest].since) {
 			oldest = i
 		}
 	}
@@ -413,7 +413,7 @@ func (m *Machine) detach(now Time, in *Input, out []Effect) []Effect {
 	if d == nil || d.conn != in.Conn || !d.connected {
 		return out
 	}
-	d.connected, d.lostAt = false, now
+	d.connected, d.since = false, now
 	if d.why != 0 {
 		return m.expel(now, d, out)
 	}

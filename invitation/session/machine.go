@@ -134,7 +134,7 @@ type device struct {
 	stamp     uint64 // of its login
 	attached  uint64 // the number of the change that it connected by: what it is shown must be permitted since
 	connected bool
-	lostAt    Time // when its connection was lost; of one that is connected, when it logged in, 0 if that is not known
+	since     Time // when it was lost; of one that is connected, when it logged in, 0 if that is not known
 
 	why   invitation.End // its login is over, so it ends once it owes no word (see owes); 0: it is not
 	until Time           // and then at the latest

@@ -282,7 +282,7 @@ func TestMergeTellsOfAReturn(t *testing.T) {
 	if !slices.Equal(told, []bool{true, false}) {
 		t.Errorf("the phone is told to be connected: %v", told)
 	}
-	if d := m.device("phone"); d.lostAt != began.Add(15*time.Second) {
-		t.Errorf("it was lost at %v", d.lostAt)
+	if d := m.device("phone"); d.since != began.Add(15*time.Second) {
+		t.Errorf("it was lost at %v", d.since)
 	}
 }

@@ -213,19 +213,16 @@ func (m *Machine) about(now Time, in *Input, out []Effect) []Effect {
 		if d := m.device(in.Device); d != nil && d.why != 0 && d.conn == in.Conn {
 			return out // its login is over, it is just not told yet
 		}
-		if why := m.silenced(in); why != 0 {
-			return append(out, end(in.Conn, why))
+		if !m.hears(in) {
+			return append(out, end(in.Conn, invitation.EndInternal))
 		}
 		if in.Call.Request == invitation.NoRequest || in.Call.Request >= invitation.Requests {
 			return m.answer(now, in, invitation.InvalidArgument, nil, out)
 		}
-		on, in.ID = callTopics[in.Call.Request], in.Call.ID
-		if in.Call.Request == invitation.Send {
-			in.ID = invitation.NewID(m.user, in.Device, in.Call.Key)
-		}
+		on, in.ID = callTopics[in.Call.Request], in.Call.About(m.user, in.Device)
 	case InWord:
-		if why := m.silenced(in); why != 0 && !m.parting(in) {
-			return append(out, end(in.Conn, why))
+		if !m.hears(in) && !m.parting(in) {
+			return append(out, end(in.Conn, invitation.EndInternal))
 		}
 		if in.Word.Kind == invitation.NoWord || int(in.Word.Kind) >= len(wordTopics) {
 			return out
@@ -261,14 +258,12 @@ func viewTopic(v *invitation.View, user invitation.User) topic {
 	return onCalleeView
 }
 
-// silenced returns why a device's input does not count, 0 if it does: it comes over a connection that this session does not
-// know, or that another one has taken the place of. Which of two is the newer is not known, as a login may have come to
-// a session on another node: the device is to come back, and hears then if another program has taken its place.
-func (m *Machine) silenced(in *Input) invitation.End {
-	if d := m.device(in.Device); d == nil || !d.connected || d.conn != in.Conn {
-		return invitation.EndInternal
-	}
-	return 0
+// hears reports whether a device's input counts: it does not over a connection that this session does not know, or that
+// another one has taken the place of. Which of two is the newer is not known, as a login may have come to a session on
+// another node: the device is to come back, and hears then if another program has taken its place.
+func (m *Machine) hears(in *Input) bool {
+	d := m.device(in.Device)
+	return d != nil && d.connected && d.conn == in.Conn
 }
 
 // parting reports whether a word is that of a device whose login is over, about the commit it was

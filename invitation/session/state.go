@@ -45,7 +45,7 @@ type DeviceState struct {
 	Stamp     uint64 // of its login
 	Attached  uint64 // the number of the change that it connected by
 	Connected bool
-	LostAt    Time           // when its connection was lost; of one that is connected, when it logged in, 0: not known
+	Since     Time           // since when it is lost, or connected: then 0 if that is not known
 	Why       invitation.End // why its login is over, while its last word is awaited; else 0
 	Until     Time           // until when that is
 	Telling   Time           // until when it has not said yet what it knows; 0: it has
@@ -86,7 +86,7 @@ func (m *Machine) State() State {
 	}
 	for _, d := range m.devices {
 		s.Devices = append(s.Devices, DeviceState{
-			Name: d.name, Conn: d.conn, Stamp: d.stamp, Attached: d.attached, Connected: d.connected, LostAt: d.lostAt,
+			Name: d.name, Conn: d.conn, Stamp: d.stamp, Attached: d.attached, Connected: d.connected, Since: d.since,
 			Why: d.why, Until: d.until, Telling: d.telling,
 		})
 	}
@@ -140,7 +140,7 @@ func Restore(s State, config *Config, options ...Option) *Machine {
 
 func (d *DeviceState) device() device {
 	return device{
-		name: d.Name, conn: d.Conn, stamp: d.Stamp, attached: d.Attached, connected: d.Connected, lostAt: d.LostAt,
+		name: d.Name, conn: d.Conn, stamp: d.Stamp, attached: d.Attached, connected: d.Connected, since: d.Since,
 		why: d.Why, until: d.Until, telling: d.Telling,
 	}
 }
@@ -226,7 +226,7 @@ func (m *Machine) Merge(now Time, s State, out []Effect) []Effect {
 func (m *Machine) cameBack(other *Machine) []invitation.Device {
 	var back []invitation.Device
 	for _, theirs := range other.devices {
-		if ours := m.device(theirs.name); ours != nil && !ours.connected && !theirs.connected && ours.lostAt != theirs.lostAt {
+		if ours := m.device(theirs.name); ours != nil && !ours.connected && !theirs.connected && ours.since != theirs.since {
 			back = append(back, ours.name)
 		}
 	}
@@ -279,7 +279,7 @@ func (m *Machine) mergeDevices(now Time, other *Machine, out []Effect) []Effect 
 		case theirs.connected && theirs.conn != ours.conn:
 			out = append(out, end(theirs.conn, invitation.EndInternal))
 		case !theirs.connected && !ours.connected:
-			ours.lostAt = max(ours.lostAt, theirs.lostAt)
+			ours.since = max(ours.since, theirs.since)
 		}
 	}
 	for i := range m.devices {
