@@ -25,11 +25,20 @@ type attaches struct {
 	waiting map[uint64]*time.Timer // by connection
 }
 
-// attach tells the session of a user that a device has connected.
+// attach tells the session of a user that a device has connected. It awaits the answer before it says so, as the answer
+// may come before it is back; and what it says again is older by then, as the user may have logged in elsewhere meanwhile.
 func (n *Node) attach(conn uint64, user invitation.User, in *session.Input) error {
+	if !n.isAway(user) {
+		return n.session(user, in)
+	}
+	begun, again := time.Now(), *in // what was said is the receiver's
+	n.attaches.repeat(conn, func() {
+		again.Older(time.Since(begun))
+		_ = n.attach(conn, user, &again)
+	})
 	err := n.session(user, in)
-	if err == nil && n.isAway(user) {
-		n.attaches.repeat(conn, func() { _ = n.attach(conn, user, in) })
+	if err != nil {
+		n.attaches.answered(conn)
 	}
 	return err
 }

@@ -16,7 +16,7 @@ type Login struct {
 	// Reattach says that the gateway logs in for a device that is connected already, as its session was
 	// lost: Words are not known.
 	Reattach bool
-	// Age is for how long it waited on nodes and between them, as far as is known; it is not sent.
+	// Age is for how long it waited on nodes and between them, as far as is known.
 	Age time.Duration
 }
 

@@ -95,7 +95,7 @@ func FuzzAlike(f *testing.F) {
 
 // seldom are the samples that are left to the generated code.
 var seldom = map[string]bool{
-	"session_attach": true, "session_attach_plain": true, "session_attach_words": true, "session_reattach": true,
+	"session_attach": true, "session_attach_plain": true, "session_attach_words": true, "session_reattach": true, "session_attach_again": true,
 	"session_detach": true, "session_logout": true, "session_unknown": true, "session_unknown_over": true,
 	"session_word_sent": true, "session_word_accepting": true, "device_welcome": true, "device_welcome_tell": true,
 	"device_retell": true, "device_ending": true,

@@ -113,6 +113,7 @@ func conn(p *peerpb.Conn) (session.Conn, error) {
 func loginMessage(l *invitation.Login) (*peerpb.Login, error) {
 	m := &peerpb.Login{
 		User: string(l.User), Device: string(l.Device), Resume: l.Resume, Stamp: l.Stamp, Reattach: l.Reattach,
+		AgeUs: microseconds(l.Age),
 	}
 	for i := range l.Words {
 		word, err := wordMessage(&l.Words[i])
@@ -135,6 +136,10 @@ func login(p *peerpb.Login) (*invitation.Login, error) {
 	}
 	if !l.User.Valid() || !l.Device.Valid() {
 		return nil, malformed("a login without a user and a device")
+	}
+	var err error
+	if l.Age, err = duration(p.GetAgeUs()); err != nil || l.Age < 0 {
+		return nil, malformed("a login of %d µs ago", p.GetAgeUs())
 	}
 	for _, word := range p.GetWords() {
 		var w invitation.Word

@@ -134,6 +134,7 @@ func inputGen(t *rapid.T) *session.Input {
 		}
 		in.Device = in.Login.Device
 		in.Login.Reattach = rapid.Bool().Draw(t, "reattach")
+		in.Login.Age = time.Duration(rapid.IntRange(0, 1_000_000).Draw(t, "age")) * time.Microsecond
 		for range rapid.IntRange(0, 3).Draw(t, "words") {
 			in.Login.Words = append(in.Login.Words, wordGen(t))
 		}

@@ -125,6 +125,9 @@ var samples = map[string]sample{
 	"session_reattach": fromDevice(session.Input{Kind: session.InAttach, Login: &invitation.Login{
 		User: "alice", Device: "phone", Resume: true, Reattach: true, Stamp: 1 << 60,
 	}}),
+	"session_attach_again": fromDevice(session.Input{Kind: session.InAttach, Login: &invitation.Login{
+		User: "alice", Device: "phone", Stamp: 1 << 40, Age: 500 * time.Millisecond,
+	}}),
 	"session_call_resumed": fromDevice(session.Input{Kind: session.InCall, Call: &invitation.Call{
 		Request: invitation.Send, RequestID: 1 << 61, Key: "f0e1d2c3", Callee: "bob", Resumed: sampleResumed,
 	}}),

@@ -89,7 +89,7 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 			return append(out, end(in.Conn, invitation.EndReplaced))
 		}
 	}
-	if why := m.refusal(login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
+	if why := m.refusal(now, login); why == invitation.EndRemoteLogin && m.owes(login.Device) {
 		return m.hearOut(now, in, why, out)
 	} else if why != 0 {
 		return append(out, end(in.Conn, why))
@@ -179,16 +179,21 @@ func (m *Machine) hearOut(now Time, in *Input, why invitation.End, out []Effect)
 }
 
 // refusal returns why a login is not taken, 0 if it is.
-func (m *Machine) refusal(login *invitation.Login) invitation.End {
+func (m *Machine) refusal(now Time, login *invitation.Login) invitation.End {
 	if login.Device == invitation.Agent {
 		return 0
 	}
 	if d := m.device(login.Device); login.Resume && !login.Reattach && d != nil && d.connected && d.stamp > login.Stamp {
 		return invitation.EndReplaced // a later login under the name is connected
 	}
-	if m.config.Policy == Single && login.Resume {
+	if m.config.Policy == Single {
 		for i := range m.devices {
-			if d := &m.devices[i]; d.name != login.Device && !d.agent() && d.why == 0 && d.stamp > login.Stamp {
+			d := &m.devices[i]
+			later := d.stamp > login.Stamp
+			if !login.Resume { // its stamp is of another node's clock; what was held back tells by how much
+				later = d.connected && login.Age != 0 && now.Add(-login.Age) < d.since
+			}
+			if d.name != login.Device && !d.agent() && d.why == 0 && later {
 				return invitation.EndRemoteLogin
 			}
 		}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -286,18 +287,29 @@ func TestWhichIsNewerIsNotKnown(t *testing.T) {
 	}
 }
 
-// TestLoginThatWasHeldBack: the login of a program that has given up comes after that of the one that the user has now. It
-// takes nobody's place. One that was said later does, and one that was not held back.
+// TestLoginThatWasHeldBack: the login of a program that has given up, or one that is said again, comes after that of the
+// one that the user has now. It takes nobody's place. One that was said later does, and one that was not held back.
 func TestLoginThatWasHeldBack(t *testing.T) {
 	for name, test := range map[string]struct {
+		policy   Policy
+		device   invitation.Device // that of the first is phone
 		age      time.Duration
-		replaced uint64 // the number of the connection that is ended
+		replaced uint64 // the number of the connection that is ended, 0 if none
+		why      invitation.End
 	}{
-		"before": {5 * time.Second, 2}, "since": {time.Second, 1}, "at once": {0, 1},
+		"before":                  {Single, "phone", 5 * time.Second, 2, invitation.EndReplaced},
+		"since":                   {Single, "phone", time.Second, 1, invitation.EndReplaced},
+		"at once":                 {Single, "phone", 0, 1, invitation.EndReplaced},
+		"another device, before":  {Single, "tablet", 5 * time.Second, 2, invitation.EndRemoteLogin},
+		"another device, since":   {Single, "tablet", time.Second, 1, invitation.EndRemoteLogin},
+		"another device, at once": {Single, "tablet", 0, 1, invitation.EndRemoteLogin},
+		"one of several devices":  {Multi, "tablet", 5 * time.Second, 0, 0},
+		"the server's":            {Single, invitation.Agent, 5 * time.Second, 0, 0},
 	} {
+		config := Config{Policy: test.policy}.WithDefaults()
 		m := New(bob, &config)
 		first := &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 1}, Login: &invitation.Login{User: bob, Device: "phone", Stamp: 7}}
-		held := &Input{Kind: InAttach, Device: "phone", Conn: Conn{Number: 2}, Login: &invitation.Login{User: bob, Device: "phone", Stamp: 5}}
+		held := &Input{Kind: InAttach, Device: test.device, Conn: Conn{Number: 2}, Login: &invitation.Login{User: bob, Device: test.device, Stamp: 5}}
 		held.Older(test.age)
 		m.Step(began, first, nil)
 		m = Restore(m.State(), &config)
@@ -307,8 +319,12 @@ func TestLoginThatWasHeldBack(t *testing.T) {
 				ended[e.Conn.Number] = e.Down.Ending.End
 			}
 		}
-		if len(ended) != 1 || ended[test.replaced] != invitation.EndReplaced {
-			t.Errorf("%s: %v, want the end of %d", name, ended, test.replaced)
+		want := map[uint64]invitation.End{}
+		if test.replaced != 0 {
+			want[test.replaced] = test.why
+		}
+		if !maps.Equal(ended, want) {
+			t.Errorf("%s: %v are ended, want %v", name, ended, want)
 		}
 	}
 }

@@ -1573,7 +1573,9 @@ type Login struct {
 	// words.
 	MoreWords []*Word `protobuf:"bytes,6,rep,name=more_words,json=moreWords,proto3" json:"more_words,omitempty"`
 	// The gateway logs in for a device that is connected already: its words are not known.
-	Reattach      bool `protobuf:"varint,7,opt,name=reattach,proto3" json:"reattach,omitempty"`
+	Reattach bool `protobuf:"varint,7,opt,name=reattach,proto3" json:"reattach,omitempty"`
+	// For how long the login had waited when this was written, in microseconds: one that is said again is no later for it.
+	AgeUs         int64 `protobuf:"varint,8,opt,name=age_us,json=ageUs,proto3" json:"age_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1655,6 +1657,13 @@ func (x *Login) GetReattach() bool {
 		return x.Reattach
 	}
 	return false
+}
+
+func (x *Login) GetAgeUs() int64 {
+	if x != nil {
+		return x.AgeUs
+	}
+	return 0
 }
 
 // Word is what a device says about an invitation by itself.
@@ -6356,7 +6365,7 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x04word\x18\x03 \x01(\v2\x17.ringfleet.peer.v1.WordR\x04word\"B\n" +
 	"\aUnknown\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12\x12\n" +
-	"\x04over\x18\x02 \x01(\bR\x04over\"\xe4\x01\n" +
+	"\x04over\x18\x02 \x01(\bR\x04over\"\xfb\x01\n" +
 	"\x05Login\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x16\n" +
@@ -6365,7 +6374,8 @@ const file_ringfleet_peer_v1_peer_proto_rawDesc = "" +
 	"\x05words\x18\x05 \x03(\v2\x17.ringfleet.peer.v1.WordR\x05words\x126\n" +
 	"\n" +
 	"more_words\x18\x06 \x03(\v2\x17.ringfleet.peer.v1.WordR\tmoreWords\x12\x1a\n" +
-	"\breattach\x18\a \x01(\bR\breattach\"\xd2\x02\n" +
+	"\breattach\x18\a \x01(\bR\breattach\x12\x15\n" +
+	"\x06age_us\x18\b \x01(\x03R\x05ageUs\"\xd2\x02\n" +
 	"\x04Word\x12#\n" +
 	"\rinvitation_id\x18\x01 \x01(\fR\finvitationId\x12-\n" +
 	"\x04seen\x18\x02 \x01(\v2\x17.ringfleet.peer.v1.SeenH\x00R\x04seen\x12<\n" +
