@@ -12,6 +12,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/cluster/placement"
+	"github.com/ringfleet/ringfleet/internal/wake"
 	"github.com/ringfleet/ringfleet/invitation"
 )
 
@@ -262,9 +263,10 @@ func (m *Mover) hint() {
 
 // look repeats what was not answered, and compares what is here with the view, until Close.
 func (m *Mover) look() {
-	timer := time.NewTimer(review)
+	wait := wake.Next(review)
+	due := time.Now().Add(wait)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	reviewed := time.Now()
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -276,11 +278,11 @@ func (m *Mover) look() {
 		m.mu.Lock()
 		m.takeBack()
 		m.repeat(now)
-		if now.Sub(reviewed) >= review {
-			reviewed = now
+		if !now.Before(due) {
+			due = now.Add(wake.Next(review))
 			m.review()
 		}
-		wait := review - now.Sub(reviewed)
+		wait = due.Sub(now)
 		if len(m.pulls)+len(m.gifts)+len(m.losses) > 0 {
 			wait = active
 		}

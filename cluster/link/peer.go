@@ -14,6 +14,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/internal/rawio"
+	"github.com/ringfleet/ringfleet/internal/wake"
 )
 
 // peer is the connection to one member in one of its starts.
@@ -209,7 +210,7 @@ func (p *peer) serve(conn net.Conn, reader *frameReader) error {
 	ended := make(chan error, 1)
 	p.stream.running.Go(func() { ended <- listen(reader, func() { heard.Store(int64(time.Since(start))) }) })
 	defer conn.Close()
-	ping := time.NewTicker(p.stream.config.Ping)
+	ping := time.NewTimer(wake.Next(p.stream.config.Ping))
 	defer ping.Stop()
 	try, _ := conn.(rawio.Writer)
 	p.mu.Lock()
@@ -224,6 +225,7 @@ func (p *peer) serve(conn net.Conn, reader *frameReader) error {
 			return fmt.Errorf("broken: %w", err)
 		case <-p.wake:
 		case <-ping.C:
+			ping.Reset(wake.Next(p.stream.config.Ping))
 			if time.Since(start)-time.Duration(heard.Load()) > p.stream.config.Timeout {
 				return errSilent
 			}

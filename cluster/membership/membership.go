@@ -14,6 +14,7 @@ import (
 
 	"github.com/ringfleet/ringfleet/cluster"
 	"github.com/ringfleet/ringfleet/internal/logonce"
+	"github.com/ringfleet/ringfleet/internal/wake"
 )
 
 // Membership is this node's part in the gossip. Make one with [Start].
@@ -90,7 +91,7 @@ func (m *Membership) create() error {
 	c.ProbeInterval, c.ProbeTimeout = timing.Probe, timing.ProbeTimeout
 	c.GossipInterval, c.PushPullInterval = timing.Gossip, timing.Sync
 	c.TCPTimeout = 3 * time.Second
-	c.RetransmitMult = 6        // with 4, one of 50 nodes misses some news until it compares lists
+	c.RetransmitMult = 12       // with 6, some of 50 nodes miss some news until they compare lists
 	c.EnableCompression = false // the packets are small
 	c.LogOutput = memberlistLog(m.config.Logger, m.once)
 	c.Delegate, c.Events, c.Alive, c.Merge = (*delegate)(m), (*events)(m), (*admission)(m), (*admission)(m)
@@ -172,13 +173,14 @@ func (m *Membership) Stats() Stats {
 
 // follow makes views of what has changed, and looks again at those who were judged dead.
 func (m *Membership) follow() {
-	again := time.NewTicker(secondLook)
+	again := time.NewTimer(wake.Next(secondLook))
 	defer again.Stop()
 	for {
 		select {
 		case <-m.ctx.Done():
 			return
 		case <-again.C:
+			again.Reset(wake.Next(secondLook))
 			m.lookAgain()
 		case <-m.changed:
 			select {
