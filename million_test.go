@@ -30,7 +30,8 @@ import (
 //	GOGC=200 MILLION=1000000 go test -run TestMillion -timeout 30m -v .
 //
 // HOLD is how long they are held once all ring (2m), EXPIRE after what time each expires (180s; it has to be longer than
-// it takes to make them, and HOLD), RATE how many calls are made a second (1000).
+// it takes to make them, and HOLD), RATE how many calls are made a second (1000), MAKE what time making them takes at least (as
+// little as it can): they expire in the same time, each expiry being told to two clients.
 func TestMillion(t *testing.T) {
 	count, err := strconv.Atoi(os.Getenv("MILLION"))
 	if err != nil {
@@ -131,11 +132,15 @@ func (m *million) dial(user string, on func(client.Event)) *client.Client {
 // fill makes the invitations and waits until all ring.
 func (m *million) fill() {
 	m.clients = make([]*client.Client, 2*m.count)
+	pace, began := setting(m.t, "MAKE", 0)/time.Duration(m.count), time.Now()
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range 2 * runtime.GOMAXPROCS(0) {
+	for range 64 * runtime.GOMAXPROCS(0) { // enough that the processors have always something to do
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < m.count; i = int(next.Add(1)) - 1 {
+				if due := time.Until(began.Add(time.Duration(i) * pace)); due > 0 {
+					<-time.After(due)
+				}
 				callee := m.dial("callee"+strconv.Itoa(i), m.heard)
 				caller := m.dial("caller"+strconv.Itoa(i), nil)
 				m.clients[2*i], m.clients[2*i+1] = callee, caller

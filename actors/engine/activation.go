@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"runtime/debug"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,6 +37,7 @@ type Context struct {
 	behavior Behavior
 	mailbox  mailbox
 	timer    timer
+	stopped  bool // the consumer's
 }
 
 // Now returns the node's time. Each call reads the clock.
@@ -57,18 +57,17 @@ func (c *Context) Arm(deadline invitation.Time) {
 // Leave ends the actor once Receive has returned: it handles no further message and its deadline is
 // canceled. What waits in its mailbox goes to the next actor of the same key, in the same order, or to
 // the directory's Miss. Calling it again does nothing.
-func (c *Context) Leave() { c.sys.root.Stop(c.pid) }
+func (c *Context) Leave() { c.mailbox.PostSystemMessage(ending) }
 
 // Tell puts a message for this actor behind all that wait in its mailbox. It is not bounded as
 // [Directory.Tell] is: an actor that tells itself more than it was told grows without limit. If the
 // actor leaves first, the message goes where the others go.
-func (c *Context) Tell(msg any) { c.sys.root.Send(c.pid, msg) }
+func (c *Context) Tell(msg any) { c.mailbox.PostUserMessage(msg) }
 
-// expire implements expirer.
-func (c *Context) expire() { c.sys.root.Send(c.pid, tick) }
+// expire implements expirer: the timer of an actor that stops is disarmed before its mailbox is given up.
+func (c *Context) expire() { c.mailbox.PostUserMessage(tick) }
 
-// receive hands msg to the behavior and keeps its panics from protoactor, whose supervision would
-// either forget the actor's state or end it.
+// receive hands msg to the behavior, and keeps its panics to that message.
 func (c *Context) receive(msg any) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
@@ -90,27 +89,70 @@ func (c *Context) panicked(recovered, msg any) {
 	c.behavior.OnPanic(c, recovered, stack, msg)
 }
 
-// activation is the actor of a key, as protoactor sees it: actor, mailbox and timer in one object.
+// activation is the actor of a key: behavior, mailbox and timer in one object. It is what protoactor has registered as the
+// process of the actor's PID, and what its mailbox hands messages to; so it does what protoactor's own context does
+// for an actor that is never restarted and has no children.
 type activation[K comparable] struct {
 	Context
 	key   K
 	shard *shard[K]
 }
 
-// Receive implements actor.Actor.
-func (a *activation[K]) Receive(ctx actor.Context) {
-	switch msg := ctx.Message().(type) {
-	case *actor.Started, *actor.Terminated:
-	case *actor.Stopping:
-		a.sys.wheel.disarm(&a.timer)
-		a.shard.depart(a)
-	case *actor.Stopped:
-		a.sys.departed()
-	case *actor.Restarting:
-		panic(errRestart)
+var (
+	_ actor.Process        = (*activation[int])(nil)
+	_ actor.MessageInvoker = (*activation[int])(nil)
+
+	ending any = &actor.Stop{}
+)
+
+// SendUserMessage implements actor.Process, for whoever has the PID: the directory posts to the mailbox.
+func (a *activation[K]) SendUserMessage(_ *actor.PID, msg any) { a.mailbox.PostUserMessage(msg) }
+
+// SendSystemMessage implements actor.Process.
+func (a *activation[K]) SendSystemMessage(_ *actor.PID, msg any) { a.mailbox.PostSystemMessage(msg) }
+
+// Stop implements actor.Process.
+func (a *activation[K]) Stop(*actor.PID) { a.Leave() }
+
+// InvokeUserMessage implements actor.MessageInvoker.
+func (a *activation[K]) InvokeUserMessage(msg any) {
+	switch _, poison := msg.(*actor.PoisonPill); {
+	case a.stopped:
+		a.sys.actors.DeadLetter.SendUserMessage(a.pid, msg)
+	case poison:
+		a.stop()
 	default:
 		a.receive(msg)
 	}
 }
 
-var errRestart = errors.New("engine: an actor was restarted; the guardian stops what fails")
+// InvokeSystemMessage implements actor.MessageInvoker.
+func (a *activation[K]) InvokeSystemMessage(msg any) {
+	switch msg := msg.(type) {
+	case *actor.Stop:
+		a.stop()
+	case *actor.Watch:
+		a.sys.watch(a.pid, msg.Watcher, a.stopped)
+	case *actor.Unwatch:
+		a.sys.unwatch(a.pid, msg.Watcher)
+	}
+}
+
+// EscalateFailure implements actor.MessageInvoker: what panics in spite of receive stops. Nothing is restarted, which would
+// go on with a fresh state under the same name.
+func (a *activation[K]) EscalateFailure(reason, _ any) {
+	a.sys.reportPanic("actor", reason, debug.Stack())
+	a.Leave()
+}
+
+// stop ends the actor, before any further message.
+func (a *activation[K]) stop() {
+	if a.stopped {
+		return
+	}
+	a.stopped = true
+	a.sys.wheel.disarm(&a.timer)
+	a.shard.depart(a)
+	a.sys.actors.ProcessRegistry.Remove(a.pid)
+	a.sys.departed(a.pid)
+}

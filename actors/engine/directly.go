@@ -11,7 +11,7 @@ func (d *Directory[K]) TellLive(key K, msg any) bool {
 	if a == nil || s.closed {
 		return false
 	}
-	d.sys.root.Send(a.pid, msg)
+	a.mailbox.PostUserMessage(msg)
 	return true
 }
 
@@ -31,7 +31,7 @@ func (d *Directory[K]) TellAlways(key K, msg any) error {
 		}
 	}
 	if a != nil {
-		d.sys.root.Send(a.pid, msg)
+		a.mailbox.PostUserMessage(msg)
 	}
 	s.mu.Unlock()
 	if a == nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,8 +61,11 @@ type System struct {
 	live   atomic.Int64  // actors that have not stopped
 	empty  chan struct{} // a hint, once stopping, that live fell to 0
 
+	watched atomic.Bool // some actor is or was watched
+
 	mu          sync.Mutex
 	directories []directory
+	watchers    map[*actor.PID][]*actor.PID // of actors, by their PID in its one copy
 	stopping    atomic.Bool
 	stopped     chan struct{}
 }
@@ -72,7 +76,10 @@ type directory interface{ close() }
 // New starts a system. It runs Options.Workers + 2 goroutines until [System.Stop]. It takes some
 // milliseconds and 3 MB, most of them for protoactor's process registry.
 func New(options Options) *System {
-	s := &System{logger: options.Logger, clock: options.Clock, empty: make(chan struct{}, 1), stopped: make(chan struct{})}
+	s := &System{
+		logger: options.Logger, clock: options.Clock, empty: make(chan struct{}, 1), stopped: make(chan struct{}),
+		watchers: map[*actor.PID][]*actor.PID{},
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -98,11 +105,7 @@ func New(options Options) *System {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return s.logger }),
 		actor.WithDeadLetterRequestLogging(false),
 	)
-	// Nothing may fail past Context.receive; should it, the guardian stops it. A restart would go on with
-	// a fresh state under the same name.
-	s.root = s.actors.Root.Copy().WithGuardian(actor.NewOneForOneStrategy(0, 0,
-		func(any) actor.Directive { return actor.StopDirective }))
-	s.root.Self() // makes the guardian, which concurrent first spawns would make twice
+	s.root = s.actors.Root
 	s.pool = newPool(options.Workers, options.Backlog, options.Settle)
 	s.wheel = makeWheel(s.clock, options.Tick, s.pool.crowded)
 	s.wheel.stall, s.wheel.stallAfter = options.Stall, options.StallAfter
@@ -171,8 +174,44 @@ func (s *System) finish() {
 	close(s.stopped)
 }
 
-// departed counts an actor that has stopped.
-func (s *System) departed() {
+// watch notes that an actor is watched, or says that it has stopped.
+func (s *System) watch(pid, watcher *actor.PID, stopped bool) {
+	if stopped {
+		s.terminated(pid, watcher)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.ContainsFunc(s.watchers[pid], watcher.Equal) {
+		s.watchers[pid] = append(s.watchers[pid], watcher)
+		s.watched.Store(true)
+	}
+}
+
+func (s *System) unwatch(pid, watcher *actor.PID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers[pid] = slices.DeleteFunc(s.watchers[pid], watcher.Equal)
+}
+
+// terminated tells a watcher that an actor has stopped.
+func (s *System) terminated(pid, watcher *actor.PID) {
+	if process, ok := s.actors.ProcessRegistry.Get(watcher); ok {
+		process.SendSystemMessage(watcher, &actor.Terminated{Who: pid})
+	}
+}
+
+// departed counts an actor that has stopped, and tells those that watch it.
+func (s *System) departed(pid *actor.PID) {
+	if s.watched.Load() {
+		s.mu.Lock()
+		watchers := s.watchers[pid]
+		delete(s.watchers, pid)
+		s.mu.Unlock()
+		for _, watcher := range watchers {
+			s.terminated(pid, watcher)
+		}
+	}
 	if s.live.Add(-1) == 0 && s.stopping.Load() {
 		select {
 		case s.empty <- struct{}{}:

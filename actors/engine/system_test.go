@@ -175,25 +175,91 @@ func TestPanicInCallbacks(t *testing.T) {
 	})
 }
 
-// Should a panic pass Context.receive after all, the guardian stops that actor, and no other.
-func TestGuardianStopsWhatFails(t *testing.T) {
+// Should a panic pass Context.receive after all, that actor stops, and no other.
+func TestWhatFailsStops(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, sys *System) {
-		var seen []string
-		props := actor.PropsFromFunc(func(ctx actor.Context) {
-			switch msg := ctx.Message().(type) {
-			case string:
-				panic(msg)
-			case *actor.Restarting:
-				seen = append(seen, "restarting")
-			case *actor.Stopped:
-				seen = append(seen, "stopped")
-			}
-		}, actor.WithDispatcher(sys.pool), actor.WithMailbox(func() actor.Mailbox { return new(mailbox) }))
-		sys.root.Send(sys.root.Spawn(props), "bad")
+		dir := NewDirectory(sys, DirectoryOptions[int]{Activate: always(func(*Context, int, any) {})})
+		tell(t, dir, 1, "hello")
+		tell(t, dir, 2, "hello")
 		synctest.Wait()
-		if want := []string{"stopped"}; !slices.Equal(seen, want) {
-			t.Errorf("the actor saw %v, want %v", seen, want)
+		s := &dir.shards[dir.hash(1)%shards]
+		s.live[1].EscalateFailure("on purpose", "hello")
+		synctest.Wait()
+		if n := sys.Stats(); n.Panics != 1 || n.Live != 1 || slices.Collect(dir.Keys())[0] != 2 {
+			t.Errorf("%+v, want one panic, and the other actor", n)
 		}
+	})
+}
+
+// TestProcess: an actor is a process of protoactor's. Whoever has its PID can send to it, watch it and stop it, and finds
+// nobody after that.
+func TestProcess(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, sys *System) {
+		var got []any
+		var pids []*actor.PID
+		dir := NewDirectory(sys, DirectoryOptions[int]{Activate: always(func(c *Context, _ int, msg any) {
+			got = append(got, msg)
+			pids = append(pids, c.pid)
+		})})
+		root, protoactor := sys.ActorSystem().Root, sys.ActorSystem()
+		pid := func(key int) *actor.PID { // as it comes over a wire
+			tell(t, dir, key, "hello")
+			synctest.Wait()
+			return actor.NewPID(pids[len(pids)-1].Address, pids[len(pids)-1].Id)
+		}
+		var dead []any
+		protoactor.EventStream.Subscribe(func(event any) {
+			if letter, ok := event.(*actor.DeadLetterEvent); ok {
+				dead = append(dead, letter.Message)
+			}
+		})
+		var mu sync.Mutex
+		var ended []string
+		watcher := func(watch *actor.PID) *actor.PID {
+			return root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+				switch msg := ctx.Message().(type) {
+				case *actor.Started:
+					ctx.Watch(watch)
+					ctx.Watch(watch)
+				case string:
+					ctx.Unwatch(watch)
+				case *actor.Terminated:
+					mu.Lock()
+					ended = append(ended, msg.Who.Id)
+					mu.Unlock()
+				}
+			}))
+		}
+		stopped, poisoned := pid(1), pid(2)
+		one, two, away := watcher(stopped), watcher(poisoned), watcher(poisoned)
+		synctest.Wait()
+		root.Send(away, "look away")
+		synctest.Wait()
+		root.Send(stopped, "by PID")
+		synctest.Wait()
+		root.Stop(stopped)
+		synctest.Wait()
+		root.Send(poisoned, "before")
+		root.Poison(poisoned)
+		synctest.Wait()
+		root.Send(actor.NewPID(stopped.Address, stopped.Id), "too late")
+		synctest.Wait()
+		if want := []any{"hello", "hello", "by PID", "before"}; !slices.Equal(got, want) {
+			t.Errorf("handled %v, want %v", got, want)
+		}
+		if !slices.Contains(dead, any("too late")) {
+			t.Errorf("dead letters %v, want one that came too late", dead)
+		}
+		if want := []string{stopped.Id, poisoned.Id}; !slices.Equal(ended, want) {
+			t.Errorf("watchers saw the end of %v, want %v", ended, want)
+		}
+		if n := sys.Stats(); n.Live != 0 || dir.Len() != 0 {
+			t.Errorf("%+v, %d in the directory; want no actor", n, dir.Len())
+		}
+		for _, pid := range []*actor.PID{one, two, away} {
+			root.Stop(pid)
+		}
+		time.Sleep(time.Minute) // what counts dead letters ends
 	})
 }
 

@@ -30,7 +30,7 @@ type Timing struct {
 	// ProbeTimeout is how long the answer to a probe may take. The default value is 300 ms; it must be
 	// shorter than Probe.
 	ProbeTimeout time.Duration
-	// Gossip is how often news is sent to three others. The default value is 200 ms.
+	// Gossip is how often news is sent to three others. The default value is 100 ms.
 	Gossip time.Duration
 	// Sync is how often the whole list is compared with one other member's. The default value is 15 s.
 	Sync time.Duration
@@ -99,7 +99,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Boot, uint64(time.Now().UnixNano()))
 	setDefault(&c.Timing.Probe, 500*time.Millisecond)
 	setDefault(&c.Timing.ProbeTimeout, 300*time.Millisecond)
-	setDefault(&c.Timing.Gossip, 200*time.Millisecond)
+	setDefault(&c.Timing.Gossip, 100*time.Millisecond)
 	setDefault(&c.Timing.Sync, 15*time.Second)
 	setDefault(&c.Timing.Rejoin, 10*time.Second)
 	if c.OnView == nil {
