@@ -132,7 +132,11 @@ func (a *activation[K]) InvokeSystemMessage(msg any) {
 	case *actor.Stop:
 		a.stop()
 	case *actor.Watch:
-		a.sys.watch(a.pid, msg.Watcher, a.stopped)
+		if a.stopped {
+			a.sys.terminated(a.pid, msg.Watcher)
+		} else {
+			a.sys.watch(a.pid, msg.Watcher)
+		}
 	case *actor.Unwatch:
 		a.sys.unwatch(a.pid, msg.Watcher)
 	}

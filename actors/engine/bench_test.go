@@ -203,7 +203,7 @@ func BenchmarkPartsChurn(b *testing.B) {
 		start := cpu()
 		left.Add(b.N)
 		for range b.N {
-			sys.root.Send(sys.root.Spawn(props), "go")
+			sys.actors.Root.Send(sys.actors.Root.Spawn(props), "go")
 		}
 		left.Wait()
 		perCPU(b, start)
@@ -221,14 +221,14 @@ func BenchmarkPartsSend(b *testing.B) {
 		}, configure...)
 		pids := make([]*actor.PID, 1_000)
 		for i := range pids {
-			pids[i] = sys.root.Spawn(props)
+			pids[i] = sys.actors.Root.Spawn(props)
 		}
 		b.ReportAllocs()
 		b.ResetTimer()
 		start := cpu()
 		got.Add(b.N)
 		for i := range b.N {
-			sys.root.Send(pids[i%len(pids)], "go")
+			sys.actors.Root.Send(pids[i%len(pids)], "go")
 		}
 		got.Wait()
 		perCPU(b, start)

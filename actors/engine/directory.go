@@ -77,8 +77,6 @@ type shard[K comparable] struct {
 	dir    *Directory[K]
 	mu     sync.Mutex
 	live   map[K]*activation[K]
-	props  *actor.Props
-	next   *activation[K] // handed to props during a spawn
 	closed bool
 
 	activated, left, retold, dropped, busy uint64
@@ -109,24 +107,9 @@ func NewDirectory[K comparable](sys *System, options DirectoryOptions[K]) *Direc
 	for i := range d.shards {
 		s := &d.shards[i]
 		s.dir, s.live = d, make(map[K]*activation[K])
-		s.props = actor.PropsFromProducer(nil, actor.WithSpawnFunc(s.register))
 	}
 	sys.own(d)
 	return d
-}
-
-// register makes the activation of a spawn under way a process of protoactor's, under the shard's lock. It is what protoactor
-// does itself but for a context of its own, which would be 96 bytes, and a process of 24.
-func (s *shard[K]) register(system *actor.ActorSystem, name string, _ *actor.Props, _ actor.SpawnerContext) (*actor.PID, error) {
-	a := s.next
-	pid, free := system.ProcessRegistry.Add(a, name)
-	if !free {
-		return pid, actor.ErrNameExists
-	}
-	a.pid = pid
-	a.mailbox.RegisterHandlers(a, s.dir.sys.pool)
-	a.mailbox.Start()
-	return pid, nil
 }
 
 // Tell gives msg to the actor of key, which is made if there is none. It never waits for the actor.
@@ -170,13 +153,17 @@ func (s *shard[K]) find(key K, msg any) (*activation[K], error) {
 	return s.spawn(key, behavior), nil
 }
 
-// spawn makes the activation of a key.
+// spawn makes the activation of a key a process of protoactor's, as a spawn of protoactor's does, but for a context of its own, which would
+// be 96 bytes, and a process of 24.
 func (s *shard[K]) spawn(key K, behavior Behavior) *activation[K] {
 	a := &activation[K]{Context: Context{sys: s.dir.sys, behavior: behavior}, key: key, shard: s}
 	a.timer.owner = &a.Context
-	s.next = a
-	s.dir.sys.root.Spawn(s.props)
-	s.next = nil
+	registry, free := s.dir.sys.actors.ProcessRegistry, false
+	if a.pid, free = registry.Add(a, registry.NextID()); !free {
+		panic(actor.ErrNameExists) // no name of the registry's comes twice
+	}
+	a.mailbox.RegisterHandlers(a, s.dir.sys.pool)
+	a.mailbox.Start()
 	s.live[key] = a
 	s.activated++
 	s.dir.live.Add(1)

@@ -52,7 +52,6 @@ const (
 // its directories with [NewDirectory].
 type System struct {
 	actors *actor.ActorSystem
-	root   *actor.RootContext
 	logger *slog.Logger
 	clock  Clock
 	pool   *pool
@@ -105,7 +104,6 @@ func New(options Options) *System {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return s.logger }),
 		actor.WithDeadLetterRequestLogging(false),
 	)
-	s.root = s.actors.Root
 	s.pool = newPool(options.Workers, options.Backlog, options.Settle)
 	s.wheel = makeWheel(s.clock, options.Tick, s.pool.crowded)
 	s.wheel.stall, s.wheel.stallAfter = options.Stall, options.StallAfter
@@ -174,12 +172,8 @@ func (s *System) finish() {
 	close(s.stopped)
 }
 
-// watch notes that an actor is watched, or says that it has stopped.
-func (s *System) watch(pid, watcher *actor.PID, stopped bool) {
-	if stopped {
-		s.terminated(pid, watcher)
-		return
-	}
+// watch notes that an actor is watched.
+func (s *System) watch(pid, watcher *actor.PID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.ContainsFunc(s.watchers[pid], watcher.Equal) {
@@ -191,7 +185,11 @@ func (s *System) watch(pid, watcher *actor.PID, stopped bool) {
 func (s *System) unwatch(pid, watcher *actor.PID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watchers[pid] = slices.DeleteFunc(s.watchers[pid], watcher.Equal)
+	if left := slices.DeleteFunc(s.watchers[pid], watcher.Equal); len(left) > 0 {
+		s.watchers[pid] = left
+	} else {
+		delete(s.watchers, pid)
+	}
 }
 
 // terminated tells a watcher that an actor has stopped.

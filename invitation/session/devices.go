@@ -15,6 +15,11 @@ func (m *Machine) device(name invitation.Device) *device {
 	return nil
 }
 
+// after reports whether a device that is connected logged in after one that comes now was said: that one was held back.
+func (d *device) after(now Time, login *invitation.Login) bool {
+	return login.Age != 0 && now.Add(-login.Age) < d.since
+}
+
 // holder returns the device that has a connection, nil if none has.
 func (m *Machine) holder(conn Conn) *device {
 	for i := range m.devices {
@@ -85,7 +90,7 @@ func (m *Machine) attach(now Time, in *Input, out []Effect) []Effect {
 			return m.update(now, d, nil, append(out, welcome(now, d))) // its words were heard
 		case login.Reattach: // which is the newer is not known
 			return append(out, end(in.Conn, invitation.EndInternal))
-		case login.Age != 0 && now.Add(-login.Age) < d.since: // it was held back, and the device has come back since
+		case d.after(now, login): // it was held back, and the device has come back since
 			return append(out, end(in.Conn, invitation.EndReplaced))
 		}
 	}
@@ -191,7 +196,7 @@ func (m *Machine) refusal(now Time, login *invitation.Login) invitation.End {
 			d := &m.devices[i]
 			later := d.stamp > login.Stamp
 			if !login.Resume { // its stamp is of another node's clock; what was held back tells by how much
-				later = d.connected && login.Age != 0 && now.Add(-login.Age) < d.since
+				later = d.connected && d.after(now, login)
 			}
 			if d.name != login.Device && !d.agent() && d.why == 0 && later {
 				return invitation.EndRemoteLogin
